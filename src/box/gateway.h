@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gateway: everything that outlives a process. The keeper (the process that `isthmus run` becomes) makes it once:
+ * sealed shared-memory segments, each mapped writable before it is sealed against future writable mappings, and the
+ * wake pipes. Processes are forked from the supervisor (itself forked from the keeper) without exec, so they inherit
+ * the mappings; gateway_enter then drops every writable mapping that isn't theirs, maps what they may read
+ * read-only, and closes every descriptor that isn't theirs. A restarted process finds all as its predecessor left it.
+ *
+ *   seat: one process. SEAT_ENGINE, SEAT_READER, then one per box: seat = SEAT_BOX + box index.
+ *
+ *   segment                       writer       readers
+ *   plan (and a part per box)     nobody       all (a box: its part)
+ *   box b: panel, rings           box b        engine, reader, supervisor
+ *   engine: panel, marks          engine       reader, supervisor
+ *   engine→seat s: rings          engine       seat s
+ *   now of zone z                 engine       reader
+ *   reader: panel, ring           reader       engine, supervisor
+ *   reader→box b: rings           reader       north box b
+ *   health                        supervisor   engine, reader
+ *
+ *   rings: seat s → engine ("up"), engine → seat s ("down"); north box → reader ("ask"), reader → box ("answer"). */
+#ifndef ISTHMUS_BOX_GATEWAY_H
+#define ISTHMUS_BOX_GATEWAY_H
+
+#include <sys/types.h>
+
+#include "base/ring.h"
+#include "journal/journal.h"
+#include "tag/now.h"
+#include "tag/plan.h"
+
+enum { SEAT_ENGINE, SEAT_READER, SEAT_BOX };
+
+#define DOWN_RING_SLOTS   1024u
+#define ASK_RING_SLOTS    4096u
+#define ANSWER_RING_SLOTS 32768u
+#define READER_RING_SLOTS 4096u
+
+/* At the start of each process's own segment. */
+struct panel {
+    _Atomic uint64_t epoch; /* +1 with each start of the process, by itself, before anything else */
+    _Atomic int64_t heartbeat_ns; /* clock_mono_ns; at least every 500 ms */
+    _Atomic int64_t started_utc_ns;
+    _Atomic uint32_t ready;  /* 1: serving, locked in */
+    _Atomic uint32_t layers; /* enum sandbox_layer bits that are on (box/sandbox.h) */
+};
+
+struct
+    device_panel { /* one per device of the plan, in its box's segment; sequence lock as in now.h */
+    _Atomic uint32_t version;
+    _Atomic uint32_t state; /* enum isthmus_state; 0: not opened yet */
+    _Atomic int64_t since_utc_ns;
+    _Atomic int64_t last_reply_utc_ns;
+    _Atomic uint64_t figures[12]; /* struct isthmus_figures in its order */
+    _Atomic uint64_t reason[12];  /* 96 bytes of text */
+};
+
+struct
+    drop_counter { /* one per tag of a south box, in id order: samples that found no room in the ring */
+    _Atomic uint64_t count;
+    _Atomic int64_t first_ns, last_ns; /* source times of the latest stretch of drops */
+};
+
+enum seat_state {
+    SEAT_STOPPED,
+    SEAT_STARTING,
+    SEAT_RUNNING,
+    SEAT_WAITING /* back-off */,
+    SEAT_STOPPING
+};
+
+struct health_seat { /* written by the supervisor; sequence lock */
+    _Atomic uint32_t version;
+    _Atomic uint32_t state;
+    _Atomic int64_t since_utc_ns;
+    _Atomic uint32_t pid;
+    _Atomic uint32_t restarts;
+    _Atomic uint64_t cpu_ns, pss_bytes;
+    _Atomic uint32_t layers_missing;
+    _Atomic uint32_t up_ring_permille; /* fill of its ring to the engine */
+    _Atomic uint64_t reason[12];       /* why it last ended or was killed, 96 bytes of text */
+};
+struct health {
+    struct panel supervisor; /* its own heartbeat */
+    _Atomic uint32_t keeper_pid, supervisor_pid, supervisor_restarts;
+    _Atomic uint32_t reserved;
+    _Atomic uint64_t keeper_pss, supervisor_pss, keeper_cpu_ns, supervisor_cpu_ns;
+    struct health_seat seats[]; /* one per seat */
+};
+
+/* The engine's word to the supervisor about a box: lives in engine→seat segment. */
+struct verdict {
+    _Atomic uint64_t epoch;      /* of the process that is meant */
+    _Atomic uint64_t reason[12]; /* text; the supervisor kills and restarts it */
+    _Atomic uint32_t raised;     /* +1 with each verdict */
+};
+
+struct engine_panel {
+    struct panel panel;
+    struct journal_marks marks;
+};
+
+/* One seat's pieces. A pointer is NULL where this process has no business; `const` ones are mapped read-only in every
+ * process but the writer (the compiler's const is for the others: the writer casts through seat_own_* below). */
+struct seat {
+    const char *name;    /* "engine", "reader", or the box's */
+    struct panel *panel; /* at the start of its own segment */
+    void *up;            /* ring_head + slots, in its own segment; NULL for the engine */
+    size_t up_capacity;
+    struct ring_tail *up_tail; /* in engine→seat */
+    void *down;                /* ring_head + slots, in engine→seat */
+    size_t down_capacity;
+    struct ring_tail *down_tail; /* in its own segment */
+    struct verdict *verdict;     /* in engine→seat */
+    void *ask;                   /* north boxes: in its own segment */
+    size_t ask_capacity;
+    struct ring_tail *ask_tail; /* in reader→box */
+    void *answer;               /* in reader→box */
+    size_t answer_capacity;
+    struct ring_tail *answer_tail; /* in its own segment */
+    struct device_panel *devices;  /* south: [plan device_count], own ones used */
+    struct drop_counter *drops;    /* south: [plan_box.tag_count], its tags in id order */
+    int to_engine_read,
+        to_engine_write; /* wake pipes; -1 where this process doesn't hold that end */
+    int from_engine_read, from_engine_write;
+    int to_reader_read, to_reader_write;
+    int from_reader_read, from_reader_write;
+};
+
+struct gateway {
+    struct plan plan; /* the whole, or this box's part */
+    struct engine_panel *engine;
+    struct now_table *zones; /* [plan zone count]; views */
+    struct health *health;
+    size_t seat_count;
+    struct seat *seats;
+    int seat;                      /* who we are, or -1: keeper, supervisor */
+    const char *state_dir;         /* borrowed from the plan */
+    struct gateway_memory *memory; /* private: segments, descriptors */
+};
+
+/* Makes all segments and pipes for a plan image (owned by the gateway from then on). Keeper only. */
+MUST_USE int gateway_new(struct gateway **g, void *plan_image, size_t plan_size);
+void gateway_free(struct gateway *g);
+
+/* In a freshly forked process: become `seat` (rules above). Raises the panel's epoch. */
+MUST_USE int gateway_enter(struct gateway *g, int seat);
+
+/* Supervisor, before it restarts a box that wrote garbage: what its rings hold is dropped, positions are made whole. */
+void gateway_reset_rings(struct gateway *g, int seat);
+
+/* Text under a sequence lock's words. */
+void words_from_text(_Atomic uint64_t *words, size_t count, const char *text);
+void text_from_words(const _Atomic uint64_t *words, size_t count,
+                     char *text); /* count * 8 + 1 bytes */
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a north box and the reader say to each other: RECORD_ASK on the ask ring, RECORD_ANSWER on the answer ring.
+ * The box asks with a request number of its choice; the reader answers with it, in order per request, and never more
+ * than was asked for, so nobody needs a queue. The reader alone decides what the box may know: the tags of its feeds,
+ * or all when the service's option `scope` is "all" (console and CLI on loopback, until identities exist). */
+#ifndef ISTHMUS_BOX_LINK_H
+#define ISTHMUS_BOX_LINK_H
+
+#include "base/slot.h"
+#include "journal/cursor.h"
+#include "tag/record.h"
+
+enum ask_kind {
+    ASK_NOW = 1, /* current values of tags [tag_from, tag_to] (ids), at most max_records */
+    ASK_READ, /* journal records with sequence >= from_sequence (of tag, or of all with tag 0), at most max_records.
+                      Nothing there: an empty answer at once; the end's `covers.to` is where to go on. NOT repeated */
+    ASK_HISTORY, /* samples of `tag` with source time in [from_ns, to_ns]; max_records > 0: reduced to about that many
+                      (first, min, max, last per column), bad status kept */
+    ASK_GAPS,    /* gap and event records journaled in [from_ns, to_ns], newest max_records */
+    ASK_LEDGER,  /* per tag: struct answer_ledger; tag 0: all in scope, ids in [tag_from, tag_to] */
+    ASK_FEEDS,   /* struct answer_feed per feed in scope */
+    ASK_DEVICES, /* struct answer_device per device in scope */
+    ASK_PROCESSES, /* struct answer_process per process */
+    ASK_JOURNAL,   /* one struct answer_journal */
+    ASK_HEAD, /* answered (empty) as soon as anything with sequence >= from_sequence is written, or after max_ms */
+    /* feeds: only the box that owns the feed */
+    ASK_FEED_UP, /* the sink is connected: what was sent and not confirmed becomes backlog; live begins now */
+    ASK_FEED_DOWN, /* the sink is gone */
+    ASK_FEED_NEXT, /* up to max_records of the feed: backlog and live lanes in turn. Nothing: answered when there is */
+    ASK_FEED_CONFIRM, /* `confirm` was received by the sink; no answer */
+};
+
+struct ask {
+    uint32_t kind, request;
+    uint32_t feed; /* index in the plan */
+    uint32_t tag;  /* id; 0: all in scope */
+    uint32_t tag_from, tag_to;
+    uint32_t max_records;
+    uint32_t max_ms;
+    uint64_t from_sequence;
+    int64_t from_ns, to_ns;
+    struct cursor_range confirm;
+};
+
+enum answer_kind {
+    ANSWER_RUN =
+        1, /* `count` records follow in the ring, sequences first_sequence, +1, +2 … of journal epoch `epoch` */
+    ANSWER_END, /* the request is complete: error, covers */
+    ANSWER_ROW, /* a struct answer_* lies behind this struct in the payload */
+};
+
+enum answer_flag {
+    ANSWER_BACKLOG = 1 /* historical */,
+    ANSWER_NOW = 2 /* current values, sequence per ANSWER_RUN of 1 */
+};
+
+struct answer {
+    uint32_t kind, request;
+    uint32_t flags;
+    uint32_t count;
+    uint64_t epoch, first_sequence;
+    struct cursor_range
+        covers; /* END: the stretch of the journal that this answer accounts for; confirm it whole */
+    uint32_t error; /* positive number of an enum err, 0: fine */
+    uint32_t more;  /* END: 1 when max_records cut the answer */
+};
+
+struct answer_ledger {
+    uint32_t tag, reserved;
+    uint64_t produced, journaled, suppressed, rejected, gaps;
+};
+struct answer_feed {
+    uint32_t feed, connected;
+    uint64_t delivered, pending, gaps, confirmed_sequence, head_sequence;
+    int64_t oldest_pending_ns; /* journal time of the oldest undelivered record, 0: none */
+};
+struct answer_device {
+    uint32_t device, state;
+    int64_t since_utc_ns, last_reply_utc_ns;
+    uint64_t figures[12];
+    char reason[96];
+};
+struct answer_process {
+    uint32_t seat, state, pid, restarts; /* seat UINT32_MAX: supervisor, UINT32_MAX - 1: keeper */
+    int64_t since_utc_ns;
+    uint64_t cpu_ns, pss_bytes;
+    uint32_t layers_missing, up_ring_permille;
+    char name[32];
+    char reason[96];
+};
+struct answer_journal {
+    uint64_t epoch, written_sequence, durable_sequence, first_segment, segment;
+    uint64_t disk_bytes, limit_bytes, bytes_written, flushes, flush_ns, frames, failures;
+    uint32_t full, reserved;
+};
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interface of north services: modules (NAME.so) that a north box loads. One loop, one thread. The host hides the
+ * rings: a service asks and gets call-backs. */
+#ifndef ISTHMUS_BOX_SERVICE_H
+#define ISTHMUS_BOX_SERVICE_H
+
+#include <isthmus/driver.h> /* option tables are the same for drivers and services */
+
+#include "box/link.h"
+#include "tag/plan.h"
+
+struct service_host;
+
+/* Called for a request's answers, in order: records of a run one by one (`slots` is the whole record, `run` says epoch,
+ * sequence of this record in first_sequence, flags); rows (`row`, `row_size`); at last the end. Everything is borrowed
+ * during the call. After the end the request number is free. */
+struct answer_handler {
+    void (*record)(void *context, const struct answer *run, const struct slot *slots, size_t count);
+    void (*row)(void *context, const void *row, size_t size);
+    void (*end)(void *context, const struct answer *end);
+    void *context;
+};
+
+struct uv_loop_s *service_loop(struct service_host *host);
+const struct plan *service_plan(const struct service_host *host); /* this box's part */
+uint32_t service_box(const struct service_host *host);            /* index of our box in the plan */
+/* A checked option: text, and its number (duration in ms, bool 0/1, choice's index). NULL/0 when the service's table
+ * has no such option. */
+const char *service_option_text(const struct service_host *host, const char *name);
+double service_option_number(const struct service_host *host, const char *name);
+
+/* Sends an ask (request is filled in and returned, > 0); ERR_FULL when too many are under way (SERVICE_ASKS_MAX). */
+#define SERVICE_ASKS_MAX 256u
+MUST_USE int service_ask(struct service_host *host, struct ask *ask,
+                         const struct answer_handler *handler);
+/* Forgets a request: its remaining answers are dropped. */
+void service_forget(struct service_host *host, uint32_t request);
+
+/* Durable small values of this box, through the engine's journal: done(context, error, value, size). */
+typedef void service_store_done(void *context, int error, const void *value, size_t size);
+MUST_USE int service_store(struct service_host *host, const char *key, const void *value,
+                           size_t size, service_store_done *done, void *context);
+MUST_USE int service_fetch(struct service_host *host, const char *key, service_store_done *done,
+                           void *context);
+
+/* A request to change the physical world; ends in done exactly once, with the guard's receipt. */
+typedef void service_command_done(void *context, const struct record_command *receipt);
+MUST_USE int service_command(struct service_host *host, const struct record_command *command,
+                             service_command_done *done, void *context);
+
+/* An event for the journal (EVENT_FEED_UP …). */
+void service_event(struct service_host *host, enum event_kind kind, const char *text);
+void service_log(struct service_host *host, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+struct service {
+    const char *name, *summary;
+    const struct isthmus_option *options;
+    /* Before the box is locked in: files may be read, listening sockets made, libraries initialised. NULL with the
+     * reason in `why` on failure. */
+    void *(*open)(struct service_host *host, char *why, size_t why_size);
+    /* Locked in: begin. */
+    int (*start)(void *service);
+    /* Ends within a second; then calls service_stopped. */
+    void (*stop)(void *service);
+    void (*free)(void *service); /* after the loop has ended */
+};
+void service_stopped(struct service_host *host);
+
+/* The one exported symbol of a service module. */
+__attribute__((visibility("default"))) const struct service *isthmus_service(void);
+
+#endif

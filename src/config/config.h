@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration folder → a checked plan. Finds every mistake in one pass. */
+#ifndef ISTHMUS_CONFIG_CONFIG_H
+#define ISTHMUS_CONFIG_CONFIG_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+
+struct config_problem {
+    const char *file;     /* relative to the folder */
+    int line, column;     /* from 1; 0: the file as a whole */
+    int warning;          /* 1: worth a look; 0: an error */
+    const char *text;     /* what is wrong, with the offending text */
+    const char *proposal; /* what to do; may be "" */
+};
+
+struct config_result {
+    struct config_problem *problems; /* sorted by file, line, column */
+    size_t problem_count, error_count;
+    void *image; /* the plan; NULL when error_count > 0 */
+    size_t image_size;
+    /* what it describes, for people */
+    size_t devices, tags, services, contracts;
+};
+
+/* Reads the folder. `assign` != 0: permanent ids of new tags are written to the id registry of the state folder
+ * (run); 0: nothing is written anywhere (check). 0 even when there are problems; ERR_NOMEM, ERR_IO, ERR_NOT_FOUND. */
+MUST_USE int config_load(const char *dir, int assign, struct config_result *result);
+void config_free(struct config_result *result);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine: the single writer, deterministic: same inputs in the same order, same outputs; its clock is handed in. */
+#ifndef ISTHMUS_ENGINE_ENGINE_H
+#define ISTHMUS_ENGINE_ENGINE_H
+
+#include "box/gateway.h"
+
+int engine_main(struct gateway *g); /* the process's body; returns its exit status */
+
+struct engine;
+MUST_USE int engine_new(struct engine **engine, struct gateway *g, struct journal *journal);
+void engine_free(struct engine *engine);
+/* One step: takes what the rings hold (bounded), updates now, hands frames to the journal, releases what is durable.
+ * Returns true when there is more to do at once. */
+bool engine_step(struct engine *engine, int64_t utc_ns, int64_t mono_ns);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan: the checked configuration as one flat, position-independent, read-only image. config/ builds it, every
+ * process maps it (a box: only the part that concerns it). All references are byte offsets or indexes; plan_open
+ * proves them once, so that the accessors need no checks. A million tags stay within 400 bytes each.
+ *
+ *   header │ zones │ boxes │ devices │ tags (sorted by id) │ feeds │ feed tags │ options │ strings
+ *
+ * "Index" is the position in a table of this image: the same in the whole plan and in every part of it for boxes,
+ * devices, zones and feeds (a part keeps these tables whole in length, with foreign entries blanked), so an index in
+ * a journal frame means the same to everyone within one generation. Tags are found by id. */
+#ifndef ISTHMUS_TAG_PLAN_H
+#define ISTHMUS_TAG_PLAN_H
+
+#include "base/err.h"
+#include "tag/value.h"
+
+#define PLAN_MAGIC   UINT32_C(0x4e4c5049) /* "IPLN" */
+#define PLAN_VERSION 1u
+#define PLAN_NONE    UINT32_MAX
+
+typedef uint32_t plan_str; /* offset into the strings, each NUL-terminated; 0 is "" */
+
+struct plan_table {
+    uint32_t offset, count; /* bytes from the image's start; entries */
+};
+
+enum journal_sync { SYNC_PERIOD = 1, SYNC_ALWAYS, SYNC_OS };
+
+struct plan_header {
+    uint32_t magic, version;
+    uint64_t size;       /* of the image */
+    uint64_t generation; /* rises with every applied configuration */
+    struct plan_table zones, boxes, devices, tags, feeds, feed_tags, options, strings;
+    plan_str name; /* of the gateway */
+    plan_str description;
+    plan_str state_dir;     /* journal and socket live below; absolute */
+    uint32_t sync;          /* enum journal_sync */
+    uint32_t sync_ms;       /* period of group commit */
+    uint64_t journal_limit; /* bytes on disk */
+    uint64_t segment_size;  /* bytes */
+};
+
+struct plan_zone {
+    plan_str name;
+    uint32_t tag_count;
+    uint64_t text_size; /* bytes of the now table's text area */
+};
+
+enum box_kind { BOX_SOUTH = 1, BOX_NORTH };
+
+struct plan_box {
+    plan_str name;   /* unique */
+    plan_str module; /* driver or service: "modbus", "http", "sparkplug" */
+    uint32_t kind;   /* enum box_kind; 0: blanked in this part */
+    uint32_t first_option, option_count;
+    uint32_t tag_count;     /* of its devices */
+    uint32_t ring_capacity; /* slots of its ring to the engine (power of two) */
+    uint32_t first_address,
+        address_count; /* options table: key "connect" or "bind", value "ip:port" (port * = any) */
+};
+
+struct plan_device {
+    plan_str name; /* unique */
+    plan_str description;
+    uint32_t box, zone;
+    uint32_t first_option, option_count; /* the driver's options */
+    uint32_t first_tag, tag_count;       /* in the device's order: see plan_tag.device_order */
+    uint32_t period_ms;                  /* what samples are expected at; 0: not periodic */
+    uint32_t blanked;
+};
+
+enum deadband_kind { DEADBAND_NONE, DEADBAND_ABSOLUTE, DEADBAND_PERCENT };
+
+struct plan_tag {
+    uint32_t id; /* permanent, 1..SLOT_ID_MAX */
+    plan_str path, unit, description;
+    plan_str address; /* in the driver's words */
+    uint32_t device, box, zone;
+    uint32_t zone_index;  /* entry in the zone's now table */
+    uint32_t text_offset; /* in the zone's text area; for long types */
+    uint32_t asset_type;  /* plan_str: name of the type it was made from, 0: none */
+    uint16_t max_length;  /* bytes of a text or bytes value */
+    uint8_t type;         /* enum value_type, after scaling */
+    uint8_t raw_type;     /* enum value_type, what the driver delivers */
+    uint8_t deadband_kind;
+    uint8_t has_range, has_scale, reserved;
+    double scale, offset; /* value = raw * scale, then + offset */
+    double low, high;     /* range, in the unit */
+    double deadband;      /* in the unit, or in percent of high - low */
+};
+
+/* A feed is a contract plus a sink. */
+struct plan_feed {
+    plan_str name, purpose, owner, custodian;
+    uint32_t box;                  /* the north box that delivers it */
+    uint32_t first_tag, tag_count; /* in feed_tags: ids, ascending */
+    uint32_t live_first;           /* 1: live at once after an outage, backlog behind */
+    uint32_t freshness_ms;
+    uint32_t reserved;
+};
+
+struct plan_option {
+    plan_str key, value;
+};
+
+/* A proven image. Borrowed: stays mapped as long as the plan is used. */
+struct plan {
+    const uint8_t *image;
+    const struct plan_header *header;
+    const struct plan_zone *zones;
+    const struct plan_box *boxes;
+    const struct plan_device *devices;
+    const struct plan_tag *tags;
+    const struct plan_feed *feeds;
+    const uint32_t *feed_tags;
+    const struct plan_option *options;
+    const char *strings;
+};
+
+/* Proves and opens an image. ERR_MALFORMED, ERR_VERSION, ERR_SHORT. */
+MUST_USE int plan_open(struct plan *plan, const void *image, size_t size);
+
+static inline const char *plan_text(const struct plan *plan, plan_str s)
+{
+    return plan->strings + s;
+}
+
+/* The tag with that id, or NULL. Binary search. */
+const struct plan_tag *plan_find_tag(const struct plan *plan, uint32_t id);
+/* The tag at that path, or NULL. Linear: for tests and tools, not for the sample path. */
+const struct plan_tag *plan_find_path(const struct plan *plan, const char *path);
+uint32_t plan_find_box(const struct plan *plan, const char *name); /* PLAN_NONE: no such */
+uint32_t plan_find_device(const struct plan *plan, const char *name);
+
+/* The value of an option among `count` from `first`, or NULL. */
+const char *plan_option(const struct plan *plan, uint32_t first, uint32_t count, const char *key);
+
+/* The part of the plan that box `box` may know, as a new image (owned, free()): south: its devices and their tags;
+ * north: the tags of its feeds (a service with option scope = all: every tag). 0 or ERR_NOMEM. */
+MUST_USE int plan_part(const struct plan *plan, uint32_t box, void **image, size_t *size);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Control records: what travels in slots beside samples. The payloads are fixed, little endian, naturally aligned
+ * structs, the same in rings and in journal frames; strings are NUL-padded and need no terminator when full. */
+#ifndef ISTHMUS_TAG_RECORD_H
+#define ISTHMUS_TAG_RECORD_H
+
+#include "base/slot.h"
+
+/* Numbers are stored in journals and never change. J: journaled; R: only in rings. */
+enum record_kind {
+    RECORD_BATCH = 0x01, /* J  before samples: when and how they were acquired */
+    RECORD_GAP = 0x02,   /* J  samples are missing */
+    RECORD_TALLY = 0x03, /* J  samples not journaled on purpose: suppressed, rejected */
+    RECORD_EVENT = 0x04, /* J  something happened to a box, a device, the journal */
+    RECORD_STORE = 0x05, /* JR a small durable value: cursor, bdSeq …; request and stored state */
+    RECORD_STORED = 0x06,  /*R  engine → box: the value is durable (or refused) */
+    RECORD_FETCH = 0x07,   /* R  box → engine: send me a stored value */
+    RECORD_COMMAND = 0x08, /* R  a request to change the physical world */
+    RECORD_RECEIPT = 0x09, /* R  its answer */
+    RECORD_ASK = 0x0a,     /* R  north box → reader (box/link.h) */
+    RECORD_ANSWER = 0x0b,  /*R  reader → north box (box/link.h) */
+};
+
+static inline uint32_t record_tag(enum record_kind kind)
+{
+    return SLOT_CONTROL | (uint32_t)kind;
+}
+static inline uint32_t record_kind(const struct slot *s)
+{
+    return s->tag & 0xff;
+}
+
+/* RECORD_BATCH: slot.time is the time of acquisition, slot.status the device's index in the plan. All samples up to
+ * the next batch record belong to it. */
+struct record_batch {
+    int64_t clock_offset_ns;      /* device clock minus ours */
+    int64_t clock_uncertainty_ns; /* -1: the device has no clock, times are ours */
+};
+
+enum gap_cause {
+    GAP_RING_FULL = 1,  /* produced, but the ring to the engine was full */
+    GAP_JOURNAL_FULL,   /* journal at its size limit, or no disk space */
+    GAP_JOURNAL_FAILED, /* a write or flush failed */
+    GAP_DEVICE_DOWN,    /* no connection, or no answer in time */
+    GAP_DEVICE_ERROR,   /* the device answered with an error */
+    GAP_POLL_LATE,      /* polls not made because the one before took too long */
+    GAP_BOX_DOWN,       /* the box was dead or being restarted */
+    GAP_BOX_FAULT,      /* the box wrote garbage; what its ring still held was dropped */
+    GAP_GATEWAY_DOWN,   /* the gateway was not running */
+    GAP_TORN_TAIL,      /* cut off by recovery after an unclean stop */
+    GAP_SEGMENT_LOST,   /* a damaged or missing segment */
+    GAP_FEED_LIMIT,     /* a feed's backlog was dropped by its limit */
+    GAP_CAUSE_END
+};
+/* "ring full" …, for people; "ring_full" for JSON comes from the same table. */
+const char *gap_cause_name(uint32_t cause);
+
+enum gap_scope { GAP_TAG = 1, GAP_DEVICE, GAP_BOX, GAP_ALL };
+
+/* RECORD_GAP: slot.time is when it was noted. `produced` counts samples that were published by a driver and then
+ * lost (they enter the ledger); `missed` estimates samples that were never made (polls not made); either may be 0. */
+struct record_gap {
+    uint32_t scope; /* enum gap_scope */
+    uint32_t which; /* tag id, or index of device or box in the plan; 0 for GAP_ALL */
+    uint32_t cause; /* enum gap_cause */
+    uint32_t reserved;
+    int64_t from_ns, to_ns; /* UTC, both ends inclusive */
+    uint64_t produced;
+    uint64_t missed;
+};
+
+enum tally_kind { TALLY_SUPPRESSED = 1, TALLY_REJECTED };
+
+/* RECORD_TALLY */
+struct record_tally {
+    uint32_t tag;
+    uint32_t kind;
+    uint64_t count;
+};
+
+enum event_kind {
+    EVENT_GATEWAY_START = 1,
+    EVENT_GATEWAY_STOP,
+    EVENT_BOX_START,
+    EVENT_BOX_STOP,
+    EVENT_DEVICE_UP,
+    EVENT_DEVICE_DOWN,
+    EVENT_JOURNAL_RECOVERED, /* detail: bytes cut */
+    EVENT_JOURNAL_FAULT,
+    EVENT_COMMAND_REFUSED,
+    EVENT_FEED_UP,
+    EVENT_FEED_DOWN,
+    EVENT_KIND_END
+};
+const char *event_name(uint32_t kind);
+
+/* RECORD_EVENT: slot.status is the event_kind. */
+struct record_event {
+    uint32_t box, device; /* index in the plan, UINT32_MAX: none */
+    uint64_t detail;
+    char text[96];
+};
+
+#define STORE_KEY_MAX   48u
+#define STORE_VALUE_MAX 2048u
+
+/* RECORD_STORE: slot.status is the request number in a ring, the owning box in a journal frame. Followed by
+ * `size` bytes of value. RECORD_STORED echoes key and request number (slot.status) with size = 0, and for a fetch
+ * the value (size 0: there is none). `error`: 0, or the positive number of an enum err. */
+struct record_store {
+    char key[STORE_KEY_MAX];
+    uint32_t size;
+    uint32_t error;
+};
+
+/* RECORD_COMMAND and RECORD_RECEIPT. Until the guard exists every command ends REFUSED. */
+enum command_end {
+    COMMAND_REFUSED = 1,
+    COMMAND_CONFIRMED,
+    COMMAND_EXPIRED,
+    COMMAND_FAILED,
+    COMMAND_UNKNOWN
+};
+struct record_command {
+    uint8_t id[16]; /* caller's 128-bit id */
+    uint32_t tag;
+    uint32_t type; /* enum value_type */
+    union slot_value value;
+    uint32_t end; /* enum command_end in a receipt */
+    uint32_t reserved;
+    char reason[64];
+};
+
+/* Which control records and samples take a sequence number: everything that a feed can deliver. */
+static inline bool record_has_sequence(const struct slot *s)
+{
+    return !slot_is_control(s) || record_kind(s) == RECORD_GAP || record_kind(s) == RECORD_EVENT;
+}
+
+#endif
