@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool power_of_two(size_t n)
+__attribute__((unused)) static bool power_of_two(size_t n)
 {
     return n && !(n & (n - 1));
 }
