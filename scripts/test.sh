@@ -33,7 +33,7 @@ all results; the exit code is 0 only if nothing failed." "$@"
 test_checks() {
     step "Checking the source"
     check includes-and-licences /usr/bin/python3 scripts/include_check.py
-    check shell-scripts shellcheck -x -a run .ci/run
+    check shell-scripts shellcheck -x -a run .ci/run scripts/bare_system.sh
     if has_format; then
         check layout format_files --dry-run -Werror
     else
