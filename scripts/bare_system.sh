@@ -91,6 +91,7 @@ inside() {
     done
     [[ ! -d $data ]] || settings+=(ISTHMUS_DATA=/srv/data)
     [[ -z ${CI:-} ]] || settings+=("CI=$CI")
+    # shellcheck disable=SC2016  # for the inner shells to expand
     unshare --mount --pid --fork --kill-child bash -euc '
         root=$1 data=$2 user=$3
         shift 3

@@ -35,7 +35,7 @@ packages_for() {
         packages_for demo
         printf '%s\n' python3-pytest python3-pymodbus python3-requests python3-websocket \
             python3-yaml tshark chromium fonts-dejavu-core shellcheck
-        has_format && packages_for format
+        ! has_format || packages_for format
         ;;
     fuzz)
         packages_for build
