@@ -41,6 +41,9 @@ command -v debootstrap >/dev/null || die "$EXIT_MISSING" "install by hand: apt-g
 readonly bare=$PWD/build/bare
 readonly root=$bare/$suite$who
 readonly data=${ISTHMUS_DATA:-$PWD/../shared/data}
+home=/root
+[[ $who == --root ]] || home=/home/plant
+readonly home
 
 # A base system with git, made once a suite.
 make_base() {
@@ -75,8 +78,6 @@ make_system() {
     if [[ $who == --sudo ]]; then
         echo 'plant ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/plant"
     fi
-    local home=/root
-    [[ $who == --root ]] || home=/home/plant
     git clone -q --no-hardlinks . "$root$home/isthmus"
     chroot "$root" chown -R --reference="$home" "$home/isthmus"
     mkdir -p "$root/srv/data"
@@ -91,20 +92,19 @@ inside() {
     done
     [[ ! -d $data ]] || settings+=(ISTHMUS_DATA=/srv/data)
     [[ -z ${CI:-} ]] || settings+=("CI=$CI")
-    # shellcheck disable=SC2016  # for the inner shells to expand
+    # shellcheck disable=SC2016  # for the inner shell to expand
     unshare --mount --pid --fork --kill-child bash -euc '
-        root=$1 data=$2 user=$3
-        shift 3
+        root=$1 data=$2 user=$3 clone=$4
+        shift 4
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
         mount --rbind /sys "$root/sys"
         [[ ! -d $data ]] || mount --bind -o ro "$data" "$root/srv/data"
         home=/root
         [[ $user == root ]] || home=/home/$user
-        exec chroot --userspec="$user:$user" "$root" env -i HOME="$home" USER="$user" LANG=C.UTF-8 \
-            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-            sh -c '\''cd "$HOME/isthmus" && exec env "$@"'\'' sh "$@"
-    ' bash "$root" "$data" "$user" "${settings[@]}" "$@" </dev/null
+        exec chroot --userspec="$user:$user" "$root" env -i -C "$clone" HOME="$home" USER="$user" \
+            LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+    ' bash "$root" "$data" "$user" "$home/isthmus" "${settings[@]}" "$@" </dev/null
 }
 
 # Without rights the first attempt must say what root has to install; here root does just that.
