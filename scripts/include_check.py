@@ -24,7 +24,7 @@ LEVELS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
 INCLUDE = re.compile(r'\s*#\s*include\s*"([^"]+)"')
-SOURCE = re.compile(r"\.(c|h|py|sh|ts|tsx|js|mjs|css|html|yml|yaml)$|(^|/)(meson\.build|meson_options\.txt|run)$")
+SOURCE = re.compile(r"\.(c|h|py|sh|ts|tsx|js|mjs|css|html|yml|yaml|ini)$|(^|/)(meson\.build|meson_options\.txt|run)$")
 GENERATED = re.compile(r"(^|/)(package-lock\.json|corpus/.*)$")
 
 
