@@ -118,7 +118,7 @@ find_sudo() {
 install_by_hand() {
     local why=$1 log=build/logs/apt.log
     shift
-    [[ ! -s $log ]] || tail -n 15 "$log" >&2
+    [[ ! -s $log ]] || tail -n 5 "$log" >&2
     say "run: $why. Please install by hand, as root, then start again:"
     say ""
     say "    apt-get update && apt-get install --no-install-recommends $*"
