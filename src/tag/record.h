@@ -52,7 +52,7 @@ enum gap_cause {
     GAP_FEED_LIMIT,     /* a feed's backlog was dropped by its limit */
     GAP_CAUSE_END
 };
-/* "ring full" …, for people; "ring_full" for JSON comes from the same table. */
+/* "ring full" …; never NULL. */
 const char *gap_cause_name(uint32_t cause);
 
 enum gap_scope { GAP_TAG = 1, GAP_DEVICE, GAP_BOX, GAP_ALL };

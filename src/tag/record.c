@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tag/record.h"
+
+const char *gap_cause_name(uint32_t cause)
+{
+    static const char *const names[GAP_CAUSE_END] = {
+        [0] = "unknown",
+        [GAP_RING_FULL] = "ring full",
+        [GAP_JOURNAL_FULL] = "journal full",
+        [GAP_JOURNAL_FAILED] = "journal failed",
+        [GAP_DEVICE_DOWN] = "device down",
+        [GAP_DEVICE_ERROR] = "device error",
+        [GAP_POLL_LATE] = "poll late",
+        [GAP_BOX_DOWN] = "box down",
+        [GAP_BOX_FAULT] = "box fault",
+        [GAP_GATEWAY_DOWN] = "gateway down",
+        [GAP_TORN_TAIL] = "torn tail",
+        [GAP_SEGMENT_LOST] = "segment lost",
+        [GAP_FEED_LIMIT] = "feed limit",
+    };
+    return names[cause < GAP_CAUSE_END ? cause : 0];
+}
+
+const char *event_name(uint32_t kind)
+{
+    static const char *const names[EVENT_KIND_END] = {
+        [0] = "unknown",
+        [EVENT_GATEWAY_START] = "gateway start",
+        [EVENT_GATEWAY_STOP] = "gateway stop",
+        [EVENT_BOX_START] = "box start",
+        [EVENT_BOX_STOP] = "box stop",
+        [EVENT_DEVICE_UP] = "device up",
+        [EVENT_DEVICE_DOWN] = "device down",
+        [EVENT_JOURNAL_RECOVERED] = "journal recovered",
+        [EVENT_JOURNAL_FAULT] = "journal fault",
+        [EVENT_COMMAND_REFUSED] = "command refused",
+        [EVENT_FEED_UP] = "feed up",
+        [EVENT_FEED_DOWN] = "feed down",
+    };
+    return names[kind < EVENT_KIND_END ? kind : 0];
+}
