@@ -118,7 +118,9 @@ struct seat {
     size_t answer_capacity;
     struct ring_tail *answer_tail; /* in its own segment */
     struct device_panel *devices;  /* south: [plan device_count], own ones used */
-    struct drop_counter *drops;    /* south: [plan_box.tag_count], its tags in id order */
+    _Atomic uint64_t
+        *drops_seen; /* south: [plan_box.tag_count], in engine→seat: drops made into gaps already */
+    struct drop_counter *drops; /* south: [plan_box.tag_count], its tags in id order */
     int to_engine_read,
         to_engine_write; /* wake pipes; -1 where this process doesn't hold that end */
     int from_engine_read, from_engine_write;
