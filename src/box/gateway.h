@@ -135,7 +135,10 @@ struct gateway {
     struct health *health;
     size_t seat_count;
     struct seat *seats;
-    int seat;                      /* who we are, or -1: keeper, supervisor */
+    uint64_t
+        life; /* names this set of rings in the journal: gateway_new sets it to clock_utc_ns() with the low 20 bits
+                    * cleared, and begins every panel's epoch there, so that epochs are never used twice */
+    int seat; /* who we are, or -1: keeper, supervisor */
     const char *state_dir;         /* borrowed from the plan */
     struct gateway_memory *memory; /* private: segments, descriptors */
 };
