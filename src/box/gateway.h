@@ -139,7 +139,8 @@ struct gateway {
         life; /* names this set of rings in the journal: gateway_new sets it to clock_utc_ns() with the low 20 bits
                     * cleared, and begins every panel's epoch there, so that epochs are never used twice */
     int seat; /* who we are, or -1: keeper, supervisor */
-    const char *state_dir;         /* borrowed from the plan */
+    const char *state_dir; /* borrowed from the plan */
+    int supervisor_fd; /* our end of the talk with the supervisor while starting (sandbox.h); -1: none */
     struct gateway_memory *memory; /* private: segments, descriptors */
 };
 

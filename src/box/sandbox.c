@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Order matters: limits and no-new-privileges first, Landlock while files can still be opened, seccomp last. The filter is
+ * a list of what is allowed; anything else fails with EPERM, so that a library which merely probes goes on. */
+#include "box/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/types.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Landlock's interface (linux/landlock.h, ABI 1): Debian 12's header lacks the newer half, so the few numbers stand here. */
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#define SYS_landlock_add_rule       445
+#define SYS_landlock_restrict_self  446
+#endif
+#define LANDLOCK_READ      UINT64_C(0x000c) /* read file, read folder */
+#define LANDLOCK_WRITE     UINT64_C(0x01b2) /* write file; remove, make file, folder entries */
+#define LANDLOCK_ALL_1     UINT64_C(0x1fff)
+#define LANDLOCK_RULE_PATH 1
+
+struct landlock_rules {
+    uint64_t handled_fs;
+};
+struct landlock_path {
+    uint64_t allowed;
+    int32_t parent_fd;
+} __attribute__((packed));
+
+const char *sandbox_layer_name(unsigned bit)
+{
+    static const char *const names[] = {"no-new-privileges", "limits", "landlock", "seccomp",
+                                        "addresses"};
+    return bit < sizeof names / sizeof *names ? names[bit] : NULL;
+}
+
+static bool set_limits(void)
+{
+    struct rlimit none = {0, 0}, files = {4096, 4096};
+    struct rlimit now;
+    if (getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_max < files.rlim_max) {
+        files.rlim_cur = files.rlim_max = now.rlim_max;
+    }
+    return setrlimit(RLIMIT_CORE, &none) == 0 && setrlimit(RLIMIT_NOFILE, &files) == 0;
+}
+
+static bool landlock_allow(int rules, const char *dir, uint64_t rights)
+{
+    struct landlock_path path = {.allowed = rights,
+                                 .parent_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    bool ok = path.parent_fd >= 0 &&
+              syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH, &path, 0) == 0;
+    if (path.parent_fd >= 0) {
+        close(path.parent_fd);
+    }
+    return ok;
+}
+
+static bool set_landlock(const struct sandbox_profile *p)
+{
+    struct landlock_rules handled = {LANDLOCK_ALL_1};
+    int rules = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
+    if (rules < 0) {
+        return false; /* a kernel without it, or with it turned off */
+    }
+    bool ok =
+        (!p->write_dir || landlock_allow(rules, p->write_dir, LANDLOCK_READ | LANDLOCK_WRITE)) &&
+        (!p->read_dir || landlock_allow(rules, p->read_dir, LANDLOCK_READ)) &&
+        syscall(SYS_landlock_restrict_self, rules, 0) == 0;
+    close(rules);
+    return ok;
+}
+
+/* What every process needs to run on: memory, time, its open descriptors, threads, signals, exit. */
+static const int common_calls[] = {SCMP_SYS(read),
+                                   SCMP_SYS(readv),
+                                   SCMP_SYS(pread64),
+                                   SCMP_SYS(write),
+                                   SCMP_SYS(writev),
+                                   SCMP_SYS(pwrite64),
+                                   SCMP_SYS(close),
+                                   SCMP_SYS(lseek),
+                                   SCMP_SYS(fstat),
+                                   SCMP_SYS(newfstatat),
+                                   SCMP_SYS(statx),
+                                   SCMP_SYS(poll),
+                                   SCMP_SYS(ppoll),
+                                   SCMP_SYS(epoll_wait),
+                                   SCMP_SYS(epoll_pwait),
+                                   SCMP_SYS(epoll_ctl),
+                                   SCMP_SYS(epoll_create1),
+                                   SCMP_SYS(eventfd2),
+                                   SCMP_SYS(timerfd_create),
+                                   SCMP_SYS(timerfd_settime),
+                                   SCMP_SYS(pipe2),
+                                   SCMP_SYS(fcntl),
+                                   SCMP_SYS(brk),
+                                   SCMP_SYS(mmap),
+                                   SCMP_SYS(munmap),
+                                   SCMP_SYS(mremap),
+                                   SCMP_SYS(mprotect),
+                                   SCMP_SYS(madvise),
+                                   SCMP_SYS(futex),
+                                   SCMP_SYS(clock_gettime),
+                                   SCMP_SYS(clock_nanosleep),
+                                   SCMP_SYS(nanosleep),
+                                   SCMP_SYS(gettimeofday),
+                                   SCMP_SYS(getpid),
+                                   SCMP_SYS(gettid),
+                                   SCMP_SYS(getppid),
+                                   SCMP_SYS(getuid),
+                                   SCMP_SYS(geteuid),
+                                   SCMP_SYS(getgid),
+                                   SCMP_SYS(getegid),
+                                   SCMP_SYS(getrandom),
+                                   SCMP_SYS(rt_sigaction),
+                                   SCMP_SYS(rt_sigprocmask),
+                                   SCMP_SYS(rt_sigreturn),
+                                   SCMP_SYS(sigaltstack),
+                                   SCMP_SYS(tgkill),
+                                   SCMP_SYS(restart_syscall),
+                                   SCMP_SYS(exit),
+                                   SCMP_SYS(exit_group),
+                                   SCMP_SYS(sched_yield),
+                                   SCMP_SYS(sched_getaffinity),
+                                   SCMP_SYS(clone3),
+                                   SCMP_SYS(clone),
+                                   SCMP_SYS(set_robust_list),
+                                   SCMP_SYS(rseq),
+                                   SCMP_SYS(membarrier),
+                                   SCMP_SYS(uname),
+                                   SCMP_SYS(sysinfo),
+                                   SCMP_SYS(prlimit64),
+                                   SCMP_SYS(getrusage),
+                                   SCMP_SYS(dup),
+                                   SCMP_SYS(epoll_pwait2),
+                                   SCMP_SYS(clock_getres),
+                                   -1};
+
+/* Files below the folders that Landlock leaves open. */
+static const int file_calls[] = {SCMP_SYS(openat),
+                                 SCMP_SYS(fdatasync),
+                                 SCMP_SYS(fsync),
+                                 SCMP_SYS(ftruncate),
+                                 SCMP_SYS(fallocate),
+                                 SCMP_SYS(renameat),
+                                 SCMP_SYS(renameat2),
+                                 SCMP_SYS(rename),
+                                 SCMP_SYS(unlinkat),
+                                 SCMP_SYS(unlink),
+                                 SCMP_SYS(getdents64),
+                                 SCMP_SYS(mkdirat),
+                                 SCMP_SYS(fadvise64),
+                                 SCMP_SYS(faccessat),
+                                 SCMP_SYS(faccessat2),
+                                 SCMP_SYS(fstatfs),
+                                 SCMP_SYS(sync_file_range),
+                                 SCMP_SYS(open),
+                                 -1};
+
+static const int socket_calls[] = {SCMP_SYS(listen),
+                                   SCMP_SYS(accept),
+                                   SCMP_SYS(accept4),
+                                   SCMP_SYS(getsockopt),
+                                   SCMP_SYS(setsockopt),
+                                   SCMP_SYS(getsockname),
+                                   SCMP_SYS(getpeername),
+                                   SCMP_SYS(shutdown),
+                                   SCMP_SYS(recvfrom),
+                                   SCMP_SYS(recvmsg),
+                                   SCMP_SYS(ioctl),
+                                   SCMP_SYS(recvmmsg),
+                                   -1};
+
+static int allow(scmp_filter_ctx filter, const int *calls)
+{
+    for (; *calls != -1; calls++) {
+        int bad = seccomp_rule_add(filter, SCMP_ACT_ALLOW, *calls, 0);
+        if (bad && bad != -EDOM && bad != -EINVAL) { /* not on this architecture, or not known */
+            return ERR_UNSUPPORTED;
+        }
+    }
+    return ERR_OK;
+}
+
+/* Sockets of the internet families; addresses only through the supervisor. A send without an address on a connected
+ * socket goes straight through; sendmsg hides its address behind a pointer, so it is never allowed with `notify`. */
+static int allow_sockets(scmp_filter_ctx filter)
+{
+    int bad = allow(filter, socket_calls);
+    const int families[] = {AF_INET, AF_INET6};
+    for (int i = 0; i < 2; i++) {
+        bad |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+    }
+    bad |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_EQ, 0));
+    bad |= seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(connect), 0);
+    bad |= seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(bind), 0);
+    return bad ? ERR_UNSUPPORTED : ERR_OK;
+}
+
+/* Offers the notification descriptor to the supervisor, waits until it was taken, and gives it up: a box must not
+ * answer for itself. */
+static int hand_over(int talk, int listener)
+{
+    int32_t number = listener;
+    char taken = 0;
+    if (write(talk, &number, sizeof number) != (ssize_t)sizeof number ||
+        read(talk, &taken, 1) != 1) {
+        return ERR_CLOSED;
+    }
+    close(listener);
+    return ERR_OK;
+}
+
+static int set_seccomp(struct gateway *g, const struct sandbox_profile *p, uint32_t *layers)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    if (!filter) {
+        return ERR_NOMEM;
+    }
+    bool addresses = p->sockets && g->supervisor_fd >= 0;
+    int err = allow(filter, common_calls);
+    if (!err && (p->write_dir || p->read_dir)) {
+        err = allow(filter, file_calls);
+    }
+    if (!err && p->sockets) {
+        err = addresses ? allow_sockets(filter) : ERR_UNSUPPORTED;
+    }
+    if (!err && seccomp_load(filter)) {
+        err = ERR_UNSUPPORTED;
+    }
+    if (!err) {
+        *layers |= LAYER_SECCOMP;
+    }
+    if (!err && addresses) {
+        err = hand_over(g->supervisor_fd, seccomp_notify_fd(filter));
+        *layers |= LAYER_ADDRESSES;
+    }
+    /* seccomp_release would close the listener's number a second time; the filter's memory goes with the process. */
+    return err;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+int sandbox_enter(struct gateway *g, const struct sandbox_profile *profile)
+{
+    struct panel *panel = g->seats[g->seat].panel;
+    uint32_t layers = 0;
+    int err = ERR_OK;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
+        layers |= LAYER_NO_NEW_PRIVILEGES;
+    }
+    if (set_limits()) {
+        layers |= LAYER_LIMITS;
+    }
+#ifndef SANITIZED /* a sanitizer's reports need files of their own; its builds are for tests only */
+    if (set_landlock(profile)) {
+        layers |= LAYER_LANDLOCK;
+    }
+    err = set_seccomp(g, profile, &layers);
+#endif
+    if (g->supervisor_fd >= 0) {
+        close(g->supervisor_fd);
+        g->supervisor_fd = -1;
+    }
+    atomic_store(&panel->layers, layers);
+    return err;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Locking a process in, for good: from then on it can open no file (but below one folder, for the engine and the reader),
+ * start no program, and reach only the addresses of its configuration, because connect, bind and sends with an address
+ * are performed by the supervisor on its behalf (seccomp user notification), never by the process itself. */
+#ifndef ISTHMUS_BOX_SANDBOX_H
+#define ISTHMUS_BOX_SANDBOX_H
+
+#include "box/gateway.h"
+
+enum sandbox_layer { /* bits of panel.layers and health_seat.layers_missing */
+                     LAYER_NO_NEW_PRIVILEGES = 1,
+                     LAYER_LIMITS = 2,
+                     LAYER_LANDLOCK = 4,
+                     LAYER_SECCOMP = 8,
+                     LAYER_ADDRESSES = 16, /* boxes only */
+};
+#define LAYERS_MIDDLE (LAYER_NO_NEW_PRIVILEGES | LAYER_LIMITS | LAYER_LANDLOCK | LAYER_SECCOMP)
+#define LAYERS_BOX    (LAYERS_MIDDLE | LAYER_ADDRESSES)
+
+/* "no-new-privileges", …; NULL beyond the last. */
+const char *sandbox_layer_name(unsigned bit_number);
+
+struct sandbox_profile {
+    const char *write_dir; /* files may be read and written below; NULL: nowhere */
+    const char *read_dir;  /* files may be read below; NULL: nowhere */
+    bool sockets;          /* boxes: internet sockets to the allowed addresses */
+};
+
+/* Locks the calling process in. A layer that the kernel lacks is left out and missing in panel.layers; only a layer that
+ * should work and fails is an error. */
+MUST_USE int sandbox_enter(struct gateway *g, const struct sandbox_profile *profile);
+
+/* Supervisor's side: takes the notification descriptor that a starting box offers through `talk` (reads its number, takes
+ * it out of process `pidfd`, answers). The descriptor, or a negative err; ERR_BUSY: nothing offered yet. */
+MUST_USE int sandbox_take_listener(int talk, int pidfd);
+
+/* Serves one waiting notification of a box: checks the address against the plan and performs the call. */
+void sandbox_serve(int listener, int pidfd, const struct plan *plan, const struct plan_box *box);
+
+#endif
