@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "box/sandbox.h"
 
 #define HEARTBEAT_MS 250u
 #define CLOSE_MS     1000u /* devices get this long to close */
@@ -170,6 +171,9 @@ static int run(struct south_host *host)
 {
     char why[96] = "";
     int err = load_driver(host, why, sizeof why);
+    if (!err) {
+        err = sandbox_enter(host->g, &(struct sandbox_profile){.sockets = true});
+    }
     if (err) {
         south_log(host, "cannot start: %s", why[0] ? why : err_text(err));
         return EXIT_FAILURE;
