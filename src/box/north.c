@@ -6,6 +6,7 @@
  * when it wakes, naps end and both rings are taken. A ring that got something meanwhile, or holds more than one turn
  * takes, keeps the loop from sleeping through an idle handle. */
 #include "box/north.h"
+#include "box/sandbox.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -266,13 +267,15 @@ static int run(struct service_host *host)
     char why[96] = "";
     int err = prepare(host, why, sizeof why);
     if (!err) {
+        err = sandbox_enter(host->g, &(struct sandbox_profile){.sockets = true});
+        snprintf(why, sizeof why, "%s", err ? "can't lock the process in" : "");
+    }
+    if (!err) {
         err = host->service->start(host->state);
         snprintf(why, sizeof why, "%s", err ? err_text(err) : "");
     }
     if (err) {
         service_log(host, "cannot start: %s", why);
-        service_event(host, EVENT_BOX_STOP, why);
-        ring_publish(&host->up);
         return EXIT_FAILURE;
     }
     atomic_store_explicit(&host->seat->panel->ready, 1, memory_order_release);

@@ -4,7 +4,14 @@
 #ifndef ISTHMUS_CLI_CLI_H
 #define ISTHMUS_CLI_CLI_H
 
+#include <stdio.h>
+
 enum { CLI_OK, CLI_FAILED, CLI_USAGE, CLI_UNREACHABLE };
+
+struct config_result;
+
+/* What is wrong with a folder, one problem after the other, with the offending line; colour only on a terminal. */
+void cli_print_problems(FILE *out, const char *dir, const struct config_result *result);
 
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);

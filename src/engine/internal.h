@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the engine's own files share. One owner thread: the engine's. */
+#ifndef ISTHMUS_ENGINE_INTERNAL_H
+#define ISTHMUS_ENGINE_INTERNAL_H
+
+#include "engine/engine.h"
+#include "engine/store.h"
+
+#define INTAKE_SLOTS 4096u /* taken from one ring in one go */
+
+/* Frames of the reader's and the engine's own records carry these instead of a box index. */
+#define FRAME_ENGINE PLAN_NONE
+#define FRAME_READER (PLAN_NONE - 1)
+
+struct tag_state {
+    const struct plan_tag *tag;
+    struct now_table *zone;
+    double last;          /* the value last journaled, for the deadband */
+    uint32_t last_status; /* its status */
+    uint8_t has_last;
+    uint32_t suppressed, rejected; /* in the frame under way */
+};
+
+struct inlet { /* one seat's ring, as the engine sees it */
+    struct seat *seat;
+    uint32_t box; /* index in the plan; FRAME_READER */
+    struct ring_consumer up;
+    struct ring_producer down;
+    uint64_t epoch;         /* of the process that fills the ring; 0: none yet */
+    uint64_t ring_life;     /* what frames record as the box's epoch */
+    int64_t last_alive_utc; /* last time its heart was seen beating */
+    int64_t seen_heartbeat;
+    bool condemned;        /* a verdict was raised; ignore it until its epoch changes */
+    bool down_noted;       /* its tags are bad in now */
+    uint64_t seen_dropped; /* ring_head.dropped at the last scan */
+};
+
+struct engine {
+    struct gateway *g;
+    struct journal *journal;
+    struct tag_state *tags; /* in the plan's order */
+    uint32_t *by_id;        /* id → position in tags + 1; 0: no such tag */
+    uint32_t id_limit;
+    struct inlet *inlets;
+    size_t inlet_count;
+    struct slot *taken; /* INTAKE_SLOTS copied from a ring */
+    uint32_t *touched;  /* tags with tallies in the frame under way */
+    uint32_t touched_count;
+    struct store store;
+    int64_t utc_ns, mono_ns; /* of this step */
+    int64_t next_tick_ns;
+    bool waits_for_durable;
+};
+
+static inline struct tag_state *engine_tag(struct engine *e, uint32_t id)
+{
+    return id < e->id_limit && e->by_id[id] ? e->tags + e->by_id[id] - 1 : NULL;
+}
+
+static inline struct now_entry *engine_entry(struct tag_state *t)
+{
+    return t->zone->entries + t->tag->zone_index;
+}
+
+static inline void ledger_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+/* intake.c: takes what one inlet holds. 1: there may be more; 0: nothing more now. */
+int intake_run(struct engine *e, struct inlet *in);
+
+/* value.c: raw → scaled, typed, ranged; in place. false: the raw value is illegal for its type (rejected). */
+bool value_refine(const struct plan_tag *tag, struct slot *sample);
+/* Whether the deadband keeps it back. */
+bool value_is_suppressed(const struct tag_state *t, const struct slot *sample);
+
+/* account.c: what is missing and why. Each writes a frame of the engine's own. */
+void account_event(struct engine *e, enum event_kind kind, uint32_t box, uint64_t detail,
+                   const char *text);
+void account_gap(struct engine *e, const struct record_gap *gap);
+void account_drops(struct engine *e, struct inlet *in);
+void account_losses(struct engine *e);
+
+/* watch.c: who lives, who died, who lied. */
+void watch_seats(struct engine *e);
+void watch_condemn(struct engine *e, struct inlet *in, const char *reason);
+
+/* reply.c: records to a seat. */
+void reply_refused(struct engine *e, struct inlet *in, const struct slot *request,
+                   const struct record_command *command);
+
+#endif

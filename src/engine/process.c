@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's process: opens the journal, locks itself in (no sockets, only the journal's folder), then steps whenever
+ * a box wakes it. Sleeping costs one wake-up pipe per seat and nothing else. */
+#include "engine/internal.h"
+
+#include "base/clock.h"
+#include "box/sandbox.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define SLEEP_MAX_MS 100
+
+static volatile sig_atomic_t stop_asked;
+
+struct wakes { /* what the journal's thread pokes */
+    int durable_fd, reader_fd;
+    struct ring_tail *reader_tail;
+    uint64_t reader_woken;
+    _Atomic bool wants_durable;
+};
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop_asked = 1;
+}
+
+static void on_written(void *context)
+{
+    struct wakes *w = context;
+    uint64_t nap = atomic_load_explicit(&w->reader_tail->naps, memory_order_seq_cst);
+    if ((nap & 1) && nap != w->reader_woken) {
+        w->reader_woken = nap;
+        ssize_t ignored = write(w->reader_fd, "", 1);
+        (void)ignored;
+    }
+}
+
+static void on_durable(void *context)
+{
+    struct wakes *w = context;
+    if (atomic_exchange_explicit(&w->wants_durable, false, memory_order_relaxed)) {
+        uint64_t one = 1;
+        ssize_t ignored = write(w->durable_fd, &one, sizeof one);
+        (void)ignored;
+    }
+}
+
+static void drain(int fd)
+{
+    char sink[64];
+    while (read(fd, sink, sizeof sink) == (ssize_t)sizeof sink) {
+    }
+}
+
+/* Announces the nap on every ring, and sleeps if nothing came meanwhile. */
+static void sleep_until_woken(struct engine *e, struct pollfd *fds, struct wakes *w)
+{
+    bool idle = true;
+    size_t napping = 0;
+    for (; idle && napping < e->inlet_count; napping++) {
+        struct inlet *in = e->inlets + napping;
+        idle = in->condemned || ring_nap(&in->up);
+    }
+    if (idle) {
+        atomic_store_explicit(&w->wants_durable, e->waits_for_durable, memory_order_relaxed);
+        int n = poll(fds, e->inlet_count + 1, SLEEP_MAX_MS);
+        for (size_t i = 0; n > 0 && i <= e->inlet_count; i++) {
+            if (fds[i].revents) {
+                drain(fds[i].fd);
+            }
+        }
+    }
+    for (size_t i = 0; i < napping; i++) {
+        ring_awake(&e->inlets[i].up);
+    }
+}
+
+static void note_start(struct engine *e, const struct gateway *g, const struct journal_recovered *r)
+{
+    e->utc_ns = clock_utc_ns();
+    bool first = atomic_load(&g->engine->panel.epoch) - g->life == 1;
+    if (first) {
+        account_event(e, EVENT_GATEWAY_START, PLAN_NONE, 0, "gateway started");
+    }
+    if (r->text[0]) {
+        account_event(e, EVENT_JOURNAL_RECOVERED, PLAN_NONE, r->cut_bytes, r->text);
+    }
+    if (first && r->last_ns) {
+        struct record_gap gap = {.scope = GAP_ALL,
+                                 .cause = GAP_GATEWAY_DOWN,
+                                 .from_ns = r->last_ns < e->utc_ns ? r->last_ns : e->utc_ns,
+                                 .to_ns = e->utc_ns};
+        account_gap(e, &gap);
+    }
+}
+
+static int run(struct gateway *g, struct journal *journal, struct wakes *w,
+               const struct journal_recovered *recovered)
+{
+    struct engine *e = NULL;
+    struct pollfd *fds = calloc(g->seat_count + 1, sizeof *fds);
+    int err = fds ? engine_new(&e, g, journal) : ERR_NOMEM;
+    if (err) {
+        free(fds);
+        return err;
+    }
+    for (size_t i = 0; i < e->inlet_count; i++) {
+        fds[i] = (struct pollfd){.fd = e->inlets[i].seat->to_engine_read, .events = POLLIN};
+    }
+    fds[e->inlet_count] = (struct pollfd){.fd = w->durable_fd, .events = POLLIN};
+    note_start(e, g, recovered);
+    atomic_store(&g->engine->panel.ready, 1);
+    while (!stop_asked) {
+        int64_t mono = clock_mono_ns();
+        atomic_store_explicit(&g->engine->panel.heartbeat_ns, mono, memory_order_relaxed);
+        if (!engine_step(e, clock_utc_ns(), mono)) {
+            sleep_until_woken(e, fds, w);
+        }
+    }
+    /* The boxes are gone by now: what they left in their rings still goes to the journal. */
+    while (engine_step(e, clock_utc_ns(), clock_mono_ns())) {
+    }
+    account_event(e, EVENT_GATEWAY_STOP, PLAN_NONE, 0, "gateway stopped");
+    engine_free(e);
+    free(fds);
+    return ERR_OK;
+}
+
+int engine_main(struct gateway *g)
+{
+    struct seat *reader = g->seats + SEAT_READER;
+    struct wakes w = {.durable_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+                      .reader_fd = reader->from_engine_write,
+                      .reader_tail = (struct ring_tail *)reader->down_tail};
+    signal(SIGTERM, on_signal);
+    signal(SIGINT, SIG_IGN);
+    char dir[4096];
+    snprintf(dir, sizeof dir, "%s/journal", g->state_dir);
+    struct journal_options options = {.dir = dir,
+                                      .plan = &g->plan,
+                                      .marks = &g->engine->marks,
+                                      .on_written = on_written,
+                                      .on_durable = on_durable,
+                                      .context = &w};
+    struct journal_recovered recovered = {0};
+    struct journal *journal = NULL;
+    atomic_store(&g->engine->panel.heartbeat_ns, clock_mono_ns());
+    int err = w.durable_fd < 0 ? ERR_IO : journal_open(&journal, &options, &recovered);
+    if (err) {
+        fprintf(stderr, "isthmus: engine: can't open the journal in %s: %s\n", dir, err_text(err));
+        return 1;
+    }
+    if (recovered.text[0]) {
+        fprintf(stderr, "isthmus: engine: %s\n", recovered.text);
+    }
+    struct sandbox_profile profile = {.write_dir = dir};
+    err = sandbox_enter(g, &profile);
+    if (!err) {
+        err = run(g, journal, &w, &recovered);
+    }
+    journal_close(journal);
+    if (err) {
+        fprintf(stderr, "isthmus: engine: %s\n", err_text(err));
+    }
+    return err ? 1 : 0;
+}

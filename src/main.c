@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of subcommands. */
+#include "cli/cli.h"
+#include "sim/sim.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int cli_version(int argc, char **argv);
+static int cli_help(int argc, char **argv);
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *arguments, *summary;
+} commands[] = {
+    {"run", cli_run, "DIR", "run the gateway that a folder describes"},
+    {"check", cli_check, "DIR", "find every mistake in a folder"},
+    {"sim", sim_main, "waterworks", "simulate a plant, with real Modbus TCP servers"},
+    {"status", cli_status, "", "the gateway's processes and their health"},
+    {"devices", cli_devices, "", "the devices: state, latency, errors"},
+    {"get", cli_get, "TAG…", "current values"},
+    {"watch", cli_watch, "TAG…", "values as they come"},
+    {"version", cli_version, "", "the program's version"},
+    {"help", cli_help, "[COMMAND]", "this, or a command's own help"},
+};
+
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static int find(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (!strcmp(commands[i].name, name)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static void print_help(FILE *out)
+{
+    fputs("Isthmus joins a plant's machines with IT, and keeps their networks apart.\n\n"
+          "usage: isthmus COMMAND …\n\n",
+          out);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        fprintf(out, "  %-8s %-11s %s\n", commands[i].name, commands[i].arguments,
+                commands[i].summary);
+    }
+    fputs("\n`isthmus COMMAND --help` tells more; `man isthmus` has it all.\n", out);
+}
+
+static int cli_version(int argc, char **argv)
+{
+    if (argc == 2 && !strcmp(argv[1], "--json")) {
+        puts("{\"version\":\"" ISTHMUS_VERSION "\"}");
+        return CLI_OK;
+    }
+    if (argc == 2 && !strcmp(argv[1], "--help")) {
+        puts("usage: isthmus version [--json]");
+        return CLI_OK;
+    }
+    if (argc > 1) {
+        fprintf(stderr, "isthmus version: takes no argument '%s'\n", argv[1]);
+        return CLI_USAGE;
+    }
+    puts("isthmus " ISTHMUS_VERSION);
+    return CLI_OK;
+}
+
+static int unknown(const char *name)
+{
+    fprintf(stderr, "isthmus: no command '%s'; `isthmus help` lists them\n", name);
+    return CLI_USAGE;
+}
+
+static int cli_help(int argc, char **argv)
+{
+    if (argc < 2 || argv[1][0] == '-') {
+        print_help(stdout);
+        return CLI_OK;
+    }
+    int i = find(argv[1]);
+    char option[] = "--help";
+    char *help[] = {argv[1], option, NULL};
+    return i < 0 ? unknown(argv[1]) : commands[i].run(2, help);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return CLI_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        return cli_help(1, argv);
+    }
+    int i = find(!strcmp(argv[1], "--version") ? "version" : argv[1]);
+    return i < 0 ? unknown(argv[1]) : commands[i].run(argc - 1, argv + 1);
+}
