@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "tag/glob.h"
 #include "tag/now.h"
 #include "tag/record.h"
 #include "tag/status.h"
@@ -113,6 +114,41 @@ static void now_holds_numbers_and_texts(void **state)
     free(memory);
 }
 
+static void globs_match_levels(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *glob, *path;
+        bool matches;
+    } rows[] = {
+        {"a/b", "a/b", true},
+        {"a/b", "a/bc", false},
+        {"a/*", "a/b", true},
+        {"a/*", "a/b/c", false},
+        {"a/**", "a/b/c", true},
+        {"a/**/c", "a/c", true},
+        {"a/**/c", "a/b/b/c", true},
+        {"a/**/c", "a/b/d", false},
+        {"**", "anything/at/all", true},
+        {"**/flow", "x/y/flow", true},
+        {"**/flow", "flow", true},
+        {"**/flow", "x/overflow", false},
+        {"a?c", "abc", true},
+        {"a?c", "a/c", false},
+        {"*", "", true},
+        {"p*1/f*", "pump1/flow", true},
+        {"p*1/f*", "pump2/flow", false},
+        {"*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+        {"**/a*/**/b", "x/ab/y/z/b", true},
+        {"**/a*/**/b", "x/ab/y/z/c", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (glob_matches(rows[i].glob, rows[i].path) != rows[i].matches) {
+            fail_msg("%s on %s", rows[i].glob, rows[i].path);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +156,7 @@ int main(void)
         cmocka_unit_test(values_look_outside_as_designed),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(statuses_and_causes_have_names),
+        cmocka_unit_test(globs_match_levels),
         cmocka_unit_test(now_holds_numbers_and_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
