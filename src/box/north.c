@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "box/sandbox.h"
 
 #define HEARTBEAT_MS 200u
 #define TURN_SLOTS   16384u /* taken per turn of the loop: sockets and timers get theirs */
@@ -259,7 +260,10 @@ static int prepare(struct service_host *host, char *why, size_t why_size)
         return err;
     }
     host->state = host->service->open(host, why, why_size);
-    return host->state ? ERR_OK : ERR_CONFIG;
+    if (!host->state) {
+        return ERR_CONFIG;
+    }
+    return sandbox_enter(host->g, &(struct sandbox_profile){.sockets = true});
 }
 
 static int run(struct service_host *host)
@@ -272,9 +276,11 @@ static int run(struct service_host *host)
     }
     if (!err) {
         err = host->service->start(host->state);
-        snprintf(why, sizeof why, "%s", err ? err_text(err) : "");
     }
     if (err) {
+        if (!why[0]) {
+            snprintf(why, sizeof why, "%s", err_text(err));
+        }
         service_log(host, "cannot start: %s", why);
         return EXIT_FAILURE;
     }
@@ -294,9 +300,6 @@ int box_north_main(struct gateway *g, uint32_t box)
     host->g = g;
     host->box = box;
     host->seat = g->seats + SEAT_BOX + box;
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGINT, SIG_IGN); /* Ctrl-C goes to the whole group; the supervisor stops us in order */
-    atomic_store(&host->seat->panel->started_utc_ns, clock_utc_ns());
     beat(host);
     int status = EXIT_FAILURE;
     if (uv_loop_init(&host->loop) == 0) {

@@ -19,6 +19,8 @@ int north_engine_init(struct service_host *host)
     if (!err) {
         err = ring_consumer_init(&host->down, s->down, s->down_capacity, s->down_tail);
     }
+    /* our predecessor's requests may still be answered: begin far from its numbers */
+    host->store_count = (uint32_t)atomic_load(&s->panel->epoch) << 16;
     host->engine_epoch = atomic_load(&host->g->engine->panel.epoch);
     return err;
 }

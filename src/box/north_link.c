@@ -21,6 +21,8 @@ int north_link_init(struct service_host *host)
     if (!err) {
         err = ring_consumer_init(&host->answer, s->answer, s->answer_capacity, s->answer_tail);
     }
+    /* our predecessor's requests may still be answered: begin far from its numbers */
+    host->ask_count = (uint32_t)atomic_load(&s->panel->epoch) << 14;
     host->reader_epoch = atomic_load(&host->g->seats[SEAT_READER].panel->epoch);
     return err;
 }

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One step of the reader. Feeds come first and have a budget of their own each; queries share one and take turns, a
+ * bit more at each step, so that a long one stalls nobody. */
+#include "reader/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SLEEP_MAX_MS    100
+#define SLEEP_ROOM_MS   2 /* nobody wakes us when room is made in an answer ring */
+#define SLEEP_CURSOR_MS 20
+
+struct scan *scan_borrow(struct reader_core *core, uint64_t sequence)
+{
+    struct pooled_scan *best = NULL;
+    for (uint32_t i = 0; i < core->scan_count; i++) {
+        struct pooled_scan *p = core->scans + i;
+        if (p->used) {
+            continue;
+        }
+        if (p->scan.follow && p->scan.sequence == sequence) {
+            best = p; /* it stands there already */
+            break;
+        }
+        if (!best || p->last_used < best->last_used) {
+            best = p;
+        }
+    }
+    if (!best) {
+        return NULL;
+    }
+    best->used = true;
+    best->last_used = ++core->scan_clock;
+    return &best->scan;
+}
+
+void scan_return(struct reader_core *core, struct scan *scan)
+{
+    for (uint32_t i = 0; i < core->scan_count; i++) {
+        if (scan == &core->scans[i].scan) {
+            core->scans[i].used = false;
+        }
+    }
+}
+
+static int open_links(struct reader_core *core)
+{
+    for (uint32_t i = 0; i < core->plan->header->boxes.count; i++) {
+        if (core->plan->boxes[i].kind == BOX_NORTH && core->g->seats[SEAT_BOX + i].ask) {
+            int err = link_init(core->links + core->link_count++, core, i);
+            if (err) {
+                return err;
+            }
+        }
+    }
+    return ERR_OK;
+}
+
+int core_new(struct reader_core **out, struct gateway *g, int dir_fd)
+{
+    const struct plan_header *h = g->plan.header;
+    const struct seat *seat = g->seats + SEAT_READER;
+    struct reader_core *core = calloc(1, sizeof *core);
+    if (!core) {
+        return ERR_NOMEM;
+    }
+    core->g = g;
+    core->plan = &g->plan;
+    core->dir_fd = dir_fd;
+    core->links = calloc(h->boxes.count + 1, sizeof *core->links);
+    core->feeds = calloc(h->feeds.count + 1, sizeof *core->feeds);
+    core->scan_count = h->boxes.count * SCANS_PER_LINK + 2; /* and some for accounts of feeds */
+    core->scans = calloc(core->scan_count, sizeof *core->scans);
+    int err = core->links && core->feeds && core->scans ? ERR_OK : ERR_NOMEM;
+    core->scan_count = core->scans ? core->scan_count : 0;
+    if (!err) {
+        err = ring_producer_init(&core->up, seat->up, seat->up_capacity, seat->up_tail,
+                                 seat->to_engine_write);
+    }
+    if (!err) {
+        err = ring_consumer_init(&core->down, seat->down, seat->down_capacity, seat->down_tail);
+    }
+    for (uint32_t i = 0; !err && i < h->feeds.count; i++) {
+        err = feed_init(core->feeds + core->feed_count++, core->plan, i);
+    }
+    err = err ? err : open_links(core);
+    /* answers to requests of a predecessor must not look like answers to ours */
+    core->store_count = (uint32_t)atomic_load(&seat->panel->epoch) << 16;
+    if (err) {
+        core_free(core);
+        core = NULL;
+    }
+    *out = core;
+    return err;
+}
+
+void core_free(struct reader_core *core)
+{
+    if (!core) {
+        return;
+    }
+    for (uint32_t i = 0; i < core->link_count; i++) {
+        link_fini(core->links + i, core);
+    }
+    for (uint32_t i = 0; i < core->feed_count; i++) {
+        feed_fini(core->feeds + i);
+    }
+    for (uint32_t i = 0; i < core->scan_count; i++) {
+        scan_close(&core->scans[i].scan);
+    }
+    free(core->scans);
+    free(core->links);
+    free(core->feeds);
+    free(core);
+}
+
+/* The journal's marks. A new epoch may begin before where the last one ended: what was not on disk is gone. */
+static void look_at_journal(struct reader_core *core)
+{
+    struct journal_position p;
+    if (journal_marks_read(&core->g->engine->marks, &p) || p.epoch == 0) {
+        return;
+    }
+    if (p.epoch != core->journal.epoch) {
+        for (uint32_t i = 0; i < core->feed_count; i++) {
+            feed_rewind(core->feeds + i, p.written_sequence);
+        }
+        for (uint32_t i = 0; i < core->scan_count; i++) {
+            if (!core->scans[i].used) {
+                scan_close(&core->scans[i].scan);
+            }
+        }
+    } else if (p.written_sequence < core->journal.written_sequence) {
+        return; /* the engine is restarting: the new epoch comes */
+    }
+    core->journal = p;
+}
+
+static void answer_one(struct reader_core *core, struct link *link, struct request *r)
+{
+    static answer_ask *const answers[] = {
+        [ASK_NOW] = answer_now,         [ASK_READ] = answer_read,
+        [ASK_HISTORY] = answer_history, [ASK_GAPS] = answer_gaps,
+        [ASK_LEDGER] = answer_ledger,   [ASK_FEEDS] = answer_feeds,
+        [ASK_DEVICES] = answer_devices, [ASK_PROCESSES] = answer_processes,
+        [ASK_JOURNAL] = answer_journal, [ASK_HEAD] = answer_head,
+        [ASK_FEED_UP] = feed_ask,       [ASK_FEED_DOWN] = feed_ask,
+        [ASK_FEED_NEXT] = feed_ask,
+    };
+    if (r->ask.kind < sizeof answers / sizeof *answers && answers[r->ask.kind]) {
+        answers[r->ask.kind](core, link, r);
+    } else {
+        link_end(link, core, r, ERR_UNSUPPORTED, (struct cursor_range){0}, false);
+    }
+}
+
+static bool is_feed_ask(const struct request *r)
+{
+    return r->ask.kind >= ASK_FEED_UP && r->ask.kind <= ASK_FEED_NEXT;
+}
+
+static void answer_all(struct reader_core *core, struct link *link, bool feeds)
+{
+    for (uint32_t i = 0; i < link->request_count; i++) {
+        struct request *r = link->requests + i;
+        if (!r->done && is_feed_ask(r) == feeds && link_room(link, core)) {
+            answer_one(core, link, r);
+        }
+    }
+}
+
+int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns)
+{
+    core->utc_ns = utc_ns;
+    core->mono_ns = mono_ns;
+    core->more = core->crowded = false;
+    core->budget = SLICE_SLOTS;
+    look_at_journal(core);
+    cursors_take(core);
+    for (uint32_t i = 0; i < core->link_count; i++) {
+        link_attach(core->links + i, core);
+        link_take(core->links + i, core);
+    }
+    for (int feeds = 1; feeds >= 0; feeds--) {
+        for (uint32_t i = 0; i < core->link_count; i++) {
+            struct link *link = core->links + i;
+            if (!link->broken) {
+                answer_all(core, link, feeds);
+                link_sweep(link, core);
+                ring_publish(&link->answers);
+            }
+        }
+    }
+    cursors_step(core);
+    ring_publish(&core->up);
+    return core->more           ? 0
+           : core->crowded      ? SLEEP_ROOM_MS
+           : cursors_wait(core) ? SLEEP_CURSOR_MS
+                                : SLEEP_MAX_MS;
+}
+
+bool core_nap(struct reader_core *core)
+{
+    bool sleep = ring_nap(&core->down);
+    for (uint32_t i = 0; i < core->link_count && sleep; i++) {
+        sleep = core->links[i].broken || ring_nap(&core->links[i].asks);
+    }
+    /* the engine's journal wakes us by the same nap: what was written meanwhile it did not tell */
+    atomic_thread_fence(memory_order_seq_cst);
+    return sleep &&
+           atomic_load(&core->g->engine->marks.written_sequence) == core->journal.written_sequence;
+}
+
+void core_awake(struct reader_core *core)
+{
+    ring_awake(&core->down);
+    for (uint32_t i = 0; i < core->link_count; i++) {
+        ring_awake(&core->links[i].asks);
+    }
+}
+
+void core_finish(struct reader_core *core)
+{
+    core->mono_ns += PERSIST_NS;
+    cursors_step(core);
+    ring_publish(&core->up);
+}

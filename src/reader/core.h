@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of the reader, shared by its parts: core.c (one step of everything), link.c (ring of asks, ring of
+ * answers, requests), feed.c (feeds and their cursors), cursor_store.c (cursors through the engine), state.c (answers
+ * from shared memory), query.c and history.c (answers from the journal). No clock and no poll in here: reader.c has
+ * them, so tests turn time by hand. One thread. */
+#ifndef ISTHMUS_READER_CORE_H
+#define ISTHMUS_READER_CORE_H
+
+#include "box/gateway.h"
+#include "box/link.h"
+#include "reader/scan.h"
+
+#include <isthmus/driver.h>
+
+#include "base/clock.h"
+
+#define REQUESTS_MAX   256u /* per box; more end with ERR_FULL */
+#define SENT_MAX       512u /* answers of a feed sent and not confirmed */
+#define SCANS_PER_LINK 4u   /* queries of a box that walk through the journal at a time */
+#define SLICE_SLOTS                                                                                \
+    65536u /* a step looks at that many slots for a feed, and for all queries together */
+#define FEED_RECORDS_MAX 16384u /* per answer */
+#define PERSIST_NS       (100 * NS_PER_MS)
+#define RETRY_NS         NS_PER_S /* a fetch or store without an answer is sent again */
+
+/* What a box, or a feed, may see. Owned arrays. */
+struct scope {
+    uint64_t *tags;
+    uint8_t *devices, *boxes;
+    struct filter filter; /* over them */
+    bool all;
+};
+
+struct sent { /* an answer of a feed: records in [from, to) */
+    uint64_t from, to;
+    uint32_t samples;
+    bool confirmed;
+};
+
+struct feed {
+    uint32_t index;
+    const char *name;
+    bool live_first;
+    struct scope scope;
+    bool known; /* the stored cursor has come */
+    bool up;
+    struct cursor cursor; /* delivered, confirmed and durable */
+    uint64_t delivered;   /* samples; grows with the cursor */
+    uint64_t lost;        /* sequence numbers that were missing in the journal */
+    struct scan live, backlog;
+    uint64_t up_head; /* where the journal ended when the feed went up: live begins there */
+    uint64_t live_at, backlog_at;
+    bool live_turn;
+    struct sent sent[SENT_MAX]; /* in the order sent */
+    uint32_t sent_count;
+    bool unmerged; /* something confirmed waits for the durable mark */
+    /* pending = counted - (delivered - delivered_start): samples in the holes of `start`, counted up to count_at */
+    struct cursor start;
+    uint64_t delivered_start, counted, count_at;
+    uint64_t at_oldest; /* nothing pending for it before */
+    /* storing */
+    bool dirty;
+    uint32_t store_request; /* under way; 0: none */
+    int64_t asked_ns;       /* monotonic */
+};
+
+#define COLUMN_SAMPLES 5
+struct column { /* of a reduced history */
+    struct slot samples[COLUMN_SAMPLES];
+    uint64_t sequence[COLUMN_SAMPLES], epoch[COLUMN_SAMPLES];
+    uint32_t has; /* which are there */
+};
+
+struct request {
+    struct ask ask;
+    int64_t asked_ns; /* monotonic */
+    bool begun, collected, done;
+    uint64_t begin, limit; /* of the journal, as far as it matters */
+    uint64_t at;           /* how far: index, column, or record, as the kind needs it */
+    uint32_t records;
+    struct scan *scan;      /* from the pool; NULL: none */
+    struct column *columns; /* owned */
+    uint32_t column_count;
+    struct slot *notes; /* owned: a ring of the newest gap and event records */
+    uint64_t note_count;
+};
+
+struct link { /* a north box */
+    uint32_t box;
+    const struct seat *seat;
+    struct scope scope;
+    uint64_t epoch;
+    bool broken; /* wrote garbage: ignored until it is restarted */
+    uint64_t garbage;
+    struct ring_consumer asks;
+    struct ring_producer answers;
+    struct request requests[REQUESTS_MAX]; /* in the order asked */
+    uint32_t request_count;
+};
+
+struct pooled_scan {
+    struct scan scan;
+    bool used;
+    uint64_t last_used;
+};
+
+struct reader_core {
+    struct gateway *g; /* borrowed */
+    const struct plan *plan;
+    int dir_fd; /* the journal's folder; borrowed */
+    struct journal_position journal;
+    struct link *links;
+    uint32_t link_count;
+    struct feed *feeds;
+    uint32_t feed_count; /* as in the plan; those of no north box have no scope */
+    struct ring_producer up;
+    struct ring_consumer down;
+    uint64_t engine_epoch;
+    uint32_t store_count;
+    struct pooled_scan *scans; /* for queries; feeds have their own */
+    uint32_t scan_count;
+    uint64_t scan_clock;
+    size_t budget;           /* of this step, for queries */
+    bool more;               /* there is work left for a next step */
+    bool crowded;            /* an answer waits for room in its ring */
+    int64_t utc_ns, mono_ns; /* of this step */
+};
+
+MUST_USE int core_new(struct reader_core **core, struct gateway *g, int dir_fd);
+void core_free(struct reader_core *core);
+/* One step: takes asks, answers what can be answered, within bounds. Returns for how many ms to sleep at most; 0: not
+ * at all. */
+int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns);
+/* Announces sleep on all rings. False: something has come, do not sleep. */
+MUST_USE bool core_nap(struct reader_core *core);
+void core_awake(struct reader_core *core);
+/* The last words before the process ends: cursors. */
+void core_finish(struct reader_core *core);
+
+/* scope.c */
+MUST_USE int scope_of_feed(struct scope *s, const struct plan *plan, uint32_t feed);
+MUST_USE int scope_of_box(struct scope *s, const struct plan *plan, uint32_t box);
+void scope_fini(struct scope *s);
+
+/* link.c */
+MUST_USE int link_init(struct link *link, struct reader_core *core, uint32_t box);
+void link_fini(struct link *link, struct reader_core *core);
+void link_attach(struct link *link, struct reader_core *core);
+void link_take(struct link *link, struct reader_core *core);
+void link_sweep(struct link *link,
+                struct reader_core *core); /* removes the requests that are done */
+/* Slots that an answer may use now and still leave room for its end; 0: wait. */
+size_t link_room(struct link *link, struct reader_core *core);
+/* Puts a run, whole: slots + the head must fit (link_room). */
+void link_run(struct link *link, const struct request *r, const struct scan_run *run,
+              uint32_t flags);
+/* False: no room now. */
+MUST_USE bool link_row(struct link *link, struct reader_core *core, const struct request *r,
+                       const void *row, size_t size);
+/* Ends the request: always has room after link_room or link_row said so; false: no room now. */
+bool link_end(struct link *link, struct reader_core *core, struct request *r, int error,
+              struct cursor_range covers, bool more);
+void request_release(struct reader_core *core, struct request *r);
+
+/* core.c: the pool of walks */
+struct scan *scan_borrow(struct reader_core *core, uint64_t sequence); /* NULL: all are in use */
+void scan_return(struct reader_core *core, struct scan *scan);
+
+/* feed.c */
+MUST_USE int feed_init(struct feed *feed, const struct plan *plan, uint32_t index);
+void feed_fini(struct feed *feed);
+void feed_down(struct feed *feed);
+void feed_rewind(struct feed *feed, uint64_t written); /* the journal ends earlier than it did */
+void feed_confirm(struct feed *feed, struct cursor_range range);
+/* What was confirmed and is durable now enters the cursor. */
+void feed_merge(struct feed *feed, uint64_t durable);
+/* Counts what is pending, bounded. 1: up to date; 0: call again; negative: error. */
+MUST_USE int feed_count(struct reader_core *core, struct feed *feed);
+uint64_t feed_pending(const struct feed *feed);
+
+/* cursor_store.c */
+void cursors_take(struct reader_core *core);
+void cursors_step(struct reader_core *core);
+bool cursors_wait(const struct reader_core *core); /* something must be done soon */
+
+/* state.c, query.c, history.c: each goes on with the request as far as room and budget allow */
+typedef void answer_ask(struct reader_core *core, struct link *link, struct request *r);
+answer_ask answer_now, answer_ledger, answer_feeds, answer_devices, answer_processes,
+    answer_journal, answer_head;
+answer_ask answer_read, answer_gaps, answer_history;
+/* Every query on the journal: begin (false: wait, or it has ended), and end with what its walk covers. */
+bool query_begin(struct reader_core *core, struct link *link, struct request *r, bool by_time);
+void query_end(struct reader_core *core, struct link *link, struct request *r, int error,
+               bool more);
+answer_ask feed_ask; /* feed.c: FEED_UP, FEED_DOWN, FEED_NEXT */
+
+#endif

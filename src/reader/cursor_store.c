@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cursors are stored values of the reader, "cursor/FEED" = delivered (u64) and the encoded cursor. They are fetched
+ * at the start and stored at most every 100 ms, one store at a time. A request without an answer (the engine has
+ * restarted) is sent again. */
+#include "reader/core.h"
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TAKE_SLOTS (2 * SLOT_RECORD_MAX)
+
+/* The key of a name that is too long ends in its checksum. */
+static void key_of(const struct feed *feed, char key[STORE_KEY_MAX])
+{
+    memset(key, 0, STORE_KEY_MAX);
+    size_t length = strlen(feed->name);
+    if (length + sizeof "cursor/" <= STORE_KEY_MAX) {
+        snprintf(key, STORE_KEY_MAX, "cursor/%s", feed->name);
+    } else {
+        snprintf(key, STORE_KEY_MAX, "cursor/%.24s#%08x", feed->name,
+                 crc32c(0, feed->name, length));
+    }
+}
+
+static void send(struct reader_core *core, struct feed *feed, enum record_kind kind)
+{
+    uint8_t payload[sizeof(struct record_store) + 8 + CURSOR_BYTES_MAX];
+    struct record_store head = {0};
+    key_of(feed, head.key);
+    if (kind == RECORD_STORE) {
+        struct writer w = writer_of(payload + sizeof head, 8);
+        write_u64le(&w, feed->delivered);
+        head.size = (uint32_t)(8 + cursor_encode(&feed->cursor, payload + sizeof head + 8));
+    }
+    memcpy(payload, &head, sizeof head);
+    core->store_count = core->store_count == UINT32_MAX ? 1 : core->store_count + 1;
+    struct slot slot = {.time = core->utc_ns, .tag = record_tag(kind), .status = core->store_count};
+    if (ring_put_record(&core->up, &slot, payload, sizeof head + head.size) == 0) {
+        feed->store_request = core->store_count;
+        feed->dirty = feed->dirty && kind != RECORD_STORE;
+    }
+    feed->asked_ns = core->mono_ns; /* when the ring is full too: try later */
+}
+
+/* The stored value has come, or there is none: a new feed begins with the oldest that the journal has. */
+static void on_fetched(struct feed *feed, const uint8_t *value, size_t size)
+{
+    struct reader r = reader_of(value, size);
+    uint64_t delivered = read_u64le(&r);
+    struct cursor cursor = {0};
+    if (size == 0 || r.bad || cursor_decode(&cursor, r.at, reader_left(&r)) != 0) {
+        cursor = (struct cursor){0};
+        delivered = 0;
+    }
+    feed->known = true;
+    feed->cursor = feed->start = cursor;
+    feed->delivered = feed->delivered_start = delivered;
+    struct cursor_range hole;
+    feed->count_at = cursor_next_hole(&cursor, 0, UINT64_MAX, &hole) ? hole.from : 0;
+}
+
+static void on_stored(struct reader_core *core, const struct slot *s)
+{
+    struct record_store head;
+    size_t size = (size_t)s->value.u64;
+    if (size < sizeof head) {
+        return;
+    }
+    memcpy(&head, slot_payload(s), sizeof head);
+    for (uint32_t i = 0; i < core->feed_count; i++) {
+        struct feed *feed = core->feeds + i;
+        if (!feed->store_request || feed->store_request != s->status) {
+            continue;
+        }
+        feed->store_request = 0;
+        size_t left = size - sizeof head;
+        if (feed->known) {
+            feed->dirty |= head.error != 0;
+        } else if (!head.error) {
+            on_fetched(feed, slot_payload(s) + sizeof head, left < head.size ? left : head.size);
+        }
+    }
+}
+
+void cursors_take(struct reader_core *core)
+{
+    struct slot slots[TAKE_SLOTS];
+    for (;;) {
+        int count = ring_take(&core->down, slots, TAKE_SLOTS);
+        if (count <= 0) {
+            return; /* garbage of the engine: nobody could help; cursors stay as they are */
+        }
+        size_t at = 0, length;
+        while (at < (size_t)count && (length = slot_record_length(slots + at)) > 0 &&
+               at + length <= (size_t)count) {
+            if (slots[at].tag == record_tag(RECORD_STORED)) {
+                on_stored(core, slots + at);
+            }
+            at += length;
+        }
+        if (at == 0) {
+            at = (size_t)count; /* not a record: step over it */
+        }
+        ring_step_back(&core->down, (size_t)count - at);
+        ring_release(&core->down, core->down.next);
+    }
+}
+
+void cursors_step(struct reader_core *core)
+{
+    uint64_t epoch = atomic_load_explicit(&core->g->engine->panel.epoch, memory_order_acquire);
+    bool restarted = epoch != core->engine_epoch;
+    core->engine_epoch = epoch;
+    for (uint32_t i = 0; i < core->feed_count; i++) {
+        struct feed *feed = core->feeds + i;
+        feed_merge(feed, core->journal.durable_sequence);
+        bool silent = core->mono_ns - feed->asked_ns >= RETRY_NS;
+        if (feed->store_request && (restarted || silent)) {
+            feed->store_request = 0;
+            feed->dirty |= feed->known;
+        }
+        if (feed->store_request) {
+            continue;
+        }
+        if (!feed->known && (restarted || silent || !feed->asked_ns)) {
+            send(core, feed, RECORD_FETCH);
+        } else if (feed->known && feed->dirty && core->mono_ns - feed->asked_ns >= PERSIST_NS) {
+            send(core, feed, RECORD_STORE);
+        }
+    }
+}
+
+bool cursors_wait(const struct reader_core *core)
+{
+    for (uint32_t i = 0; i < core->feed_count; i++) {
+        const struct feed *feed = core->feeds + i;
+        if (feed->dirty || feed->unmerged || !feed->known) {
+            return true;
+        }
+    }
+    return false;
+}

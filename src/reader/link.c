@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A north box at the reader. Nothing it writes is believed: an ask is copied, then each field is checked where it is
+ * used; a ring that contradicts itself is not touched again until the box is restarted. An answer is put whole or not
+ * at all, and every request keeps its place until its end fits, so there is no queue behind the ring. */
+#include "reader/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_SLOTS  (1u + (sizeof(struct answer) + sizeof(struct slot) - 1) / sizeof(struct slot))
+#define ROW_BYTES_MAX 384u
+#define TAKE_SLOTS    512u
+#define ASKS_PER_STEP 1024u
+
+static void attach(struct link *link)
+{
+    const struct seat *s = link->seat;
+    link->broken = ring_consumer_init(&link->asks, s->ask, s->ask_capacity, s->ask_tail) != 0 ||
+                   ring_producer_init(&link->answers, s->answer, s->answer_capacity, s->answer_tail,
+                                      s->from_reader_write) != 0;
+}
+
+int link_init(struct link *link, struct reader_core *core, uint32_t box)
+{
+    link->box = box;
+    link->seat = core->g->seats + SEAT_BOX + box;
+    link->epoch = atomic_load(&link->seat->panel->epoch);
+    attach(link);
+    return scope_of_box(&link->scope, core->plan, box);
+}
+
+void request_release(struct reader_core *core, struct request *r)
+{
+    scan_return(core, r->scan);
+    free(r->columns);
+    free(r->notes);
+    r->scan = NULL;
+    r->columns = NULL;
+    r->notes = NULL;
+}
+
+static void drop_requests(struct link *link, struct reader_core *core)
+{
+    for (uint32_t i = 0; i < link->request_count; i++) {
+        request_release(core, link->requests + i);
+    }
+    link->request_count = 0;
+}
+
+void link_fini(struct link *link, struct reader_core *core)
+{
+    drop_requests(link, core);
+    scope_fini(&link->scope);
+}
+
+void link_attach(struct link *link, struct reader_core *core)
+{
+    uint64_t epoch = atomic_load_explicit(&link->seat->panel->epoch, memory_order_acquire);
+    if (epoch == link->epoch) {
+        return;
+    }
+    link->epoch = epoch;
+    drop_requests(link, core);
+    attach(link);
+    for (uint32_t i = 0; i < core->feed_count; i++) {
+        if (core->plan->feeds[i].box == link->box) {
+            feed_down(core->feeds + i);
+        }
+    }
+}
+
+static void put_end(struct link *link, const struct ask *ask, int error, struct cursor_range covers,
+                    bool more)
+{
+    struct slot head = {.tag = record_tag(RECORD_ANSWER)};
+    struct answer a = {.kind = ANSWER_END,
+                       .request = ask->request,
+                       .covers = covers,
+                       .error = (uint32_t)-error,
+                       .more = more};
+    int err = ring_put_record(&link->answers, &head, &a, sizeof a);
+    (void)err; /* the caller has looked for room */
+}
+
+/* False: it cannot be taken now. */
+static bool take_ask(struct link *link, struct reader_core *core, const struct slot *s)
+{
+    struct ask ask;
+    if (s->tag != record_tag(RECORD_ASK) || s->value.u64 != sizeof ask) {
+        link->garbage++;
+        return true;
+    }
+    memcpy(&ask, slot_payload(s), sizeof ask);
+    if (ask.kind == ASK_FEED_CONFIRM) {
+        if (ask.feed < core->feed_count && core->plan->feeds[ask.feed].box == link->box) {
+            feed_confirm(core->feeds + ask.feed, ask.confirm);
+        } else {
+            link->garbage++;
+        }
+        return true;
+    }
+    if (link->request_count < REQUESTS_MAX) {
+        link->requests[link->request_count++] =
+            (struct request){.ask = ask, .asked_ns = core->mono_ns};
+        return true;
+    }
+    if (ring_room(&link->answers) < ANSWER_SLOTS) {
+        core->crowded = true;
+        return false;
+    }
+    put_end(link, &ask, ERR_FULL, (struct cursor_range){0}, false);
+    return true;
+}
+
+/* Takes the whole records of `slots`. How many slots were used, or garbage. */
+static int take_asks(struct link *link, struct reader_core *core, const struct slot *slots,
+                     size_t count, bool *stuck)
+{
+    size_t at = 0;
+    while (at < count) {
+        size_t length = slot_record_length(slots + at);
+        if (!length) {
+            return ERR_GARBAGE;
+        }
+        if (at + length > count) {
+            break;
+        }
+        if (!take_ask(link, core, slots + at)) {
+            *stuck = true;
+            break;
+        }
+        at += length;
+    }
+    return (int)at;
+}
+
+void link_take(struct link *link, struct reader_core *core)
+{
+    struct slot slots[TAKE_SLOTS];
+    bool stuck = false;
+    for (uint32_t taken = 0; !link->broken && !stuck && taken < ASKS_PER_STEP * 4;) {
+        int count = ring_take(&link->asks, slots, TAKE_SLOTS);
+        int used = count > 0 ? take_asks(link, core, slots, (size_t)count, &stuck) : count;
+        if (used < 0 || (count > 0 && used == 0 && !stuck)) {
+            link->garbage++;
+            link->broken = true;
+            drop_requests(link, core);
+            return;
+        }
+        if (count == 0) {
+            return;
+        }
+        ring_step_back(&link->asks, (size_t)(count - used));
+        ring_release(&link->asks, link->asks.next);
+        taken += (uint32_t)used;
+    }
+    core->more |= !link->broken && !stuck;
+}
+
+void link_sweep(struct link *link, struct reader_core *core)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < link->request_count; i++) {
+        struct request *r = link->requests + i;
+        if (r->done) {
+            request_release(core, r);
+        } else {
+            if (kept != i) {
+                link->requests[kept] = *r;
+            }
+            kept++;
+        }
+    }
+    link->request_count = kept;
+}
+
+size_t link_room(struct link *link, struct reader_core *core)
+{
+    uint64_t room = ring_room(&link->answers);
+    if (room < 2 * ANSWER_SLOTS + SLOT_RECORD_MAX) {
+        core->crowded = true;
+        return 0;
+    }
+    return (size_t)room - 2 * ANSWER_SLOTS;
+}
+
+void link_run(struct link *link, const struct request *r, const struct scan_run *run,
+              uint32_t flags)
+{
+    struct slot head = {.tag = record_tag(RECORD_ANSWER)};
+    struct answer a = {.kind = ANSWER_RUN,
+                       .request = r->ask.request,
+                       .flags = flags,
+                       .count = run->records,
+                       .epoch = run->epoch,
+                       .first_sequence = run->first_sequence};
+    int err = ring_put_record(&link->answers, &head, &a, sizeof a);
+    if (!err) {
+        err = ring_put(&link->answers, run->slots, run->slot_count);
+    }
+    (void)err; /* the caller has looked for room */
+}
+
+bool link_row(struct link *link, struct reader_core *core, const struct request *r, const void *row,
+              size_t size)
+{
+    uint8_t payload[sizeof(struct answer) + ROW_BYTES_MAX];
+    struct answer a = {.kind = ANSWER_ROW, .request = r->ask.request};
+    if (size > ROW_BYTES_MAX || !link_room(link, core)) {
+        return false;
+    }
+    memcpy(payload, &a, sizeof a);
+    memcpy(payload + sizeof a, row, size);
+    struct slot head = {.tag = record_tag(RECORD_ANSWER)};
+    return ring_put_record(&link->answers, &head, payload, sizeof a + size) == 0;
+}
+
+bool link_end(struct link *link, struct reader_core *core, struct request *r, int error,
+              struct cursor_range covers, bool more)
+{
+    if (ring_room(&link->answers) < ANSWER_SLOTS) {
+        core->crowded = true;
+        return false;
+    }
+    put_end(link, &r->ask, error, covers, more);
+    r->done = true;
+    return true;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers from the journal: records from a sequence number on, and gaps and events. A query keeps its walk between
+ * steps; a walk that a former query left where this one begins is taken again, so following the head is cheap. */
+#include "reader/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_RECORDS_MAX 65536u
+#define NOTES_MAX        1000u
+#define NOTE_SLOTS       7u /* of an event record, and one more for where it was */
+
+/* A walk for the request, within its box's share. False: wait, or the request has ended. */
+bool query_begin(struct reader_core *core, struct link *link, struct request *r, bool by_time)
+{
+    uint32_t held = 0;
+    if (r->begun) {
+        return true;
+    }
+    for (uint32_t i = 0; i < link->request_count; i++) {
+        held += link->requests[i].scan != NULL;
+    }
+    if (!core->journal.epoch || held >= SCANS_PER_LINK) {
+        return false;
+    }
+    r->scan = scan_borrow(core, r->ask.from_sequence);
+    if (!r->scan) {
+        return false;
+    }
+    const struct journal_marks *marks = &core->g->engine->marks;
+    int err = by_time ? scan_seek_time(r->scan, core->dir_fd, marks, r->ask.from_ns)
+                      : scan_seek(r->scan, core->dir_fd, marks, r->ask.from_sequence);
+    r->begun = true;
+    r->begin = r->scan->sequence;
+    r->limit = core->journal.written_sequence;
+    if (err) {
+        query_end(core, link, r, err, false);
+    }
+    return !err;
+}
+
+void query_end(struct reader_core *core, struct link *link, struct request *r, int error, bool more)
+{
+    uint64_t to = r->scan->sequence < r->limit ? r->scan->sequence : r->limit;
+    uint64_t from = r->begin < to ? r->begin : to;
+    link_end(link, core, r, error, (struct cursor_range){from, to}, more);
+}
+
+void answer_read(struct reader_core *core, struct link *link, struct request *r)
+{
+    struct filter filter = link->scope.filter;
+    filter.only = r->ask.tag;
+    if (r->ask.tag && !filter_has_tag(&link->scope.filter, r->ask.tag)) {
+        link_end(link, core, r, ERR_REFUSED, (struct cursor_range){0}, false);
+        return;
+    }
+    if (!query_begin(core, link, r, false)) {
+        return;
+    }
+    uint32_t most = r->ask.max_records && r->ask.max_records < READ_RECORDS_MAX ? r->ask.max_records
+                                                                                : READ_RECORDS_MAX;
+    size_t room;
+    while ((room = link_room(link, core)) > 0) {
+        struct scan_run run;
+        struct scan_limit limit = {r->limit, most - r->records, room, &core->budget};
+        int state = r->records < most ? scan_next(r->scan, &filter, &limit, &run) : SCAN_END;
+        if (state == SCAN_BUDGET) {
+            core->more = true;
+            return;
+        }
+        if (state != SCAN_RUN) {
+            query_end(core, link, r, state < 0 ? state : ERR_OK,
+                      r->records == most && r->scan->sequence < r->limit);
+            return;
+        }
+        link_run(link, r, &run, 0);
+        r->records += run.records;
+    }
+}
+
+static void keep_note(struct request *r, const struct scan_run *run, uint32_t most)
+{
+    struct slot *note = r->notes + (r->note_count % most) * NOTE_SLOTS;
+    if (run->slot_count < NOTE_SLOTS) {
+        memcpy(note, run->slots, run->slot_count * sizeof *note);
+        note[NOTE_SLOTS - 1] = (struct slot){.time = (int64_t)run->epoch,
+                                             .value.u64 = run->first_sequence,
+                                             .tag = (uint32_t)run->slot_count};
+        r->note_count++;
+    }
+}
+
+static void put_notes(struct reader_core *core, struct link *link, struct request *r, uint32_t most)
+{
+    uint64_t first = r->note_count > most ? r->note_count - most : 0;
+    r->at = r->at < first ? first : r->at;
+    for (; r->at < r->note_count; r->at++) {
+        const struct slot *note = r->notes + (r->at % most) * NOTE_SLOTS;
+        const struct slot *where = note + NOTE_SLOTS - 1;
+        struct scan_run run = {.slots = note,
+                               .slot_count = where->tag,
+                               .records = 1,
+                               .epoch = (uint64_t)where->time,
+                               .first_sequence = where->value.u64};
+        if (!link_room(link, core)) {
+            return;
+        }
+        link_run(link, r, &run, 0);
+    }
+    query_end(core, link, r, ERR_OK, first > 0);
+}
+
+void answer_gaps(struct reader_core *core, struct link *link, struct request *r)
+{
+    struct filter filter = link->scope.filter;
+    filter.notes_only = true;
+    uint32_t most =
+        r->ask.max_records && r->ask.max_records < NOTES_MAX ? r->ask.max_records : NOTES_MAX;
+    if (!query_begin(core, link, r, true)) {
+        return;
+    }
+    if (!r->notes && !(r->notes = calloc(most * NOTE_SLOTS, sizeof *r->notes))) {
+        query_end(core, link, r, ERR_NOMEM, false);
+        return;
+    }
+    for (int state = SCAN_RUN; r->records == 0;) { /* `records`: 1 when all are collected */
+        struct scan_run run;
+        struct scan_limit limit = {r->limit, 1, SLOT_RECORD_MAX, &core->budget};
+        state = scan_next(r->scan, &filter, &limit, &run);
+        if (state == SCAN_BUDGET) {
+            core->more = true;
+            return;
+        }
+        if (state < 0) {
+            query_end(core, link, r, state, false);
+            return;
+        }
+        if (state == SCAN_END) {
+            r->records = 1;
+        } else if (run.now_ns >= r->ask.from_ns && run.now_ns <= r->ask.to_ns) {
+            keep_note(r, &run, most);
+        }
+    }
+    put_notes(core, link, r, most);
+}

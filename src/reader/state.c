@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers from shared memory: values, accounts, devices, processes, the journal's figures. What others write under a
+ * sequence lock is copied, then checked, a bounded number of times. `at` is the next index. */
+#include "reader/core.h"
+
+#include <string.h>
+
+#define COPY_TRIES 64
+
+static struct cursor_range head_of(const struct reader_core *core)
+{
+    return (struct cursor_range){0, core->journal.written_sequence};
+}
+
+static uint32_t lower_bound(const struct plan *plan, uint32_t id)
+{
+    uint32_t low = 0, high = plan->header->tags.count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (plan->tags[middle].id < id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* The next tag in scope within the asked ids, from index r->at on; NULL: none. Costs budget. */
+static const struct plan_tag *next_tag(struct reader_core *core, const struct link *link,
+                                       struct request *r)
+{
+    const struct plan *plan = core->plan;
+    uint32_t from = r->ask.tag ? r->ask.tag : r->ask.tag_from;
+    uint32_t to = r->ask.tag ? r->ask.tag : r->ask.tag_to;
+    if (!r->begun) {
+        r->begun = true;
+        r->at = lower_bound(plan, from);
+        r->limit = core->journal.written_sequence;
+    }
+    for (; r->at < plan->header->tags.count && plan->tags[r->at].id <= to; r->at++) {
+        if (filter_has_tag(&link->scope.filter, plan->tags[r->at].id)) {
+            return plan->tags + r->at;
+        }
+    }
+    return NULL;
+}
+
+static bool spend(struct reader_core *core, size_t slots)
+{
+    if (core->budget < slots) {
+        core->more = true;
+        return false;
+    }
+    core->budget -= slots;
+    return true;
+}
+
+/* A value as a run of one. */
+static void put_value(struct link *link, const struct reader_core *core, const struct request *r,
+                      const struct plan_tag *t, struct now_value *v)
+{
+    struct slot slots[SLOT_RECORD_MAX] = {v->slot};
+    struct scan_run run = {.slots = slots,
+                           .slot_count = 1,
+                           .records = 1,
+                           .epoch = core->journal.epoch,
+                           .first_sequence = v->sequence};
+    if (value_is_long((enum value_type)t->type)) {
+        slots[0].tag |= SLOT_LONG;
+        slots[0].value.u64 = v->length;
+        memcpy(slots + 1, v->bytes, v->length);
+        run.slot_count = slot_count_for(v->length);
+    }
+    link_run(link, r, &run, ANSWER_NOW);
+}
+
+void answer_now(struct reader_core *core, struct link *link, struct request *r)
+{
+    const struct plan_tag *t;
+    while ((t = next_tag(core, link, r))) {
+        bool cut = r->ask.max_records && r->records >= r->ask.max_records;
+        if (cut) {
+            break;
+        }
+        struct now_value v;
+        if (!link_room(link, core) || !spend(core, 8)) {
+            return;
+        }
+        /* busy: the engine may have died while writing it; the next ask sees it again */
+        if (now_read(core->g->zones + t->zone, t, &v) == 0) {
+            put_value(link, core, r, t, &v);
+            r->records++;
+        }
+        r->at++;
+    }
+    link_end(link, core, r, ERR_OK, (struct cursor_range){0, r->limit}, t != NULL);
+}
+
+void answer_ledger(struct reader_core *core, struct link *link, struct request *r)
+{
+    const struct plan_tag *t;
+    while ((t = next_tag(core, link, r))) {
+        const struct now_table *zone = core->g->zones + t->zone;
+        struct answer_ledger row = {.tag = t->id};
+        if (t->zone_index < zone->count) {
+            const struct now_entry *e = zone->entries + t->zone_index;
+            row.produced = atomic_load_explicit(&e->produced, memory_order_relaxed);
+            row.journaled = atomic_load_explicit(&e->journaled, memory_order_relaxed);
+            row.suppressed = atomic_load_explicit(&e->suppressed, memory_order_relaxed);
+            row.rejected = atomic_load_explicit(&e->rejected, memory_order_relaxed);
+            row.gaps = atomic_load_explicit(&e->gaps, memory_order_relaxed);
+        }
+        if (!spend(core, 8) || !link_row(link, core, r, &row, sizeof row)) {
+            return;
+        }
+        r->at++;
+    }
+    link_end(link, core, r, ERR_OK, head_of(core), false);
+}
+
+/* Journal time of the oldest record that the feed has not delivered; 1: known, 0: later. */
+static int oldest_pending(struct reader_core *core, struct feed *feed, int64_t *ns)
+{
+    struct cursor_range hole;
+    size_t budget = SLICE_SLOTS;
+    uint64_t at = feed->at_oldest;
+    *ns = 0;
+    while (feed_pending(feed) &&
+           cursor_next_hole(&feed->cursor, at, core->journal.written_sequence, &hole)) {
+        at = hole.from > at ? hole.from : at;
+        struct scan *scan = scan_borrow(core, at);
+        if (!scan) {
+            return 0;
+        }
+        struct scan_run run;
+        struct scan_limit limit = {hole.to, 1, SLOT_RECORD_MAX, &budget};
+        int state = scan_seek(scan, core->dir_fd, &core->g->engine->marks, at);
+        state = state ? state : scan_next(scan, &feed->scope.filter, &limit, &run);
+        uint64_t reached = scan->sequence < hole.to ? scan->sequence : hole.to;
+        if (state == SCAN_RUN) {
+            *ns = run.now_ns;
+        } else if (reached > at) {
+            feed->at_oldest = at = reached; /* nothing before: need not be looked at again */
+        }
+        scan_return(core, scan);
+        if (state == SCAN_BUDGET) {
+            core->more = true;
+            return 0;
+        }
+        if (state != SCAN_END || at < hole.to) {
+            break;
+        }
+    }
+    return 1;
+}
+
+void answer_feeds(struct reader_core *core, struct link *link, struct request *r)
+{
+    for (; r->at < core->feed_count; r->at++) {
+        struct feed *feed = core->feeds + r->at;
+        if (core->plan->feeds[r->at].box != link->box && !link->scope.all) {
+            continue;
+        }
+        struct answer_feed row = {.feed = feed->index, .connected = feed->up};
+        if (!link_room(link, core) || (feed->known && feed_count(core, feed) == 0) ||
+            (feed->known && !oldest_pending(core, feed, &row.oldest_pending_ns))) {
+            return;
+        }
+        struct cursor_range hole;
+        row.delivered = feed->delivered;
+        row.pending = feed_pending(feed);
+        row.gaps = feed->lost;
+        row.head_sequence = core->journal.written_sequence;
+        row.confirmed_sequence =
+            cursor_next_hole(&feed->cursor, 0, UINT64_MAX, &hole) ? hole.from : 0;
+        if (!link_row(link, core, r, &row, sizeof row)) {
+            return;
+        }
+    }
+    link_end(link, core, r, ERR_OK, head_of(core), false);
+}
+
+static void copy_device(const struct device_panel *p, struct answer_device *out)
+{
+    char reason[sizeof p->reason + 1];
+    for (int i = 0; i < COPY_TRIES; i++) {
+        uint32_t before = atomic_load_explicit(&p->version, memory_order_acquire);
+        out->state = atomic_load_explicit(&p->state, memory_order_relaxed);
+        out->since_utc_ns = atomic_load_explicit(&p->since_utc_ns, memory_order_relaxed);
+        out->last_reply_utc_ns = atomic_load_explicit(&p->last_reply_utc_ns, memory_order_relaxed);
+        for (size_t k = 0; k < 12; k++) {
+            out->figures[k] = atomic_load_explicit(p->figures + k, memory_order_relaxed);
+        }
+        text_from_words(p->reason, 12, reason);
+        atomic_thread_fence(memory_order_acquire);
+        if (!(before & 1) && atomic_load_explicit(&p->version, memory_order_relaxed) == before) {
+            break;
+        }
+    }
+    reason[sizeof out->reason - 1] = '\0';
+    memcpy(out->reason, reason, sizeof out->reason);
+    out->state = out->state <= ISTHMUS_DOWN ? out->state : 0;
+}
+
+void answer_devices(struct reader_core *core, struct link *link, struct request *r)
+{
+    const struct plan *plan = core->plan;
+    for (; r->at < plan->header->devices.count; r->at++) {
+        const struct device_panel *panels =
+            core->g->seats[SEAT_BOX + plan->devices[r->at].box].devices;
+        if (!link->scope.devices[r->at] || !panels) {
+            continue;
+        }
+        struct answer_device row = {.device = (uint32_t)r->at};
+        copy_device(panels + r->at, &row);
+        if (!spend(core, 16) || !link_row(link, core, r, &row, sizeof row)) {
+            return;
+        }
+    }
+    link_end(link, core, r, ERR_OK, head_of(core), false);
+}
+
+static void copy_seat(const struct health_seat *h, struct answer_process *out)
+{
+    char reason[sizeof h->reason + 1];
+    for (int i = 0; i < COPY_TRIES; i++) {
+        uint32_t before = atomic_load_explicit(&h->version, memory_order_acquire);
+        out->state = atomic_load_explicit(&h->state, memory_order_relaxed);
+        out->since_utc_ns = atomic_load_explicit(&h->since_utc_ns, memory_order_relaxed);
+        out->pid = atomic_load_explicit(&h->pid, memory_order_relaxed);
+        out->restarts = atomic_load_explicit(&h->restarts, memory_order_relaxed);
+        out->cpu_ns = atomic_load_explicit(&h->cpu_ns, memory_order_relaxed);
+        out->pss_bytes = atomic_load_explicit(&h->pss_bytes, memory_order_relaxed);
+        out->layers_missing = atomic_load_explicit(&h->layers_missing, memory_order_relaxed);
+        out->up_ring_permille = atomic_load_explicit(&h->up_ring_permille, memory_order_relaxed);
+        text_from_words(h->reason, 12, reason);
+        atomic_thread_fence(memory_order_acquire);
+        if (!(before & 1) && atomic_load_explicit(&h->version, memory_order_relaxed) == before) {
+            break;
+        }
+    }
+    reason[sizeof out->reason - 1] = '\0';
+    memcpy(out->reason, reason, sizeof out->reason);
+}
+
+/* Supervisor and keeper: single words, no lock. */
+static void describe_parent(const struct health *h, bool keeper, struct answer_process *out)
+{
+    const struct panel *p = &h->supervisor;
+    out->seat = keeper ? UINT32_MAX - 1 : UINT32_MAX;
+    out->state = SEAT_RUNNING;
+    out->since_utc_ns = atomic_load_explicit(&p->started_utc_ns, memory_order_relaxed);
+    out->restarts =
+        keeper ? 0 : atomic_load_explicit(&h->supervisor_restarts, memory_order_relaxed);
+    out->pid =
+        atomic_load_explicit(keeper ? &h->keeper_pid : &h->supervisor_pid, memory_order_relaxed);
+    out->cpu_ns = atomic_load_explicit(keeper ? &h->keeper_cpu_ns : &h->supervisor_cpu_ns,
+                                       memory_order_relaxed);
+    out->pss_bytes =
+        atomic_load_explicit(keeper ? &h->keeper_pss : &h->supervisor_pss, memory_order_relaxed);
+    strcpy(out->name, keeper ? "keeper" : "supervisor");
+}
+
+void answer_processes(struct reader_core *core, struct link *link, struct request *r)
+{
+    const struct gateway *g = core->g;
+    for (; r->at < g->seat_count + 2; r->at++) {
+        struct answer_process row = {.seat = (uint32_t)r->at};
+        bool parent = r->at >= g->seat_count;
+        if (!link->scope.all && r->at >= SEAT_BOX && !parent && r->at != SEAT_BOX + link->box) {
+            continue;
+        }
+        if (parent) {
+            describe_parent(g->health, r->at > g->seat_count, &row);
+        } else {
+            copy_seat(g->health->seats + r->at, &row);
+            size_t length = strnlen(g->seats[r->at].name, sizeof row.name - 1);
+            memcpy(row.name, g->seats[r->at].name, length);
+        }
+        if (!link_row(link, core, r, &row, sizeof row)) {
+            return;
+        }
+    }
+    link_end(link, core, r, ERR_OK, head_of(core), false);
+}
+
+void answer_journal(struct reader_core *core, struct link *link, struct request *r)
+{
+    const struct journal_marks *m = &core->g->engine->marks;
+    struct answer_journal row = {
+        .epoch = core->journal.epoch,
+        .written_sequence = core->journal.written_sequence,
+        .durable_sequence = core->journal.durable_sequence,
+        .first_segment = core->journal.first_segment,
+        .segment = core->journal.written_segment,
+        .disk_bytes = atomic_load_explicit(&m->disk_bytes, memory_order_relaxed),
+        .limit_bytes = core->plan->header->journal_limit,
+        .bytes_written = atomic_load_explicit(&m->bytes_written, memory_order_relaxed),
+        .flushes = atomic_load_explicit(&m->flushes, memory_order_relaxed),
+        .flush_ns = atomic_load_explicit(&m->flush_ns, memory_order_relaxed),
+        .frames = atomic_load_explicit(&m->frames, memory_order_relaxed),
+        .failures = atomic_load_explicit(&m->failures, memory_order_relaxed),
+        .full = atomic_load_explicit(&m->full, memory_order_relaxed),
+    };
+    if (r->at == 0 && !link_row(link, core, r, &row, sizeof row)) {
+        return;
+    }
+    r->at = 1;
+    link_end(link, core, r, ERR_OK, head_of(core), false);
+}
+
+void answer_head(struct reader_core *core, struct link *link, struct request *r)
+{
+    int64_t waited = core->mono_ns - r->asked_ns, most = r->ask.max_ms * NS_PER_MS;
+    if (core->journal.written_sequence > r->ask.from_sequence || waited >= most) {
+        link_end(link, core, r, ERR_OK, head_of(core), false);
+    }
+}
