@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@
 struct segment {
     int fd, writer; /* seat, NOBODY, WATCHER */
     int only;       /* the one seat that may read it beside the middle, or NOBODY */
-    bool engine_reads, reader_reads;
+    bool engine_reads, reader_reads, all_read;
     size_t size, used;
     uint8_t *base;
 };
@@ -51,6 +52,9 @@ static int make_segment(struct segment *s, const char *name)
 {
     s->size = (s->used + 4095) / 4096 * 4096;
     s->used = 0;
+    if (!s->size) {
+        return ERR_OK; /* what this seat has no use for */
+    }
     s->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (s->fd < 0 || ftruncate(s->fd, (off_t)s->size)) {
         return ERR_NOMEM;
@@ -66,12 +70,18 @@ static int make_segment(struct segment *s, const char *name)
 static int seal(struct segment *s)
 {
     int seals = F_SEAL_SHRINK | F_SEAL_GROW;
+    if (!s->base) {
+        return ERR_OK;
+    }
     if (fcntl(s->fd, F_ADD_SEALS, seals | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0) {
         return ERR_OK;
     }
     return fcntl(s->fd, F_ADD_SEALS, seals | F_SEAL_SEAL) ? ERR_UNSUPPORTED
                                                           : ERR_OK; /* before 5.1 */
 }
+
+/* segments: [engine, health, the reader's panel, zones…, per seat from the reader on: own, engine→seat, reader→box, plan part] */
+enum { ENGINE_SEGMENT, HEALTH_SEGMENT, READER_SEGMENT, FIRST_ZONE };
 
 /* The pieces of one seat within its own segment (s), the engine's (e) and the reader's (r) for it. */
 static void lay_out(struct gateway *g, int index, struct segment *s, struct segment *e,
@@ -82,7 +92,8 @@ static void lay_out(struct gateway *g, int index, struct segment *s, struct segm
     bool box = index >= SEAT_BOX;
     const struct plan_box *b = box ? p->boxes + (index - SEAT_BOX) : NULL;
     bool north = b && b->kind == BOX_NORTH, south = b && b->kind == BOX_SOUTH;
-    seat->panel = carve(s, sizeof *seat->panel);
+    struct segment *open = g->memory->segments + READER_SEGMENT;
+    seat->panel = carve(box ? s : open, sizeof *seat->panel);
     seat->up_capacity = south ? b->ring_capacity : READER_RING_SLOTS;
     seat->up = carve(s, ring_bytes(seat->up_capacity));
     seat->down_tail = carve(s, sizeof *seat->down_tail);
@@ -104,9 +115,6 @@ static void lay_out(struct gateway *g, int index, struct segment *s, struct segm
         seat->answer = carve(r, ring_bytes(seat->answer_capacity));
     }
 }
-
-/* segments: [engine, health, zones…, per seat from the reader on: own, engine→seat, reader→box, plan part] */
-enum { ENGINE_SEGMENT, HEALTH_SEGMENT, FIRST_ZONE };
 
 static struct segment *seat_segment(struct gateway *g, int seat, int which)
 {
@@ -135,7 +143,9 @@ static void set_rights(struct gateway *g)
 {
     struct segment *s = g->memory->segments;
     s[ENGINE_SEGMENT].writer = SEAT_ENGINE;
-    s[ENGINE_SEGMENT].reader_reads = true;
+    s[ENGINE_SEGMENT].all_read = true; /* boxes notice by its epoch that the engine was restarted */
+    s[READER_SEGMENT].writer = SEAT_READER;
+    s[READER_SEGMENT].all_read = true;
     s[HEALTH_SEGMENT].writer = WATCHER;
     s[HEALTH_SEGMENT].engine_reads = s[HEALTH_SEGMENT].reader_reads = true;
     for (uint32_t z = 0; z < g->plan.header->zones.count; z++) {
@@ -335,7 +345,7 @@ void gateway_free(struct gateway *g)
 
 static bool may_read(const struct segment *s, int seat)
 {
-    return s->only == seat || (seat == SEAT_ENGINE && s->engine_reads) ||
+    return s->all_read || s->only == seat || (seat == SEAT_ENGINE && s->engine_reads) ||
            (seat == SEAT_READER && s->reader_reads);
 }
 
@@ -344,6 +354,9 @@ static int take_rights(struct gateway *g, int seat)
 {
     for (size_t i = 0; i < g->memory->count; i++) {
         struct segment *s = g->memory->segments + i;
+        if (!s->base) {
+            continue;
+        }
         if (s->writer != seat && may_read(s, seat)) {
             if (mmap(s->base, s->size, PROT_READ, MAP_SHARED | MAP_FIXED, s->fd, 0) == MAP_FAILED) {
                 return ERR_NOMEM;
@@ -366,10 +379,6 @@ static bool gone(const struct segment *s)
 static void forget(struct gateway *g)
 {
     struct segment *segments = g->memory->segments;
-    if (gone(segments + ENGINE_SEGMENT)) {
-        g->engine = NULL;
-        g->seats[SEAT_ENGINE].panel = NULL;
-    }
     if (gone(segments + HEALTH_SEGMENT)) {
         g->health = NULL;
     }
@@ -381,7 +390,7 @@ static void forget(struct gateway *g)
     for (int i = SEAT_READER; i < (int)g->seat_count; i++) {
         struct seat *s = g->seats + i;
         if (gone(seat_segment(g, i, 0))) {
-            s->panel = NULL;
+            s->panel = i == SEAT_READER ? s->panel : NULL;
             s->up = s->ask = NULL;
             s->down_tail = s->answer_tail = NULL;
             s->devices = NULL;
@@ -418,8 +427,97 @@ static void keep_ends(struct gateway *g, int seat)
             close_fd(&s->to_reader_write);
             close_fd(&s->from_reader_read);
         }
-        /* The journal's thread, in the engine, wakes the reader itself. */
     }
+}
+
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+static void close_from_to(int from, int to)
+{
+    if (from <= to && close_range((unsigned)from, (unsigned)to, 0)) {
+        long last = sysconf(_SC_OPEN_MAX); /* before Linux 5.9 */
+        for (int fd = from; fd <= to && fd < last; fd++) {
+            close(fd);
+        }
+    }
+}
+
+/* Closes everything but the standard three and our own ends, whoever opened it. */
+static int close_others(const struct gateway *g)
+{
+    int *keep = calloc(g->seat_count * 8 + 2, sizeof *keep);
+    if (!keep) {
+        return ERR_NOMEM;
+    }
+    size_t count = 0;
+    keep[count++] = g->supervisor_fd;
+    for (size_t i = 0; i < g->seat_count; i++) {
+        const struct seat *s = g->seats + i;
+        const int ends[] = {s->to_engine_read,    s->to_engine_write,  s->from_engine_read,
+                            s->from_engine_write, s->to_reader_read,   s->to_reader_write,
+                            s->from_reader_read,  s->from_reader_write};
+        memcpy(keep + count, ends, sizeof ends);
+        count += sizeof ends / sizeof *ends;
+    }
+    qsort(keep, count, sizeof *keep, by_number);
+    int next = STDERR_FILENO + 1;
+    for (size_t i = 0; i < count; i++) {
+        if (keep[i] >= next) {
+            close_from_to(next, keep[i] - 1);
+            next = keep[i] + 1;
+        }
+    }
+    close_from_to(next, INT_MAX);
+    free(keep);
+    return ERR_OK;
+}
+
+/* A predecessor that was killed in its sleep left the nap announced and perhaps answered: nobody would wake us. */
+static void end_nap(struct ring_tail *tail)
+{
+    if (tail) {
+        atomic_store(&tail->naps, (atomic_load(&tail->naps) | 1) + 1);
+    }
+}
+
+static void end_naps(struct gateway *g, int seat)
+{
+    for (int i = SEAT_READER; i < (int)g->seat_count; i++) {
+        struct seat *s = g->seats + i;
+        if (seat == SEAT_ENGINE) {
+            end_nap(s->up_tail);
+        }
+        if (seat == SEAT_READER) {
+            end_nap(s->ask_tail);
+        }
+        if (seat == i) {
+            end_nap(s->down_tail);
+            end_nap(s->answer_tail);
+        }
+    }
+}
+
+/* A box may not know the whole plan: our copy of the keeper's goes, its part takes the place. */
+static int take_part(struct gateway *g, int seat)
+{
+    const struct segment *part = seat_segment(g, seat, 3);
+    size_t size = (size_t)g->plan.header->size;
+    if (size < (1u << 20)) {
+        explicit_bzero((void *)g->plan.image, size); /* a larger one is unmapped by free */
+    }
+    free((void *)g->plan.image);
+    int err = plan_open(&g->plan, part->base, part->size);
+    if (err) {
+        return err;
+    }
+    g->state_dir = plan_text(&g->plan, g->plan.header->state_dir);
+    for (int i = SEAT_BOX; i < (int)g->seat_count; i++) {
+        g->seats[i].name = plan_text(&g->plan, g->plan.boxes[i - SEAT_BOX].name);
+    }
+    return ERR_OK;
 }
 
 int gateway_enter(struct gateway *g, int seat)
@@ -427,6 +525,7 @@ int gateway_enter(struct gateway *g, int seat)
     assert(seat >= 0 && (size_t)seat < g->seat_count);
     struct panel *panel = g->seats[seat].panel;
     atomic_store(&panel->ready, 0);
+    atomic_store(&panel->layers, 0);
     atomic_store(&panel->started_utc_ns, clock_utc_ns());
     atomic_store(&panel->heartbeat_ns, clock_mono_ns());
     int err = take_rights(g, seat);
@@ -435,43 +534,47 @@ int gateway_enter(struct gateway *g, int seat)
     }
     forget(g);
     keep_ends(g, seat);
+    end_naps(g, seat);
     g->seat = seat;
-    if (seat >= SEAT_BOX) {
-        const struct segment *part = seat_segment(g, seat, 3);
-        free((void *)
-                 g->plan.image); /* our copy of the keeper's heap: a box may not know the whole */
-        err = plan_open(&g->plan, part->base, part->size);
-        if (err) {
-            return err;
-        }
-        g->state_dir = plan_text(&g->plan, g->plan.header->state_dir);
-        for (int i = SEAT_BOX; i < (int)g->seat_count; i++) {
-            g->seats[i].name = plan_text(&g->plan, g->plan.boxes[i - SEAT_BOX].name);
-        }
+    err = close_others(g);
+    if (!err && seat >= SEAT_BOX) {
+        err = take_part(g, seat);
     }
-    atomic_fetch_add(&panel->epoch, 1);
-    return ERR_OK;
+    if (!err) {
+        atomic_fetch_add(&panel->epoch, 1);
+    }
+    return err;
 }
 
-static void empty_ring(void *head_memory, struct ring_tail *tail)
+/* The consumer may have taken, and even journaled, more than its tail tells, but never more than a whole ring beyond
+ * it. So both positions move on to there: the ring is empty, and no position is ever used for two slots. */
+static void skip_ring(void *memory, size_t capacity, struct ring_tail *tail)
 {
-    struct ring_head *head = head_memory;
+    struct ring_head *head = memory;
     if (head) {
-        atomic_store(&head->head, atomic_load(&tail->tail));
+        uint64_t position = atomic_load(&tail->tail) + capacity;
+        atomic_store(&head->head, position);
+        atomic_store(&tail->tail, position);
+    }
+}
+
+/* The producer's word stands, the consumer's position is made to fit it. */
+static void drop_ring(const void *memory, struct ring_tail *tail)
+{
+    const struct ring_head *head = memory;
+    if (head) {
+        atomic_store(&tail->tail, atomic_load(&head->head));
+        end_nap(tail);
     }
 }
 
 void gateway_reset_rings(struct gateway *g, int seat)
 {
     struct seat *s = g->seats + seat;
-    empty_ring(s->up, s->up_tail);
-    empty_ring(s->ask, s->ask_tail);
-    if (s->down) {
-        atomic_store(&s->down_tail->tail, atomic_load(&((struct ring_head *)s->down)->head));
-    }
-    if (s->answer) {
-        atomic_store(&s->answer_tail->tail, atomic_load(&((struct ring_head *)s->answer)->head));
-    }
+    skip_ring(s->up, s->up_capacity, s->up_tail);
+    skip_ring(s->ask, s->ask_capacity, s->ask_tail);
+    drop_ring(s->down, s->down_tail);
+    drop_ring(s->answer, s->answer_tail);
 }
 
 void words_from_text(_Atomic uint64_t *words, size_t count, const char *text)

@@ -10,10 +10,11 @@
  *   segment                       writer       readers
  *   plan (and a part per box)     nobody       all (a box: its part)
  *   box b: panel, rings           box b        engine, reader, supervisor
- *   engine: panel, marks          engine       reader, supervisor
+ *   engine: panel, marks          engine       all
  *   engine→seat s: rings          engine       seat s
  *   now of zone z                 engine       reader
- *   reader: panel, ring           reader       engine, supervisor
+ *   reader: panel                 reader       all
+ *   reader: ring                  reader       engine, supervisor
  *   reader→box b: rings           reader       north box b
  *   health                        supervisor   engine, reader
  *
