@@ -1,182 +1,274 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one parser of options, for `isthmus check` and for boxes. */
+/* One parser of option texts for `check`, boxes, and whoever prints forms. The settings are one block of memory: the array,
+ * then the texts, so that one free() takes all. A text that equals the table's own fallback is not checked when it is
+ * empty: that is how a table says "may be left out". */
 #include "box/box.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    const char *unit;
-    double ms;
-} durations[] = {{"us", 1e-3}, {"ms", 1}, {"s", 1e3}, {"min", 6e4}, {"h", 36e5}, {"d", 864e5}};
+struct complaint {
+    char *why;
+    size_t size;
+};
 
-static bool parse_number(const char *text, const char **end, double *out)
+__attribute__((format(printf, 2, 3))) static bool complain(const struct complaint *c,
+                                                           const char *format, ...)
 {
-    char *stop;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(c->why, c->size, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static bool in_range(const struct isthmus_option *o, const char *text, double v, const char *unit,
+                     const struct complaint *c)
+{
+    if (o->min == 0 && o->max == 0) {
+        return true; /* the table names no bounds */
+    }
+    if (v < o->min || v > o->max) {
+        return complain(c, "%s: %s is not within %.15g%s and %.15g%s", o->name, text, o->min, unit,
+                        o->max, unit);
+    }
+    return true;
+}
+
+static bool parse_int(const struct isthmus_option *o, const char *text, double *number,
+                      const struct complaint *c)
+{
+    char *end;
     errno = 0;
-    *out = strtod(text, &stop);
-    *end = stop;
-    return stop != text && !errno && isfinite(*out);
+    long long v = strtoll(text, &end, strncmp(text, "0x", 2) ? 10 : 16);
+    if (end == text || *end || errno || strchr(" \t\n", *text)) {
+        return complain(c, "%s: '%.64s' is not a whole number", o->name, text);
+    }
+    *number = (double)v;
+    return in_range(o, text, *number, "", c);
 }
 
-static const char *parse_duration(const char *text, double *out)
+static bool parse_number(const struct isthmus_option *o, const char *text, double *number,
+                         const struct complaint *c)
 {
-    const char *end;
-    if (!parse_number(text, &end, out)) {
-        return "is no duration; write a number and a unit, for example 100ms, 5s, 1min";
+    char *end;
+    *number = strtod(text, &end);
+    if (end == text || *end || !isfinite(*number) || strchr(" \t\n", *text)) {
+        return complain(c, "%s: '%.64s' is not a number", o->name, text);
     }
-    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
-        if (!strcmp(end, durations[i].unit)) {
-            *out *= durations[i].ms;
-            return NULL;
+    return in_range(o, text, *number, "", c);
+}
+
+static bool parse_duration(const struct isthmus_option *o, const char *text, double *number,
+                           const struct complaint *c)
+{
+    static const struct {
+        const char *unit;
+        double ms;
+    } units[] = {{"us", 0.001}, {"ms", 1}, {"s", 1e3}, {"min", 6e4}, {"h", 3.6e6}, {"d", 8.64e7}};
+    char *end;
+    double v = strtod(text, &end);
+    bool figure = end != text && *text >= '0' && *text <= '9' && isfinite(v);
+    for (size_t i = 0; figure && i < sizeof units / sizeof *units; i++) {
+        if (!strcmp(end, units[i].unit)) {
+            *number = v * units[i].ms;
+            return in_range(o, text, *number, "ms", c);
         }
     }
-    return "has no known unit; use us, ms, s, min, h or d, for example 100ms";
+    return complain(c, "%s: '%.64s' is not a duration; write for example 100ms, 5s, 1min", o->name,
+                    text);
 }
 
-static const char *parse_choice(const char *text, const char *choices, double *out)
+static bool parse_bool(const struct isthmus_option *o, const char *text, double *number,
+                       const struct complaint *c)
 {
-    double index = 0;
-    for (const char *p = choices; p; index++) {
-        const char *bar = strchr(p, '|');
-        size_t n = bar ? (size_t)(bar - p) : strlen(p);
-        if (strlen(text) == n && !memcmp(text, p, n)) {
-            *out = index;
-            return NULL;
+    *number = !strcmp(text, "true");
+    return *number != 0 || !strcmp(text, "false") ||
+           complain(c, "%s: '%.64s' is neither true nor false", o->name, text);
+}
+
+static bool parse_choice(const struct isthmus_option *o, const char *text, double *number,
+                         const struct complaint *c)
+{
+    size_t size = strlen(text);
+    int index = 0;
+    for (const char *p = o->choices; p && size; index++) {
+        const char *end = strchrnul(p, '|');
+        if ((size_t)(end - p) == size && !memcmp(p, text, size)) {
+            *number = index;
+            return true;
         }
-        p = bar ? bar + 1 : NULL;
+        p = *end ? end + 1 : NULL;
     }
-    return "is not one of the choices";
+    return complain(c, "%s: '%.64s' is not one of %s", o->name, text, o->choices);
 }
 
-/* host:port with a port of 1..65535, or 0..65535 to listen on. */
-static const char *parse_address(const char *text, bool listen)
+static bool parse_port(const char *text)
 {
-    const char *colon = strrchr(text, ':'), *end;
-    double port;
-    if (!colon || colon == text || !parse_number(colon + 1, &end, &port) || *end ||
-        port != floor(port) || port < (listen ? 0 : 1) || port > 65535) {
-        return "is no address; write host:port, for example 192.0.2.7:502";
-    }
-    return NULL;
+    char *end;
+    unsigned long port = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && port <= 65535;
 }
 
-/* NULL when the text is good, with its number. */
-static const char *parse_one(const struct isthmus_option *o, const char *text, double *number)
+/* "host:port", "1.2.3.4:port", "[ip6]:port"; numeric: no names. */
+static bool parse_address(const struct isthmus_option *o, const char *text, bool numeric,
+                          const struct complaint *c)
 {
-    const char *end, *fault = NULL;
+    const char *colon = strrchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : 0;
+    char host[256];
+    if (n && n < sizeof host && parse_port(colon + 1)) {
+        memcpy(host, text, n);
+        host[n] = 0;
+        struct in6_addr ip;
+        if (host[0] == '[' && host[n - 1] == ']') {
+            host[n - 1] = 0;
+            if (inet_pton(AF_INET6, host + 1, &ip) == 1) {
+                return true;
+            }
+        } else if (inet_pton(AF_INET, host, &ip) == 1 ||
+                   (!numeric && !strpbrk(host, ":[]/ \t") && host[0] != '-')) {
+            return true;
+        }
+    }
+    return complain(c, "%s: '%.64s' is not an address; write %s", o->name, text,
+                    numeric ? "ip:port, for example 127.0.0.1:8080"
+                            : "host:port, for example 192.168.1.10:502");
+}
+
+static bool parse_one(const struct isthmus_option *o, const char *text, double *number,
+                      const struct complaint *c)
+{
     *number = 0;
+    if (!*text && o->fallback && !*o->fallback) {
+        return true;
+    }
     switch (o->type) {
     case ISTHMUS_OPTION_TEXT:
-    case ISTHMUS_OPTION_FILE:
-        return NULL;
+        return true;
     case ISTHMUS_OPTION_INT:
+        return parse_int(o, text, number, c);
     case ISTHMUS_OPTION_NUMBER:
-        if (!parse_number(text, &end, number) || *end) {
-            return "is no number";
-        }
-        if (o->type == ISTHMUS_OPTION_INT && *number != floor(*number)) {
-            return "is no whole number";
-        }
-        break;
+        return parse_number(o, text, number, c);
     case ISTHMUS_OPTION_BOOL:
-        *number = !strcmp(text, "true");
-        return *number != 0 || !strcmp(text, "false") ? NULL : "is neither true nor false";
+        return parse_bool(o, text, number, c);
     case ISTHMUS_OPTION_DURATION:
-        fault = parse_duration(text, number);
-        break;
+        return parse_duration(o, text, number, c);
     case ISTHMUS_OPTION_CHOICE:
-        return parse_choice(text, o->choices, number);
+        return parse_choice(o, text, number, c);
     case ISTHMUS_OPTION_ADDRESS:
-        return parse_address(text, false);
+        return parse_address(o, text, false, c);
     case ISTHMUS_OPTION_BIND:
-        return parse_address(text, true);
+        return parse_address(o, text, true, c);
+    case ISTHMUS_OPTION_FILE:
+        return *text || complain(c, "%s: no file is named", o->name);
     }
-    if (!fault && (*number < o->min || *number > o->max)) {
-        fault = "is out of range";
-    }
-    return fault;
+    return complain(c, "%s: the table gives it no known type", o->name);
 }
 
-static void explain(const struct isthmus_option *o, const char *text, const char *fault, char *why,
-                    size_t why_size)
+static size_t table_size(const struct isthmus_option *table)
 {
-    int n = snprintf(why, why_size, "option '%s': '%s' %s", o->name, text, fault);
-    if (n < 0 || (size_t)n >= why_size) {
-        return;
+    size_t n = 0;
+    while (table && table[n].name) {
+        n++;
     }
-    if (o->type == ISTHMUS_OPTION_CHOICE) {
-        snprintf(why + n, why_size - (size_t)n, ": %s", o->choices);
-    } else if (!strcmp(fault, "is out of range")) {
-        const char *unit = o->type == ISTHMUS_OPTION_DURATION ? " ms" : "";
-        snprintf(why + n, why_size - (size_t)n, ": from %g to %g%s", o->min, o->max, unit);
-    }
+    return n;
 }
 
-static size_t find_pair(const struct option_pair *pairs, size_t count, const char *key)
+static size_t find_option(const struct isthmus_option *table, const char *key)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (!strcmp(pairs[i].key, key)) {
+    size_t n = table_size(table);
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(table[i].name, key)) {
             return i;
         }
     }
     return SIZE_MAX;
 }
 
-static bool is_known(const struct isthmus_option *table, const char *key)
+/* Every pair is known and stands once. Fills `texts` by table index. */
+static bool match_pairs(const struct isthmus_option *table, const struct option_pair *pairs,
+                        size_t count, const char **texts, size_t *from, size_t *bad,
+                        const struct complaint *c)
 {
-    for (; table->name; table++) {
-        if (!strcmp(table->name, key)) {
-            return true;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = find_option(table, pairs[i].key);
+        *bad = i;
+        if (at == SIZE_MAX) {
+            return complain(c, "there is no option '%.64s'", pairs[i].key);
         }
+        if (texts[at]) {
+            return complain(c, "'%.64s' is given twice", pairs[i].key);
+        }
+        texts[at] = pairs[i].value;
+        from[at] = i;
     }
-    return false;
+    return true;
+}
+
+static int fill(const struct isthmus_option *table, size_t n, const char **texts,
+                const size_t *from, struct isthmus_setting **out, size_t *bad,
+                const struct complaint *c)
+{
+    size_t bytes = (n + 1) * sizeof **out;
+    for (size_t i = 0; i < n; i++) {
+        *bad = from[i];
+        texts[i] = texts[i] ? texts[i] : table[i].fallback;
+        if (!texts[i]) {
+            complain(c, "option '%s' is missing: %s", table[i].name,
+                     table[i].help ? table[i].help : "it has no default");
+            return ERR_CONFIG;
+        }
+        bytes += strlen(texts[i]) + 1;
+    }
+    struct isthmus_setting *settings = calloc(1, bytes);
+    if (!settings) {
+        return ERR_NOMEM;
+    }
+    char *at = (char *)(settings + n + 1);
+    for (size_t i = 0; i < n; i++) {
+        *bad = from[i];
+        if (!parse_one(table + i, texts[i], &settings[i].number, c)) {
+            free(settings);
+            return ERR_CONFIG;
+        }
+        settings[i].name = table[i].name;
+        settings[i].text = at;
+        at = stpcpy(at, texts[i]) + 1;
+    }
+    *out = settings;
+    return ERR_OK;
 }
 
 int options_parse(const struct isthmus_option *table, const struct option_pair *pairs, size_t count,
                   struct isthmus_setting **settings, size_t *setting_count, size_t *bad, char *why,
                   size_t why_size)
 {
-    size_t n = 0;
-    for (const struct isthmus_option *o = table; o->name; o++) {
-        n++;
+    const struct complaint c = {why, why_size};
+    size_t n = table_size(table);
+    const char **texts = calloc(n + 1, sizeof *texts);
+    size_t *from = calloc(n + 1, sizeof *from);
+    int err = texts && from ? ERR_OK : ERR_NOMEM;
+    *bad = SIZE_MAX;
+    for (size_t i = 0; !err && i < n; i++) {
+        from[i] = SIZE_MAX;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (!is_known(table, pairs[i].key)) {
-            snprintf(why, why_size, "option '%s' is not known", pairs[i].key);
-            *bad = i;
-            return ERR_CONFIG;
-        }
+    if (!err && !match_pairs(table, pairs, count, texts, from, bad, &c)) {
+        err = ERR_CONFIG;
     }
-    struct isthmus_setting *out = calloc(n + 1, sizeof *out);
-    if (!out) {
-        return ERR_NOMEM;
+    if (!err) {
+        err = fill(table, n, texts, from, settings, bad, &c);
+        *setting_count = n;
     }
-    for (size_t i = 0; i < n; i++) {
-        const struct isthmus_option *o = table + i;
-        size_t at = find_pair(pairs, count, o->name);
-        const char *text = at == SIZE_MAX ? o->fallback : pairs[at].value;
-        const char *fault = NULL;
-        *bad = at;
-        if (!text) {
-            snprintf(why, why_size, "option '%s' is missing: %s", o->name, o->help);
-        } else if (*text || at != SIZE_MAX) { /* an empty default stands for "not used" */
-            fault = parse_one(o, text, &out[i].number);
-        }
-        if (!text || fault) {
-            if (fault) {
-                explain(o, text, fault, why, why_size);
-            }
-            free(out);
-            return ERR_CONFIG;
-        }
-        out[i].name = o->name;
-        out[i].text = text;
+    if (err == ERR_NOMEM) {
+        complain(&c, "out of memory");
     }
-    *settings = out;
-    *setting_count = n;
-    return ERR_OK;
+    free(texts);
+    free(from);
+    return err;
 }

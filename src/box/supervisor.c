@@ -111,12 +111,12 @@ static void become(struct supervisor *s, int seat, int talk, pid_t parent)
         close_child(s->children + i);
     }
     sigprocmask(SIG_SETMASK, &none, NULL);
+    s->g->supervisor_fd = talk; /* first: gateway_enter closes what it doesn't know */
     int err = gateway_enter(s->g, seat);
     if (err) {
         say(s->g->seats[seat].name, err_text(err));
         _exit(1);
     }
-    s->g->supervisor_fd = talk;
     int status = run_body(s, seat);
     fflush(NULL);
     _exit(status);
