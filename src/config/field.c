@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/load.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KNOWN_MAX 128
+
+static size_t known_names(const struct field *fields, const struct isthmus_option *options,
+                          const char **names)
+{
+    size_t n = 0;
+    for (; fields->name && n < KNOWN_MAX; fields++) {
+        names[n++] = fields->name;
+    }
+    for (; options && options->name && n < KNOWN_MAX; options++) {
+        names[n++] = options->name;
+    }
+    return n;
+}
+
+void check_fields(struct load *l, const struct node *map, const char *what,
+                  const struct field *fields, const struct isthmus_option *options)
+{
+    const char *names[KNOWN_MAX];
+    if (map->kind != NODE_MAP) {
+        node_problem(&l->tree, map, "write keys and values, for example name: …",
+                     "%s must be a map", what);
+        return;
+    }
+    size_t count = known_names(fields, options, names);
+    for (const struct node *n = map->child; n; n = n->next) {
+        bool known = false;
+        for (size_t i = 0; i < count && !known; i++) {
+            known = !strcmp(names[i], n->key);
+        }
+        if (!known) {
+            const char *near = nearest(n->key, names, count);
+            key_problem(&l->tree, n, near ? tree_print(&l->tree, "did you mean '%s'?", near) : "",
+                        "%s has no key '%s'", what, n->key);
+        }
+    }
+    for (; fields->name; fields++) {
+        if (fields->required && !node_get(map, fields->name)) {
+            key_problem(&l->tree, map, tree_print(&l->tree, "add %s: …", fields->name),
+                        "%s lacks '%s'", what, fields->name);
+        }
+    }
+}
+
+const char *field_text(struct load *l, const struct node *map, const char *key,
+                       const char *fallback)
+{
+    const struct node *n = node_get(map, key);
+    if (!n) {
+        return fallback;
+    }
+    if (n->kind != NODE_SCALAR) {
+        node_problem(&l->tree, n, "", "'%s' must be a single value", key);
+        return fallback;
+    }
+    return n->text;
+}
+
+bool text_number(const char *text, double *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtod(text, &end);
+    return end != text && !*end && !errno && isfinite(*out);
+}
+
+bool field_number(struct load *l, const struct node *map, const char *key, double *out)
+{
+    const struct node *n = node_get(map, key);
+    if (!n) {
+        return false;
+    }
+    if (n->kind != NODE_SCALAR || !text_number(n->text, out)) {
+        node_problem(&l->tree, n, "write a number", "'%s' is no number: '%s'", key, n->text);
+        return false;
+    }
+    return true;
+}
+
+static bool with_unit(const char *text, const char *const *units, const double *factors,
+                      size_t count, double *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtod(text, &end);
+    if (end == text || errno || !isfinite(*out) || *out < 0) {
+        return false;
+    }
+    while (*end == ' ') {
+        end++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!strcmp(end, units[i])) {
+            *out *= factors[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+bool text_duration(const char *text, double *ms)
+{
+    static const char *const units[] = {"us", "ms", "s", "min", "h", "d"};
+    static const double factors[] = {1e-3, 1, 1e3, 6e4, 36e5, 864e5};
+    return with_unit(text, units, factors, 6, ms);
+}
+
+bool text_bytes(const char *text, uint64_t *bytes)
+{
+    static const char *const units[] = {"",    "B",  "kB",  "KiB", "MB",
+                                        "MiB", "GB", "GiB", "TB",  "TiB"};
+    static const double factors[] = {1,       1,   1e3,        1024, 1e6,
+                                     1048576, 1e9, 1073741824, 1e12, 1099511627776};
+    double n;
+    if (!with_unit(text, units, factors, 10, &n) || n >= 9e18) {
+        return false;
+    }
+    *bytes = (uint64_t)n;
+    return true;
+}
+
+bool check_name(struct load *l, const struct node *at, const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+    if (!*name || name[n] || n > 64) {
+        node_problem(&l->tree, at, "use letters, digits, '-', '_' and '.', at most 64 of them",
+                     "'%s' is no name", name);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the loader share: the tree, the plan under construction, and what was declared so far. */
+#ifndef ISTHMUS_CONFIG_LOAD_H
+#define ISTHMUS_CONFIG_LOAD_H
+
+#include "box/box.h"
+#include "config/ids.h"
+#include "config/tree.h"
+#include "tag/plan_build.h"
+
+struct named { /* a thing that others refer to by name */
+    const char *name;
+    const struct node *node;
+};
+
+struct load_device {
+    const char *name;
+    const struct node *node;
+    const struct isthmus_driver *driver; /* NULL: could not be loaded (reported) */
+    uint32_t index, zone, box;
+};
+
+struct load_tag {
+    struct plan_tag tag; /* without id */
+    const char *path;
+    const struct node *node; /* where it was declared: for messages */
+};
+
+struct load {
+    const char *dir;
+    struct tree tree;
+    struct node *root; /* one map: all files' sections */
+    struct plan_build *plan;
+    struct named *zones, *boxes, *services;
+    size_t zone_count, box_count, service_count;
+    struct load_device *devices;
+    size_t device_count;
+    struct load_tag *tags;
+    size_t tag_count, tag_capacity;
+    size_t contract_count;
+    const char *state_dir;
+    int assign;
+};
+
+/* Helpers of all sections. */
+struct field { /* a table per section; ends with name == NULL */
+    const char *name;
+    bool required;
+};
+/* Reports missing fields, and unknown ones (not in the table nor, when given, in `options`), with the nearest known. */
+void check_fields(struct load *l, const struct node *map, const char *what,
+                  const struct field *fields, const struct isthmus_option *options);
+/* The field's text; `fallback` when it is absent; reports a list or map where a text belongs. */
+const char *field_text(struct load *l, const struct node *map, const char *key,
+                       const char *fallback);
+bool field_number(struct load *l, const struct node *map, const char *key, double *out);
+/* "10ms" … as milliseconds, "64MiB" … as bytes; false and a problem when it isn't one. */
+bool text_duration(const char *text, double *ms);
+bool text_bytes(const char *text, uint64_t *bytes);
+bool text_number(const char *text, double *out);
+/* Names may hold letters, digits, '-', '_', '.'; reports and gives false otherwise. */
+bool check_name(struct load *l, const struct node *at, const char *name);
+
+/* Each section. They go on after an error, so that all errors are found in one pass. */
+void load_gateway(struct load *l);  /* settings.c: gateway, journal, zones */
+void load_devices(struct load *l);  /* devices.c: devices and their boxes */
+void load_tags(struct load *l);     /* tags.c: tags, types, assets */
+void load_services(struct load *l); /* services.c: services and contracts */
+
+uint32_t load_zone(struct load *l, const struct node *at, const char *name);
+/* Adds options (and the addresses among them) of a device or service to the plan. */
+struct plan_range {
+    uint32_t first, count;
+};
+struct plan_range load_options(struct load *l, const struct node *map, const char *what,
+                               const struct isthmus_option *table, struct node **addresses,
+                               size_t address_capacity, size_t *address_count);
+
+#endif

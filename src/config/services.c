@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Services and the contracts that say what they may deliver. */
+#include "config/load.h"
+
+#include "box/service.h"
+#include "tag/glob.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct field service_fields[] = {
+    {"name", true}, {"module", true}, {"description", false}, {0}};
+
+static void load_service(struct load *l, const struct node *n)
+{
+    char why[256] = "";
+    const char *name = field_text(l, n, "name", NULL), *module = field_text(l, n, "module", NULL);
+    if (!name || !module || !check_name(l, node_get(n, "name"), name)) {
+        check_fields(l, n, "a service", service_fields, NULL);
+        return;
+    }
+    for (size_t i = 0; i < l->box_count; i++) {
+        if (!strcmp(l->boxes[i].name, name)) {
+            node_problem(&l->tree, node_get(n, "name"), "choose another name",
+                         "a box or service is called '%s' already", name);
+            return;
+        }
+    }
+    struct plan_box box = {.name = plan_build_text(l->plan, name),
+                           .module = plan_build_text(l->plan, module),
+                           .kind = BOX_NORTH};
+    const struct service *service = module_service(module, why, sizeof why);
+    if (!service) {
+        node_problem(&l->tree, node_get(n, "module"), "http and sparkplug are built in", "%s", why);
+    } else {
+        check_fields(l, n, "a service", service_fields, service->options);
+        struct node *addresses[16];
+        size_t count;
+        struct plan_range range = load_options(l, n, name, service->options, addresses, 16, &count);
+        box.first_option = range.first;
+        box.option_count = range.count;
+        for (const struct isthmus_option *o = service->options; o->name; o++) {
+            if (!strcmp(o->name, "scope") && !node_get(n, "scope") && o->fallback) {
+                /* what a box may know is decided here, so a default must be written down too */
+                uint32_t at = plan_build_option(l->plan, "scope", o->fallback);
+                box.first_option = box.option_count++ ? box.first_option : at;
+            }
+        }
+        for (const struct isthmus_option *o = service->options; o->name; o++) {
+            bool bind = o->type == ISTHMUS_OPTION_BIND;
+            const char *text = field_text(l, n, o->name, o->fallback);
+            if ((bind || o->type == ISTHMUS_OPTION_ADDRESS) && text && *text) {
+                uint32_t at = plan_build_option(l->plan, bind ? "bind" : "connect", text);
+                box.first_address = box.address_count++ ? box.first_address : at;
+            }
+        }
+    }
+    l->boxes[l->box_count++] = (struct named){name, n};
+    l->service_count++;
+    plan_build_box(l->plan, &box);
+}
+
+static uint32_t find_service(struct load *l, const struct node *at, const char *name)
+{
+    const char *names[64];
+    size_t n = 0;
+    for (size_t i = 0; name && i < l->box_count; i++) {
+        if (l->boxes[i].node && !strcmp(l->boxes[i].name, name)) {
+            return (uint32_t)i;
+        }
+        if (l->boxes[i].node && n < 64) {
+            names[n++] = l->boxes[i].name;
+        }
+    }
+    if (name) {
+        const char *near = nearest(name, names, n);
+        node_problem(&l->tree, at,
+                     near ? tree_print(&l->tree, "did you mean '%s'?", near)
+                          : "declare it under services:",
+                     "no service is called '%s'", name);
+    }
+    return PLAN_NONE;
+}
+
+/* Adds the ids of all tags that any of the globs matches, each once. */
+static uint32_t add_feed_tags(struct load *l, const struct node *globs, struct plan_feed *feed)
+{
+    bool *matched = calloc(l->tag_count + 1, sizeof *matched);
+    uint32_t count = 0;
+    for (const struct node *g = globs ? globs->child : NULL; matched && g; g = g->next) {
+        bool any = false;
+        for (size_t i = 0; i < l->tag_count; i++) {
+            if (g->kind == NODE_SCALAR && glob_matches(g->text, l->tags[i].path)) {
+                any = true;
+                matched[i] = true;
+            }
+        }
+        if (!any) {
+            node_problem(&l->tree, g, "* matches within a level, ** any number of levels",
+                         "no tag matches '%s'", g->text);
+        }
+    }
+    for (size_t i = 0; matched && i < l->tag_count; i++) {
+        if (matched[i]) {
+            uint32_t at = plan_build_feed_tag(l->plan, l->tags[i].tag.id);
+            feed->first_tag = count++ ? feed->first_tag : at;
+        }
+    }
+    l->tree.no_memory |= !matched;
+    free(matched);
+    return count;
+}
+
+static void load_contract(struct load *l, const struct node *n)
+{
+    static const struct field fields[] = {
+        {"name", true},       {"service", true},     {"tags", true},
+        {"purpose", false},   {"owner", false},      {"custodian", false},
+        {"freshness", false}, {"live_first", false}, {0}};
+    check_fields(l, n, "a contract", fields, NULL);
+    const char *name = field_text(l, n, "name", NULL);
+    if (!name || !check_name(l, node_get(n, "name"), name)) {
+        return;
+    }
+    struct plan_feed feed = {.name = plan_build_text(l->plan, name),
+                             .purpose = plan_build_text(l->plan, field_text(l, n, "purpose", "")),
+                             .owner = plan_build_text(l->plan, field_text(l, n, "owner", "")),
+                             .custodian =
+                                 plan_build_text(l->plan, field_text(l, n, "custodian", ""))};
+    feed.box = find_service(l, node_get(n, "service"), field_text(l, n, "service", NULL));
+    const char *live = field_text(l, n, "live_first", "true");
+    feed.live_first = !strcmp(live, "true");
+    if (!feed.live_first && strcmp(live, "false") != 0) {
+        node_problem(&l->tree, node_get(n, "live_first"), "write true or false", "'%s' is neither",
+                     live);
+    }
+    const char *freshness = field_text(l, n, "freshness", "5s");
+    double ms;
+    if (text_duration(freshness, &ms) && ms <= 864e5) {
+        feed.freshness_ms = (uint32_t)ms;
+    } else {
+        node_problem(&l->tree, node_get(n, "freshness"), "write a duration, for example 5s",
+                     "'%s' is no usable freshness", freshness);
+    }
+    const struct node *globs = node_get(n, "tags");
+    if (globs && globs->kind != NODE_LIST) {
+        node_problem(&l->tree, globs, "write a list: [\"site/area/**\"]",
+                     "tags must be a list of globs");
+        globs = NULL;
+    }
+    feed.tag_count = add_feed_tags(l, globs, &feed);
+    if (feed.box != PLAN_NONE) {
+        plan_build_feed(l->plan, &feed);
+        l->contract_count++;
+    }
+}
+
+static void each(struct load *l, const char *section,
+                 void (*one)(struct load *, const struct node *))
+{
+    const struct node *list = node_get(l->root, section);
+    if (list && list->kind != NODE_LIST) {
+        node_problem(&l->tree, list, "write - name: …", "%s must be a list", section);
+        return;
+    }
+    for (const struct node *n = list ? list->child : NULL; n; n = n->next) {
+        if (n->kind == NODE_MAP) {
+            one(l, n);
+        } else {
+            node_problem(&l->tree, n, "write - name: …", "each of %s must be a map", section);
+        }
+    }
+}
+
+void load_services(struct load *l)
+{
+    each(l, "services", load_service);
+    each(l, "contracts", load_contract);
+}

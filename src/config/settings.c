@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gateway, journal, zones. */
+#include "config/load.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void load_journal(struct load *l)
+{
+    static const struct field fields[] = {
+        {"sync", false}, {"limit", false}, {"segment", false}, {0}};
+    const struct node *map = node_get(l->root, "journal");
+    struct plan_header *h = plan_build_header(l->plan);
+    if (!map) {
+        return;
+    }
+    check_fields(l, map, "journal", fields, NULL);
+    const char *sync = field_text(l, map, "sync", "10ms");
+    double ms;
+    if (!strcmp(sync, "always")) {
+        h->sync = SYNC_ALWAYS;
+    } else if (!strcmp(sync, "os")) {
+        h->sync = SYNC_OS;
+    } else if (text_duration(sync, &ms) && ms >= 1 && ms <= 60000) {
+        h->sync_ms = (uint32_t)ms;
+    } else {
+        node_problem(&l->tree, node_get(map, "sync"),
+                     "write a period from 1ms to 1min, or always, or os",
+                     "the journal can't be committed every '%s'", sync);
+    }
+    static const struct {
+        const char *key;
+        uint64_t least, most;
+    } sizes[] = {{"limit", UINT64_C(4) << 20, UINT64_C(1) << 50},
+                 {"segment", UINT64_C(1) << 20, UINT64_C(1) << 32}};
+    uint64_t *targets[] = {&h->journal_limit, &h->segment_size};
+    for (int i = 0; i < 2; i++) {
+        const char *text = field_text(l, map, sizes[i].key, NULL);
+        if (text && (!text_bytes(text, targets[i]) || *targets[i] < sizes[i].least ||
+                     *targets[i] > sizes[i].most)) {
+            node_problem(&l->tree, node_get(map, sizes[i].key),
+                         tree_print(&l->tree,
+                                    "write a size of at least %llu MiB, for example 64MiB",
+                                    (unsigned long long)(sizes[i].least >> 20)),
+                         "'%s' is no usable size for '%s'", text, sizes[i].key);
+        }
+    }
+}
+
+static void load_zones(struct load *l)
+{
+    static const struct field fields[] = {{"name", true}, {"description", false}, {0}};
+    const struct node *list = node_get(l->root, "zones");
+    size_t count = 1;
+    for (const struct node *n = list ? list->child : NULL; n; n = n->next) {
+        count++;
+    }
+    l->zones = calloc(count, sizeof *l->zones);
+    if (!l->zones) {
+        l->tree.no_memory = true;
+        return;
+    }
+    if (list && list->kind != NODE_LIST) {
+        node_problem(&l->tree, list, "write - name: …", "zones must be a list");
+        list = NULL;
+    }
+    for (const struct node *n = list ? list->child : NULL; n; n = n->next) {
+        check_fields(l, n, "a zone", fields, NULL);
+        const char *name = field_text(l, n, "name", NULL);
+        if (!name || !check_name(l, node_get(n, "name"), name)) {
+            continue;
+        }
+        struct plan_zone zone = {.name = plan_build_text(l->plan, name)};
+        plan_build_zone(l->plan, &zone);
+        l->zones[l->zone_count++] = (struct named){name, n};
+    }
+    if (!l->zone_count) {
+        struct plan_zone zone = {.name = plan_build_text(l->plan, "plant")};
+        plan_build_zone(l->plan, &zone);
+        l->zones[l->zone_count++] = (struct named){"plant", NULL};
+    }
+}
+
+uint32_t load_zone(struct load *l, const struct node *at, const char *name)
+{
+    const char *names[64];
+    size_t n = 0;
+    for (size_t i = 0; name && i < l->zone_count; i++) {
+        if (!strcmp(l->zones[i].name, name)) {
+            return (uint32_t)i;
+        }
+        if (n < 64) {
+            names[n++] = l->zones[i].name;
+        }
+    }
+    if (name) {
+        const char *near = nearest(name, names, n);
+        node_problem(&l->tree, at,
+                     near ? tree_print(&l->tree, "did you mean '%s'?", near)
+                          : "declare it under zones:",
+                     "no zone is called '%s'", name);
+    }
+    return 0;
+}
+
+/* Absolute, so that every process means the same folder. */
+static const char *absolute(struct load *l, const char *dir)
+{
+    char base[PATH_MAX];
+    if (dir[0] == '/' || !realpath(l->dir, base)) {
+        return dir;
+    }
+    return tree_print(&l->tree, "%s/%s", base, dir);
+}
+
+void load_gateway(struct load *l)
+{
+    static const struct field fields[] = {
+        {"name", true}, {"description", false}, {"state", false}, {0}};
+    const struct node *map = node_get(l->root, "gateway");
+    struct plan_header *h = plan_build_header(l->plan);
+    const char *name = NULL, *state = ".state";
+    if (!map) {
+        tree_problem(&l->tree, "isthmus.yaml", 0, 0, "add gateway: {name: …}",
+                     "the folder names no gateway");
+    } else {
+        check_fields(l, map, "gateway", fields, NULL);
+        name = field_text(l, map, "name", NULL);
+        if (name && !check_name(l, node_get(map, "name"), name)) {
+            name = NULL;
+        }
+        state = field_text(l, map, "state", state);
+        h->description = plan_build_text(l->plan, field_text(l, map, "description", ""));
+    }
+    const char *environment = getenv("ISTHMUS_STATE");
+    if (!environment) {
+        environment = getenv("STATE_DIRECTORY"); /* systemd's */
+    }
+    char here[PATH_MAX];
+    if (environment && *environment && environment[0] != '/' && realpath(".", here)) {
+        environment = tree_print(&l->tree, "%s/%s", here, environment);
+    }
+    l->state_dir = environment && *environment ? environment : absolute(l, state);
+    h = plan_build_header(l->plan);
+    h->name = plan_build_text(l->plan, name ? name : "");
+    h->state_dir = plan_build_text(l->plan, l->state_dir);
+    load_journal(l);
+    load_zones(l);
+}
