@@ -33,6 +33,7 @@ struct segment {
 struct gateway_memory {
     struct segment *segments;
     size_t count;
+    bool unsealed; /* the kernel lacks F_SEAL_FUTURE_WRITE */
 };
 
 static size_t line(size_t size)
@@ -67,7 +68,7 @@ static int make_segment(struct segment *s, const char *name)
     return ERR_OK;
 }
 
-static int seal(struct segment *s)
+static int seal(struct gateway_memory *m, struct segment *s)
 {
     int seals = F_SEAL_SHRINK | F_SEAL_GROW;
     if (!s->base) {
@@ -76,8 +77,8 @@ static int seal(struct segment *s)
     if (fcntl(s->fd, F_ADD_SEALS, seals | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0) {
         return ERR_OK;
     }
-    return fcntl(s->fd, F_ADD_SEALS, seals | F_SEAL_SEAL) ? ERR_UNSUPPORTED
-                                                          : ERR_OK; /* before 5.1 */
+    m->unsealed = true; /* before 5.1 */
+    return fcntl(s->fd, F_ADD_SEALS, seals | F_SEAL_SEAL) ? ERR_UNSUPPORTED : ERR_OK;
 }
 
 /* segments: [engine, health, the reader's panel, zones…, per seat from the reader on: own, engine→seat, reader→box, plan part] */
@@ -192,7 +193,7 @@ static int make_all(struct gateway *g, void **images)
         memcpy(part->base, images[i], (size_t)((struct plan_header *)images[i])->size);
     }
     for (size_t i = 0; i < g->memory->count; i++) {
-        int err = seal(g->memory->segments + i);
+        int err = seal(g->memory, g->memory->segments + i);
         if (err) {
             return err;
         }
@@ -575,6 +576,26 @@ void gateway_reset_rings(struct gateway *g, int seat)
     skip_ring(s->ask, s->ask_capacity, s->ask_tail);
     drop_ring(s->down, s->down_tail);
     drop_ring(s->answer, s->answer_tail);
+}
+
+static bool whole(const void *memory, size_t capacity, const struct ring_tail *tail)
+{
+    const struct ring_head *head = memory;
+    return !head || atomic_load(&head->head) - atomic_load(&tail->tail) <= capacity;
+}
+
+bool gateway_rings_whole(const struct gateway *g, int seat)
+{
+    const struct seat *s = g->seats + seat;
+    return whole(s->up, s->up_capacity, s->up_tail) &&
+           whole(s->down, s->down_capacity, s->down_tail) &&
+           whole(s->ask, s->ask_capacity, s->ask_tail) &&
+           whole(s->answer, s->answer_capacity, s->answer_tail);
+}
+
+bool gateway_is_sealed(const struct gateway *g)
+{
+    return !g->memory->unsealed;
 }
 
 void words_from_text(_Atomic uint64_t *words, size_t count, const char *text)

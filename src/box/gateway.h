@@ -79,6 +79,7 @@ struct health_seat { /* written by the supervisor; sequence lock */
     _Atomic uint32_t layers_missing;
     _Atomic uint32_t up_ring_permille; /* fill of its ring to the engine */
     _Atomic uint64_t reason[12];       /* why it last ended or was killed, 96 bytes of text */
+    _Atomic uint64_t starts;           /* of the process; its panel's epoch is life + starts */
 };
 struct health {
     struct panel supervisor; /* its own heartbeat */
@@ -154,6 +155,12 @@ MUST_USE int gateway_enter(struct gateway *g, int seat);
 
 /* Supervisor, before it restarts a box that wrote garbage: what its rings hold is dropped, positions are made whole. */
 void gateway_reset_rings(struct gateway *g, int seat);
+
+/* Whether every position of the seat's rings can be true; if not, a process could not even attach. */
+MUST_USE bool gateway_rings_whole(const struct gateway *g, int seat);
+
+/* Whether the kernel seals memory against being mapped writable anew (Linux 5.1). */
+MUST_USE bool gateway_is_sealed(const struct gateway *g);
 
 /* Text under a sequence lock's words. */
 void words_from_text(_Atomic uint64_t *words, size_t count, const char *text);

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Order matters: limits and no-new-privileges first, Landlock while files can still be opened, seccomp last. The filter is
- * a list of what is allowed; anything else fails with EPERM, so that a library which merely probes goes on. */
+ * a list of what is allowed; anything else fails with EPERM, so that a library which merely probes goes on. Landlock,
+ * namespaces and capabilities belong to a thread: the middle gets them before its first thread starts (sandbox_begin).
+ * seccomp is set for all threads at once. No memory becomes executable any more, no process is started or signalled. */
 #include "box/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/types.h>
+#include <linux/capability.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -33,10 +38,19 @@ struct landlock_path {
     int32_t parent_fd;
 } __attribute__((packed));
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
 const char *sandbox_layer_name(unsigned bit)
 {
-    static const char *const names[] = {"no-new-privileges", "limits", "landlock", "seccomp",
-                                        "addresses"};
+    static const char *const names[] = {"no-new-privileges", "limits",           "landlock",
+                                        "seccomp",           "addresses",        "memory-seals",
+                                        "capabilities",      "network-namespace"};
     return bit < sizeof names / sizeof *names ? names[bit] : NULL;
 }
 
@@ -101,10 +115,8 @@ static const int common_calls[] = {SCMP_SYS(read),
                                    SCMP_SYS(pipe2),
                                    SCMP_SYS(fcntl),
                                    SCMP_SYS(brk),
-                                   SCMP_SYS(mmap),
                                    SCMP_SYS(munmap),
                                    SCMP_SYS(mremap),
-                                   SCMP_SYS(mprotect),
                                    SCMP_SYS(madvise),
                                    SCMP_SYS(futex),
                                    SCMP_SYS(clock_gettime),
@@ -123,49 +135,41 @@ static const int common_calls[] = {SCMP_SYS(read),
                                    SCMP_SYS(rt_sigprocmask),
                                    SCMP_SYS(rt_sigreturn),
                                    SCMP_SYS(sigaltstack),
-                                   SCMP_SYS(tgkill),
                                    SCMP_SYS(restart_syscall),
                                    SCMP_SYS(exit),
                                    SCMP_SYS(exit_group),
                                    SCMP_SYS(sched_yield),
                                    SCMP_SYS(sched_getaffinity),
-                                   SCMP_SYS(clone3),
-                                   SCMP_SYS(clone),
                                    SCMP_SYS(set_robust_list),
                                    SCMP_SYS(rseq),
                                    SCMP_SYS(membarrier),
                                    SCMP_SYS(uname),
                                    SCMP_SYS(sysinfo),
-                                   SCMP_SYS(prlimit64),
                                    SCMP_SYS(getrusage),
                                    SCMP_SYS(dup),
+                                   SCMP_SYS(getcpu),
+                                   SCMP_SYS(signalfd4),
+                                   SCMP_SYS(rt_sigtimedwait),
+                                   SCMP_SYS(preadv),
+                                   SCMP_SYS(pwritev),
                                    SCMP_SYS(epoll_pwait2),
                                    SCMP_SYS(clock_getres),
                                    -1};
 
 /* Files below the folders that Landlock leaves open. */
-static const int file_calls[] = {SCMP_SYS(openat),
-                                 SCMP_SYS(fdatasync),
-                                 SCMP_SYS(fsync),
-                                 SCMP_SYS(ftruncate),
-                                 SCMP_SYS(fallocate),
-                                 SCMP_SYS(renameat),
-                                 SCMP_SYS(renameat2),
-                                 SCMP_SYS(rename),
-                                 SCMP_SYS(unlinkat),
-                                 SCMP_SYS(unlink),
-                                 SCMP_SYS(getdents64),
-                                 SCMP_SYS(mkdirat),
-                                 SCMP_SYS(fadvise64),
-                                 SCMP_SYS(faccessat),
-                                 SCMP_SYS(faccessat2),
-                                 SCMP_SYS(fstatfs),
-                                 SCMP_SYS(sync_file_range),
-                                 SCMP_SYS(open),
-                                 -1};
+static const int file_calls[] = {SCMP_SYS(openat),     SCMP_SYS(fdatasync),
+                                 SCMP_SYS(fsync),      SCMP_SYS(ftruncate),
+                                 SCMP_SYS(fallocate),  SCMP_SYS(renameat),
+                                 SCMP_SYS(renameat2),  SCMP_SYS(rename),
+                                 SCMP_SYS(unlinkat),   SCMP_SYS(unlink),
+                                 SCMP_SYS(getdents64), SCMP_SYS(mkdirat),
+                                 SCMP_SYS(fadvise64),  SCMP_SYS(faccessat),
+                                 SCMP_SYS(faccessat2), SCMP_SYS(fstatfs),
+                                 SCMP_SYS(statfs),     SCMP_SYS(flock),
+                                 SCMP_SYS(mkdir),      SCMP_SYS(sync_file_range),
+                                 SCMP_SYS(open),       -1};
 
-static const int socket_calls[] = {SCMP_SYS(listen),
-                                   SCMP_SYS(accept),
+static const int socket_calls[] = {SCMP_SYS(accept),
                                    SCMP_SYS(accept4),
                                    SCMP_SYS(getsockopt),
                                    SCMP_SYS(setsockopt),
@@ -174,7 +178,6 @@ static const int socket_calls[] = {SCMP_SYS(listen),
                                    SCMP_SYS(shutdown),
                                    SCMP_SYS(recvfrom),
                                    SCMP_SYS(recvmsg),
-                                   SCMP_SYS(ioctl),
                                    SCMP_SYS(recvmmsg),
                                    -1};
 
@@ -189,19 +192,51 @@ static int allow(scmp_filter_ctx filter, const int *calls)
     return ERR_OK;
 }
 
-/* Sockets of the internet families; addresses only through the supervisor. A send without an address on a connected
- * socket goes straight through; sendmsg hides its address behind a pointer, so it is never allowed with `notify`. */
+/* What is allowed with certain arguments only: threads but no processes, our own signals and limits, memory that is not
+ * executable. glibc falls back from clone3, whose flags a filter cannot see, to clone. */
+static int allow_narrowly(scmp_filter_ctx filter)
+{
+    const struct scmp_arg_cmp thread =
+        SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM);
+    const struct scmp_arg_cmp data = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+    int bad = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, thread);
+    bad |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    bad |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, data);
+    bad |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, data);
+    bad |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+    bad |=
+        seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_EQ, 0));
+    bad |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                            SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+    return bad ? ERR_UNSUPPORTED : ERR_OK;
+}
+
+/* Stream and datagram sockets of the internet families; addresses only through the supervisor. A send without an address
+ * on a connected socket goes straight through; sendmsg hides its address behind a pointer, so it is never allowed.
+ * listen is asked for too: on a socket that was never bound it would open a port of the kernel's choice. */
 static int allow_sockets(scmp_filter_ctx filter)
 {
     int bad = allow(filter, socket_calls);
     const int families[] = {AF_INET, AF_INET6};
-    for (int i = 0; i < 2; i++) {
-        bad |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+    const int kinds[] = {SOCK_STREAM, SOCK_DGRAM};
+    for (int i = 0; i < 4; i++) {
+        bad |= seccomp_rule_add(
+            filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i / 2]),
+            SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff, (scmp_datum_t)kinds[i % 2])); /* without its flags */
     }
+    bad |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+                            SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    bad |=
+        seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONBIO));
+    bad |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                            SCMP_A1(SCMP_CMP_EQ, FIONREAD));
     bad |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_EQ, 0));
+    bad |= seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_NE, 0));
     bad |= seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(connect), 0);
     bad |= seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(bind), 0);
+    bad |= seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(listen), 0);
     return bad ? ERR_UNSUPPORTED : ERR_OK;
 }
 
@@ -226,7 +261,11 @@ static int set_seccomp(struct gateway *g, const struct sandbox_profile *p, uint3
         return ERR_NOMEM;
     }
     bool addresses = p->sockets && g->supervisor_fd >= 0;
+    seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1); /* all threads */
     int err = allow(filter, common_calls);
+    if (!err) {
+        err = allow_narrowly(filter);
+    }
     if (!err && (p->write_dir || p->read_dir)) {
         err = allow(filter, file_calls);
     }
@@ -247,24 +286,58 @@ static int set_seccomp(struct gateway *g, const struct sandbox_profile *p, uint3
     return err;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
+/* Gives up root's powers, now and for good. `files`: keeps the right to use files whoever owns them (the state folder may
+ * belong to a user; Landlock says which files). */
+static bool drop_capabilities(bool files)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct now[2], less[2] = {{0}};
+    if (syscall(SYS_capget, &header, now)) {
+        return false;
+    }
+    uint32_t kept = files ? 1u << CAP_DAC_OVERRIDE : 0;
+    less[0].effective = less[0].permitted = now[0].permitted & kept;
+    return syscall(SYS_capset, &header, less) == 0;
+}
 
-int sandbox_enter(struct gateway *g, const struct sandbox_profile *profile)
+void sandbox_begin(struct gateway *g)
 {
     struct panel *panel = g->seats[g->seat].panel;
     uint32_t layers = 0;
-    int err = ERR_OK;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
         layers |= LAYER_NO_NEW_PRIVILEGES;
     }
     if (set_limits()) {
         layers |= LAYER_LIMITS;
+    }
+    if (g->seat == SEAT_ENGINE || g->seat == SEAT_READER) {
+        if (unshare(CLONE_NEWNET | CLONE_NEWIPC) == 0) {
+            layers |= LAYER_NO_NETWORK;
+        }
+        if (drop_capabilities(true)) {
+            layers |= LAYER_CAPABILITIES;
+        }
+#ifndef SANITIZED
+        struct sandbox_profile p = {.write_dir = g->seat == SEAT_ENGINE ? g->state_dir : NULL,
+                                    .read_dir = g->state_dir};
+        if (set_landlock(&p)) {
+            layers |= LAYER_LANDLOCK;
+        }
+#endif
+    }
+    atomic_store(&panel->layers, layers);
+}
+
+int sandbox_enter(struct gateway *g, const struct sandbox_profile *profile)
+{
+    struct panel *panel = g->seats[g->seat].panel;
+    uint32_t layers = atomic_load(&panel->layers);
+    int err = ERR_OK;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
+        layers |= LAYER_NO_NEW_PRIVILEGES;
+    }
+    if (drop_capabilities(profile->write_dir || profile->read_dir)) {
+        layers |= LAYER_CAPABILITIES;
     }
 #ifndef SANITIZED /* a sanitizer's reports need files of their own; its builds are for tests only */
     if (set_landlock(profile)) {

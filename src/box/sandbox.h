@@ -12,10 +12,17 @@ enum sandbox_layer { /* bits of panel.layers and health_seat.layers_missing */
                      LAYER_LIMITS = 2,
                      LAYER_LANDLOCK = 4,
                      LAYER_SECCOMP = 8,
-                     LAYER_ADDRESSES = 16, /* boxes only */
+                     LAYER_ADDRESSES = 16,    /* boxes only */
+                     LAYER_SEALS = 32,        /* of the shared memory; the supervisor tells */
+                     LAYER_CAPABILITIES = 64, /* root's powers are given up */
+                     LAYER_NO_NETWORK =
+                         128, /* the middle has a network namespace of its own, without a device */
 };
-#define LAYERS_MIDDLE (LAYER_NO_NEW_PRIVILEGES | LAYER_LIMITS | LAYER_LANDLOCK | LAYER_SECCOMP)
-#define LAYERS_BOX    (LAYERS_MIDDLE | LAYER_ADDRESSES)
+#define LAYERS_BOTH                                                                                \
+    (LAYER_NO_NEW_PRIVILEGES | LAYER_LIMITS | LAYER_LANDLOCK | LAYER_SECCOMP | LAYER_SEALS |       \
+     LAYER_CAPABILITIES)
+#define LAYERS_MIDDLE (LAYERS_BOTH | LAYER_NO_NETWORK)
+#define LAYERS_BOX    (LAYERS_BOTH | LAYER_ADDRESSES)
 
 /* "no-new-privileges", …; NULL beyond the last. */
 const char *sandbox_layer_name(unsigned bit_number);
@@ -26,7 +33,12 @@ struct sandbox_profile {
     bool sockets;          /* boxes: internet sockets to the allowed addresses */
 };
 
-/* Locks the calling process in. A layer that the kernel lacks is left out and missing in panel.layers; only a layer that
+/* What a process can give up before its body runs, so that every thread that it starts later has it too: privileges,
+ * limits, and for the middle the network and all files outside `state_dir`. Layers that the kernel or the lack of root
+ * deny are left out. Call right after gateway_enter. */
+void sandbox_begin(struct gateway *g);
+
+/* Locks the calling process in, with all its threads. A layer that the kernel lacks is left out and missing in panel.layers; only a layer that
  * should work and fails is an error. */
 MUST_USE int sandbox_enter(struct gateway *g, const struct sandbox_profile *profile);
 
@@ -34,7 +46,8 @@ MUST_USE int sandbox_enter(struct gateway *g, const struct sandbox_profile *prof
  * it out of process `pidfd`, answers). The descriptor, or a negative err; ERR_BUSY: nothing offered yet. */
 MUST_USE int sandbox_take_listener(int talk, int pidfd);
 
-/* Serves one waiting notification of a box: checks the address against the plan and performs the call. */
+/* Serves one waiting notification of a box: checks the address against the plan and performs the call. Never blocks for
+ * longer than a moment, whatever the box does. */
 void sandbox_serve(int listener, int pidfd, const struct plan *plan, const struct plan_box *box);
 
 #endif

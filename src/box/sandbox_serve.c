@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The supervisor's half: a box's connect or bind is stopped by the kernel; we copy the address out of the box, check the
  * copy, take the socket, and make the call ourselves with the copy. So what is checked is what is used, whatever the box
- * does to its memory meanwhile. The sockets are non-blocking, so that the call returns at once. */
+ * does to its memory meanwhile. Listening and sends with an address go the same way. */
 #include "box/sandbox.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <signal.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +15,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#define SERVE_MS 100
 
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
@@ -75,6 +78,26 @@ static bool matches(const char *rule, const char *ip, unsigned port)
     return !strcmp(colon + 1, "*") || strtoul(colon + 1, NULL, 10) == port;
 }
 
+/* Bound to an address of the plan, whatever port the kernel chose for port 0. */
+static bool is_bound(const struct plan *plan, const struct plan_box *box,
+                     const struct sockaddr_storage *a, socklen_t size)
+{
+    char ip[INET6_ADDRSTRLEN];
+    unsigned port;
+    if (!address_text(a, size, ip, sizeof ip, &port) || !port) {
+        return false;
+    }
+    for (uint32_t i = 0; i < box->address_count; i++) {
+        const struct plan_option *o = plan->options + box->first_address + i;
+        const char *rule = plan_text(plan, o->value);
+        if (!strcmp(plan_text(plan, o->key), "bind") &&
+            (matches(rule, ip, port) || matches(rule, ip, 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_allowed(const struct plan *plan, const struct plan_box *box, const char *verb,
                        const struct sockaddr_storage *a, socklen_t size)
 {
@@ -93,33 +116,107 @@ static bool is_allowed(const struct plan *plan, const struct plan_box *box, cons
     return false;
 }
 
-/* 0 or an errno. */
-static int perform(const struct seccomp_notif *n, int pidfd, const struct plan *plan,
-                   const struct plan_box *box)
+/* Copies what lies in the box. */
+static bool copy_in(const struct seccomp_notif *n, uint64_t from, void *to, size_t size)
+{
+    struct iovec here = {to, size}, there = {(void *)(uintptr_t)from, size};
+    return process_vm_readv((pid_t)n->pid, &here, 1, &there, 1, 0) == (ssize_t)size;
+}
+
+/* A socket that was never bound would listen on any address: only what was bound through us may listen. */
+static int perform_listen(const struct seccomp_notif *n, int fd, const struct plan *plan,
+                          const struct plan_box *box)
 {
     struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    if (getsockname(fd, (void *)&address, &size)) {
+        return errno;
+    }
+    if (!is_bound(plan, box, &address, size)) {
+        return EACCES;
+    }
+    return listen(fd, (int)n->data.args[1]) ? errno : 0;
+}
+
+/* 0 or an errno; *sent: what a send gives back. */
+static int perform_send(const struct seccomp_notif *n, int fd, const struct sockaddr_storage *to,
+                        socklen_t to_size, int64_t *sent)
+{
+    static uint8_t data[65536]; /* one thread */
     uint64_t size = n->data.args[2];
+    if (size > sizeof data) {
+        return EMSGSIZE;
+    }
+    if (size && !copy_in(n, n->data.args[1], data, (size_t)size)) {
+        return EFAULT;
+    }
+    ssize_t done =
+        sendto(fd, data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL, (const void *)to, to_size);
+    *sent = done;
+    return done < 0 ? errno : 0;
+}
+
+/* 0 or an errno. */
+static int perform_on(const struct seccomp_notif *n, int fd, const struct plan *plan,
+                      const struct plan_box *box, int64_t *value)
+{
+    struct sockaddr_storage address = {0};
+    bool sending = n->data.nr == SCMP_SYS(sendto), binding = n->data.nr == SCMP_SYS(bind);
+    uint64_t from = n->data.args[sending ? 4 : 1], size = n->data.args[sending ? 5 : 2];
+    if (n->data.nr == SCMP_SYS(listen)) {
+        return perform_listen(n, fd, plan, box);
+    }
     if (size < sizeof(sa_family_t) || size > sizeof address) {
         return EINVAL;
     }
-    struct iovec here = {&address, (size_t)size},
-                 there = {(void *)(uintptr_t)n->data.args[1], (size_t)size};
-    if (process_vm_readv((pid_t)n->pid, &here, 1, &there, 1, 0) != (ssize_t)size) {
+    if (!copy_in(n, from, &address, (size_t)size)) {
         return EFAULT;
     }
-    bool connecting = n->data.nr == SCMP_SYS(connect);
-    if (!is_allowed(plan, box, connecting ? "connect" : "bind", &address, (socklen_t)size)) {
+    if (!is_allowed(plan, box, binding ? "bind" : "connect", &address, (socklen_t)size)) {
         return EACCES;
     }
+    if (sending) {
+        return perform_send(n, fd, &address, (socklen_t)size, value);
+    }
+    if (binding) {
+        return bind(fd, (void *)&address, (socklen_t)size) ? errno : 0;
+    }
+    if (!(fcntl(fd, F_GETFL) & O_NONBLOCK)) {
+        return EINVAL; /* it would stall us */
+    }
+    return connect(fd, (void *)&address, (socklen_t)size) ? errno : 0;
+}
+
+/* The socket is shared with the box, which may make it blocking again between our look and our call. An alarm that rings
+ * until the call is over interrupts it then. */
+static void set_alarm(int ms)
+{
+    const struct itimerval timer = {{0, ms * 1000}, {0, ms * 1000}};
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void on_alarm(int number)
+{
+    (void)number; /* the interruption is all */
+}
+
+static int perform(const struct seccomp_notif *n, int pidfd, const struct plan *plan,
+                   const struct plan_box *box, int64_t *value)
+{
     int fd = (int)syscall(SYS_pidfd_getfd, pidfd, (int)n->data.args[0], 0);
     if (fd < 0) {
         return EBADF;
     }
-    int result = EINVAL; /* a blocking socket would stall us: refuse */
-    if (!connecting || (fcntl(fd, F_GETFL) & O_NONBLOCK)) {
-        int bad = connecting ? connect(fd, (void *)&address, (socklen_t)size)
-                             : bind(fd, (void *)&address, (socklen_t)size);
-        result = bad ? errno : 0;
+    int type = 0, family = 0;
+    socklen_t size = sizeof type;
+    int result = ENOTSOCK;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0) {
+        sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, NULL);
+        set_alarm(SERVE_MS);
+        result = family == AF_INET || family == AF_INET6 ? perform_on(n, fd, plan, box, value)
+                                                         : EAFNOSUPPORT;
+        set_alarm(0);
     }
     close(fd);
     return result;
@@ -142,6 +239,9 @@ void sandbox_serve(int listener, int pidfd, const struct plan *plan, const struc
         return; /* the caller was interrupted meanwhile */
     }
     reply.r.id = request.n.id;
-    reply.r.error = -perform(&request.n, pidfd, plan, box);
+    int64_t value = 0;
+    int error = perform(&request.n, pidfd, plan, box, &value);
+    reply.r.error = -error;
+    reply.r.val = error ? 0 : value;
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &reply.r); /* fails only when the caller is gone */
 }

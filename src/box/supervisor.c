@@ -23,6 +23,7 @@
 #define FIGURES_NS       (500 * NS_PER_MS)
 #define PSS_NS           (5 * NS_PER_S)
 #define HEART_NS         (5 * NS_PER_S)
+#define ASLEEP_NS        (2 * NS_PER_S)
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   10000
 #define GOOD_AFTER_NS    (30 * NS_PER_S)
@@ -32,6 +33,9 @@ struct child {
     int pidfd, talk, listener;
     enum seat_state state;
     int64_t started_ns, restart_at_ns;
+    int64_t heartbeat,
+        heartbeat_seen_ns; /* the last one, and when we saw it: our clock, not its word */
+    uint64_t epoch;        /* that its panel has once it took its seat */
     int backoff_ms;
     uint32_t verdicts_seen;
     bool reset_rings;
@@ -117,6 +121,7 @@ static void become(struct supervisor *s, int seat, int talk, pid_t parent)
         say(s->g->seats[seat].name, err_text(err));
         _exit(1);
     }
+    sandbox_begin(s->g);
     int status = run_body(s, seat);
     fflush(NULL);
     _exit(status);
@@ -126,14 +131,22 @@ static void start(struct supervisor *s, int seat)
 {
     struct child *c = s->children + seat;
     int talk[2];
-    if (c->reset_rings) {
+    struct panel *panel = s->g->seats[seat].panel;
+    struct health_seat *health = s->g->health->seats + seat;
+    int64_t now = clock_mono_ns();
+    if (c->reset_rings || !gateway_rings_whole(s->g, seat)) {
         gateway_reset_rings(s->g, seat);
         c->reset_rings = false;
     }
-    /* A dead process's last heartbeat must not count against its successor. */
-    atomic_store(&s->g->seats[seat].panel->heartbeat_ns, clock_mono_ns());
+    /* What a predecessor left in its panel counts for nothing: the epoch is ours to know. */
+    c->epoch = s->g->life + atomic_fetch_add(&health->starts, 1) + 1;
+    atomic_store(&panel->epoch, c->epoch - 1);
+    atomic_store(&panel->ready, 0);
+    atomic_store(&panel->heartbeat_ns, now);
+    c->heartbeat = now;
+    c->heartbeat_seen_ns = now;
     c->state = SEAT_WAITING;
-    c->restart_at_ns = clock_mono_ns() + c->backoff_ms * NS_PER_MS;
+    c->restart_at_ns = now + (c->backoff_ms ? c->backoff_ms : BACKOFF_FIRST_MS) * NS_PER_MS;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk)) {
         return;
     }
@@ -214,6 +227,17 @@ static void kill_for(struct child *c, const char *reason)
     }
 }
 
+static void listen_to_heart(struct child *c, const struct panel *panel, int64_t now)
+{
+    int64_t heartbeat = atomic_load(&panel->heartbeat_ns);
+    if (heartbeat != c->heartbeat) {
+        c->heartbeat = heartbeat;
+        c->heartbeat_seen_ns = now;
+    } else if (now - c->heartbeat_seen_ns > HEART_NS) {
+        kill_for(c, "heartbeat lost");
+    }
+}
+
 /* Hearts, the engine's verdicts, readiness, restarts that are due. */
 static void look_after(struct supervisor *s, int seat, int64_t now)
 {
@@ -229,18 +253,20 @@ static void look_after(struct supervisor *s, int seat, int64_t now)
         c->state = SEAT_RUNNING;
         tell_health(s, seat);
     }
-    if (now - atomic_load(&place->panel->heartbeat_ns) > HEART_NS) {
-        kill_for(c, "heartbeat lost");
+    listen_to_heart(c, place->panel, now);
+    uint64_t epoch = atomic_load(&place->panel->epoch);
+    if (epoch != c->epoch && epoch != c->epoch - 1) {
+        c->reset_rings = true;
+        kill_for(c, "its panel holds garbage");
     }
+    /* A verdict on the process before this one came too late for it: what it left is there still. */
     uint32_t raised = place->verdict ? atomic_load(&place->verdict->raised) : 0;
     if (raised != c->verdicts_seen) {
+        char reason[97];
         c->verdicts_seen = raised;
-        if (atomic_load(&place->verdict->epoch) == atomic_load(&place->panel->epoch)) {
-            char reason[97];
-            text_from_words(place->verdict->reason, 12, reason);
-            c->reset_rings = true;
-            kill_for(c, reason);
-        }
+        text_from_words(place->verdict->reason, 12, reason);
+        c->reset_rings = true;
+        kill_for(c, reason);
     }
 }
 
@@ -262,9 +288,10 @@ static void measure(struct supervisor *s, int64_t now)
         struct child *c = s->children + i;
         uint32_t wanted = i < SEAT_BOX ? LAYERS_MIDDLE : LAYERS_BOX;
         bool ready = c->state == SEAT_RUNNING;
+        uint32_t layers = atomic_load(&s->g->seats[i].panel->layers) & ~(uint32_t)LAYER_SEALS;
+        layers |= gateway_is_sealed(s->g) ? LAYER_SEALS : 0;
         atomic_store(&h->seats[i].cpu_ns, c->pid ? proc_cpu_ns(c->pid) : 0);
-        atomic_store(&h->seats[i].layers_missing,
-                     ready ? wanted & ~atomic_load(&s->g->seats[i].panel->layers) : 0);
+        atomic_store(&h->seats[i].layers_missing, ready ? wanted & ~layers : 0);
         atomic_store(&h->seats[i].up_ring_permille, ring_permille(s->g->seats + i));
         if (pss) {
             atomic_store(&h->seats[i].pss_bytes, c->pid ? proc_pss_bytes(c->pid) : 0);
@@ -387,9 +414,16 @@ int supervisor_run(struct gateway *g, seat_main *engine, seat_main *reader)
     for (int i = 0; i < (int)g->seat_count; i++) {
         start(&s, i);
     }
-    while (!s.stopping) {
+    for (int64_t last = clock_mono_ns(); !s.stopping;) {
         serve(&s, TICK_MS);
         int64_t now = clock_mono_ns();
+        if (now - last >
+            ASLEEP_NS) { /* the machine slept, or we did: nobody could beat, or be heard */
+            for (size_t i = 0; i < g->seat_count; i++) {
+                s.children[i].heartbeat_seen_ns = now;
+            }
+        }
+        last = now;
         atomic_store(&g->health->supervisor.heartbeat_ns, now);
         for (int i = 0; i < (int)g->seat_count; i++) {
             look_after(&s, i, now);
