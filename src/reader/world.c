@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reader/world.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tag/plan_build.h"
+
+#define RING     1024u
+#define START_NS INT64_C(1000000000000)
+
+/* ---- The journal: frames in an array. ---- */
+
+#define FRAMES_MAX 4096
+static struct world_frame {
+    struct follow_frame frame;
+    struct slot *slots;
+} frames[FRAMES_MAX];
+static size_t frame_count;
+
+struct follow {
+    size_t next;
+    uint64_t sequence;
+};
+
+int follow_open(struct follow **follow, int dir_fd, const struct journal_marks *marks,
+                uint64_t sequence)
+{
+    (void)dir_fd;
+    (void)marks;
+    *follow = calloc(1, sizeof **follow);
+    return *follow ? follow_seek(*follow, sequence) : ERR_NOMEM;
+}
+
+void follow_close(struct follow *follow)
+{
+    free(follow);
+}
+
+int follow_seek(struct follow *follow, uint64_t sequence)
+{
+    follow->next = 0;
+    follow->sequence = sequence;
+    while (follow->next < frame_count && frames[follow->next].frame.end_sequence <= sequence) {
+        follow->next++;
+    }
+    return ERR_OK;
+}
+
+int follow_seek_time(struct follow *follow, int64_t from_ns)
+{
+    follow->next = 0;
+    while (follow->next < frame_count && frames[follow->next].frame.max_ns < from_ns) {
+        follow->next++;
+    }
+    follow->sequence = follow->next < frame_count
+                           ? frames[follow->next].frame.first_sequence
+                           : (frame_count ? frames[frame_count - 1].frame.end_sequence : 0);
+    return ERR_OK;
+}
+
+int follow_next(struct follow *follow, struct follow_frame *frame)
+{
+    if (follow->next >= frame_count) {
+        return 0;
+    }
+    *frame = frames[follow->next++].frame;
+    follow->sequence = frame->end_sequence;
+    return 1;
+}
+
+uint64_t follow_sequence(const struct follow *follow)
+{
+    return follow->sequence;
+}
+
+int journal_marks_read(const struct journal_marks *marks, struct journal_position *out)
+{
+    *out = (struct journal_position){.epoch = atomic_load(&marks->epoch),
+                                     .written_sequence = atomic_load(&marks->written_sequence),
+                                     .durable_sequence = atomic_load(&marks->durable_sequence)};
+    return ERR_OK;
+}
+
+void words_from_text(_Atomic uint64_t *words, size_t count, const char *text)
+{
+    (void)words;
+    (void)count;
+    (void)text;
+}
+
+void text_from_words(const _Atomic uint64_t *words, size_t count, char *text)
+{
+    (void)words;
+    (void)count;
+    text[0] = '\0';
+}
+
+void world_forget_journal(void)
+{
+    for (size_t i = 0; i < frame_count; i++) {
+        free(frames[i].slots);
+    }
+    frame_count = 0;
+}
+
+uint64_t world_journal(struct world *w, const struct slot *slots, size_t count)
+{
+    assert(frame_count < FRAMES_MAX);
+    struct world_frame *f = frames + frame_count++;
+    uint64_t first = atomic_load(&w->engine.marks.written_sequence), sequence = first;
+    f->slots = malloc(count * sizeof *slots);
+    memcpy(f->slots, slots, count * sizeof *slots);
+    f->frame = (struct follow_frame){.epoch = atomic_load(&w->engine.marks.epoch),
+                                     .first_sequence = first,
+                                     .now_ns = w->now_ns,
+                                     .min_ns = INT64_MAX,
+                                     .max_ns = INT64_MIN,
+                                     .slots = f->slots,
+                                     .slot_count = count};
+    for (size_t i = 0; i < count; i += slot_record_length(slots + i)) {
+        sequence += record_has_sequence(slots + i);
+        int64_t t = slots[i].time;
+        f->frame.min_ns = t < f->frame.min_ns ? t : f->frame.min_ns;
+        f->frame.max_ns = t > f->frame.max_ns ? t : f->frame.max_ns;
+    }
+    f->frame.end_sequence = sequence;
+    atomic_store(&w->engine.marks.written_sequence, sequence);
+    return first;
+}
+
+uint64_t world_samples(struct world *w, uint32_t tag, size_t count)
+{
+    struct slot slots[512];
+    uint64_t first = atomic_load(&w->engine.marks.written_sequence);
+    assert(count < 512);
+    slots[0] = (struct slot){.time = w->now_ns, .tag = record_tag(RECORD_BATCH)};
+    for (size_t i = 1; i <= count; i++) {
+        slots[i] = (struct slot){
+            .time = w->now_ns + (int64_t)i, .value.f64 = (double)(first + i - 1), .tag = tag};
+    }
+    return world_journal(w, slots, count + 1);
+}
+
+void world_durable(struct world *w, uint64_t sequence)
+{
+    atomic_store(&w->engine.marks.durable_sequence, sequence);
+}
+
+/* ---- The gateway. ---- */
+
+static void *own(struct world *w, size_t size)
+{
+    assert(w->owned_count < sizeof w->owned / sizeof *w->owned);
+    return w->owned[w->owned_count++] = aligned_alloc(64, (size + 63) / 64 * 64);
+}
+
+static void *own_zero(struct world *w, size_t size)
+{
+    return memset(own(w, size), 0, (size + 63) / 64 * 64);
+}
+
+static void make_plan(struct world *w, bool live_first)
+{
+    struct plan_build *b = plan_build_new();
+    size_t size;
+    plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "zone")});
+    plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "plc"), .kind = BOX_SOUTH});
+    plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "cloud"), .kind = BOX_NORTH});
+    struct plan_box console = {.name = plan_build_text(b, "console"), .kind = BOX_NORTH};
+    console.first_option = plan_build_option(b, "scope", "all");
+    console.option_count = 1;
+    plan_build_box(b, &console);
+    for (uint32_t i = 0; i < 2; i++) {
+        plan_build_device(
+            b, &(struct plan_device){.name = plan_build_text(b, i ? "b" : "a"), .box = 0});
+    }
+    for (uint32_t id = 1; id <= 4; id++) {
+        char path[] = {(char)('a' + id), '\0'};
+        uint8_t type = id == 4 ? VALUE_TEXT : VALUE_FLOAT64;
+        plan_build_tag(b, &(struct plan_tag){.id = id,
+                                             .path = plan_build_text(b, path),
+                                             .device = id > 2,
+                                             .type = type,
+                                             .raw_type = type,
+                                             .max_length = id == 4 ? 40 : 0});
+    }
+    struct plan_feed feed = {.name = plan_build_text(b, "feed"), .box = WORLD_CLOUD};
+    feed.first_tag = plan_build_feed_tag(b, 1);
+    plan_build_feed_tag(b, 2);
+    feed.tag_count = 2;
+    feed.live_first = live_first;
+    plan_build_feed(b, &feed);
+    int err = plan_build_finish(b, &w->image, &size);
+    plan_build_free(b);
+    err = err ? err : plan_open(&w->g.plan, w->image, size);
+    assert(err == 0);
+    (void)err;
+}
+
+static void make_ring(struct world *w, void **ring, size_t *capacity, struct ring_tail **tail,
+                      struct ring_producer *p, struct ring_consumer *c, bool box_puts)
+{
+    *ring = own_zero(w, ring_bytes(RING));
+    *tail = own_zero(w, sizeof **tail);
+    *capacity = RING;
+    int err = p && box_puts    ? ring_producer_init(p, *ring, RING, *tail, -1)
+              : c && !box_puts ? ring_consumer_init(c, *ring, RING, *tail)
+                               : 0;
+    assert(err == 0);
+    (void)err;
+}
+
+static void new_core(struct world *w)
+{
+    int err = core_new(&w->core, &w->g, -1);
+    assert(err == 0);
+    (void)err;
+}
+
+struct world *world_new(bool live_first)
+{
+    struct world *w = calloc(1, sizeof *w);
+    make_plan(w, live_first);
+    w->now_ns = START_NS;
+    w->g.engine = &w->engine;
+    w->g.seats = w->seats;
+    w->g.seat_count = SEAT_BOX + WORLD_BOXES;
+    w->g.health = own_zero(w, sizeof *w->health + w->g.seat_count * sizeof(struct health_seat));
+    w->zone = now_view(own_zero(w, now_bytes(w->g.plan.zones)), w->g.plan.zones);
+    w->g.zones = &w->zone;
+    for (size_t i = 0; i < w->g.seat_count; i++) {
+        struct seat *s = w->seats + i;
+        s->name = i == SEAT_READER ? "reader" : i ? "box" : "engine";
+        s->panel = w->panels + i;
+        atomic_store(&s->panel->epoch, 1);
+        s->from_reader_write = s->to_engine_write = -1;
+        if (i == SEAT_READER) {
+            make_ring(w, &s->up, &s->up_capacity, &s->up_tail, NULL, &w->up, false);
+            make_ring(w, &s->down, &s->down_capacity, &s->down_tail, &w->down, NULL, true);
+        } else if (i > SEAT_BOX) {
+            size_t box = i - SEAT_BOX;
+            make_ring(w, &s->ask, &s->ask_capacity, &s->ask_tail, w->ask + box, NULL, true);
+            make_ring(w, &s->answer, &s->answer_capacity, &s->answer_tail, NULL, w->answer + box,
+                      false);
+        } else if (i == SEAT_BOX) {
+            s->devices = own_zero(w, 2 * sizeof *s->devices);
+        }
+    }
+    atomic_store(&w->engine.panel.epoch, 1);
+    atomic_store(&w->engine.marks.epoch, 7);
+    atomic_store(&w->engine.marks.written_sequence, 1);
+    atomic_store(&w->engine.marks.durable_sequence, 1);
+    new_core(w);
+    return w;
+}
+
+void world_free(struct world *w)
+{
+    core_free(w->core);
+    for (size_t i = 0; i < w->owned_count; i++) {
+        free(w->owned[i]);
+    }
+    free(w->image);
+    free(w);
+    world_forget_journal();
+}
+
+void world_restart_reader(struct world *w)
+{
+    core_free(w->core);
+    atomic_fetch_add(&w->seats[SEAT_READER].panel->epoch, 1);
+    new_core(w);
+}
+
+/* ---- The engine: stores and fetches. ---- */
+
+static void on_request(struct world *w, const struct slot *s)
+{
+    struct record_store head;
+    uint8_t payload[sizeof head + STORE_VALUE_MAX];
+    memcpy(&head, slot_payload(s), sizeof head);
+    assert(!strcmp(head.key, "cursor/feed"));
+    if (s->tag == record_tag(RECORD_STORE)) {
+        memcpy(w->stored, slot_payload(s) + sizeof head, head.size);
+        w->stored_size = head.size;
+        w->stores++;
+        head.size = 0;
+    } else {
+        head.size = (uint32_t)w->stored_size;
+        memcpy(payload + sizeof head, w->stored, w->stored_size);
+    }
+    memcpy(payload, &head, sizeof head);
+    struct slot out = {.tag = record_tag(RECORD_STORED), .status = s->status};
+    int err = ring_put_record(&w->down, &out, payload, sizeof head + head.size);
+    assert(err == 0);
+    (void)err;
+    ring_publish(&w->down);
+}
+
+static void play_engine(struct world *w)
+{
+    struct slot slots[SLOT_RECORD_MAX];
+    for (int count; (count = ring_take(&w->up, slots, SLOT_RECORD_MAX)) > 0;) {
+        size_t length = slot_record_length(slots);
+        assert(length && length <= (size_t)count);
+        on_request(w, slots);
+        ring_step_back(&w->up, (size_t)count - length);
+        ring_release(&w->up, w->up.next);
+    }
+}
+
+void world_run(struct world *w)
+{
+    int ms = 0;
+    for (int i = 0; i < 200 && ms < 100; i++) {
+        w->now_ns += NS_PER_MS;
+        ms = core_step(w->core, w->now_ns, w->now_ns);
+        play_engine(w);
+    }
+}
+
+void world_pass(struct world *w, int64_t ms)
+{
+    w->now_ns += ms * NS_PER_MS;
+    world_run(w);
+}
+
+void world_ask(struct world *w, uint32_t box, const struct ask *ask)
+{
+    struct slot head = {.tag = record_tag(RECORD_ASK)};
+    int err = ring_put_record(&w->ask[box], &head, ask, sizeof *ask);
+    assert(err == 0);
+    (void)err;
+    ring_publish(&w->ask[box]);
+}
