@@ -83,20 +83,6 @@ int journal_marks_read(const struct journal_marks *marks, struct journal_positio
     return ERR_OK;
 }
 
-void words_from_text(_Atomic uint64_t *words, size_t count, const char *text)
-{
-    (void)words;
-    (void)count;
-    (void)text;
-}
-
-void text_from_words(const _Atomic uint64_t *words, size_t count, char *text)
-{
-    (void)words;
-    (void)count;
-    text[0] = '\0';
-}
-
 void world_forget_journal(void)
 {
     for (size_t i = 0; i < frame_count; i++) {
@@ -242,6 +228,8 @@ struct world *world_new(bool live_first)
         } else if (i > SEAT_BOX) {
             size_t box = i - SEAT_BOX;
             make_ring(w, &s->ask, &s->ask_capacity, &s->ask_tail, w->ask + box, NULL, true);
+            make_ring(w, &s->up, &s->up_capacity, &s->up_tail, NULL, w->box_up + box, false);
+            make_ring(w, &s->down, &s->down_capacity, &s->down_tail, w->box_down + box, NULL, true);
             make_ring(w, &s->answer, &s->answer_capacity, &s->answer_tail, NULL, w->answer + box,
                       false);
         } else if (i == SEAT_BOX) {

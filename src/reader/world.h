@@ -25,6 +25,8 @@ struct world {
     struct ring_producer down;
     struct ring_producer ask[WORLD_BOXES];
     struct ring_consumer answer[WORLD_BOXES];
+    struct ring_consumer box_up[WORLD_BOXES]; /* the engine's ends of the boxes' rings */
+    struct ring_producer box_down[WORLD_BOXES];
     uint8_t stored[STORE_VALUE_MAX]; /* what the engine has for "cursor/feed" */
     size_t stored_size;
     unsigned stores;
