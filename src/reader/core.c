@@ -10,15 +10,15 @@
 #define SLEEP_ROOM_MS   2 /* nobody wakes us when room is made in an answer ring */
 #define SLEEP_CURSOR_MS 20
 
-struct scan *scan_borrow(struct reader_core *core, uint64_t sequence)
+struct walk *walk_borrow(struct reader_core *core, uint64_t sequence)
 {
-    struct pooled_scan *best = NULL;
-    for (uint32_t i = 0; i < core->scan_count; i++) {
-        struct pooled_scan *p = core->scans + i;
+    struct pooled_walk *best = NULL;
+    for (uint32_t i = 0; i < core->walk_count; i++) {
+        struct pooled_walk *p = core->walks + i;
         if (p->used) {
             continue;
         }
-        if (p->scan.follow && p->scan.sequence == sequence) {
+        if (p->walk.follow && p->walk.sequence == sequence) {
             best = p; /* it stands there already */
             break;
         }
@@ -30,15 +30,15 @@ struct scan *scan_borrow(struct reader_core *core, uint64_t sequence)
         return NULL;
     }
     best->used = true;
-    best->last_used = ++core->scan_clock;
-    return &best->scan;
+    best->last_used = ++core->walk_clock;
+    return &best->walk;
 }
 
-void scan_return(struct reader_core *core, struct scan *scan)
+void walk_return(struct reader_core *core, struct walk *walk)
 {
-    for (uint32_t i = 0; i < core->scan_count; i++) {
-        if (scan == &core->scans[i].scan) {
-            core->scans[i].used = false;
+    for (uint32_t i = 0; i < core->walk_count; i++) {
+        if (walk == &core->walks[i].walk) {
+            core->walks[i].used = false;
         }
     }
 }
@@ -69,10 +69,10 @@ int core_new(struct reader_core **out, struct gateway *g, int dir_fd)
     core->dir_fd = dir_fd;
     core->links = calloc(h->boxes.count + 1, sizeof *core->links);
     core->feeds = calloc(h->feeds.count + 1, sizeof *core->feeds);
-    core->scan_count = h->boxes.count * SCANS_PER_LINK + 2; /* and some for accounts of feeds */
-    core->scans = calloc(core->scan_count, sizeof *core->scans);
-    int err = core->links && core->feeds && core->scans ? ERR_OK : ERR_NOMEM;
-    core->scan_count = core->scans ? core->scan_count : 0;
+    core->walk_count = h->boxes.count * WALKS_PER_LINK + 2; /* and some for accounts of feeds */
+    core->walks = calloc(core->walk_count, sizeof *core->walks);
+    int err = core->links && core->feeds && core->walks ? ERR_OK : ERR_NOMEM;
+    core->walk_count = core->walks ? core->walk_count : 0;
     if (!err) {
         err = ring_producer_init(&core->up, seat->up, seat->up_capacity, seat->up_tail,
                                  seat->to_engine_write);
@@ -105,10 +105,10 @@ void core_free(struct reader_core *core)
     for (uint32_t i = 0; i < core->feed_count; i++) {
         feed_fini(core->feeds + i);
     }
-    for (uint32_t i = 0; i < core->scan_count; i++) {
-        scan_close(&core->scans[i].scan);
+    for (uint32_t i = 0; i < core->walk_count; i++) {
+        walk_close(&core->walks[i].walk);
     }
-    free(core->scans);
+    free(core->walks);
     free(core->links);
     free(core->feeds);
     free(core);
@@ -125,9 +125,9 @@ static void look_at_journal(struct reader_core *core)
         for (uint32_t i = 0; i < core->feed_count; i++) {
             feed_rewind(core->feeds + i, p.written_sequence);
         }
-        for (uint32_t i = 0; i < core->scan_count; i++) {
-            if (!core->scans[i].used) {
-                scan_close(&core->scans[i].scan);
+        for (uint32_t i = 0; i < core->walk_count; i++) {
+            if (!core->walks[i].used) {
+                walk_close(&core->walks[i].walk);
             }
         }
     } else if (p.written_sequence < core->journal.written_sequence) {

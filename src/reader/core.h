@@ -8,7 +8,7 @@
 
 #include "box/gateway.h"
 #include "box/link.h"
-#include "reader/scan.h"
+#include "reader/walk.h"
 
 #include <isthmus/driver.h>
 
@@ -16,7 +16,7 @@
 
 #define REQUESTS_MAX   256u /* per box; more end with ERR_FULL */
 #define SENT_MAX       512u /* answers of a feed sent and not confirmed */
-#define SCANS_PER_LINK 4u   /* queries of a box that walk through the journal at a time */
+#define WALKS_PER_LINK 4u   /* queries of a box that walk through the journal at a time */
 #define SLICE_SLOTS                                                                                \
     65536u /* a step looks at that many slots for a feed, and for all queries together */
 #define FEED_RECORDS_MAX 16384u /* per answer */
@@ -47,7 +47,7 @@ struct feed {
     struct cursor cursor; /* delivered, confirmed and durable */
     uint64_t delivered;   /* samples; grows with the cursor */
     uint64_t lost;        /* sequence numbers that were missing in the journal */
-    struct scan live, backlog;
+    struct walk live, backlog;
     uint64_t up_head; /* where the journal ended when the feed went up: live begins there */
     uint64_t live_at, backlog_at;
     bool live_turn;
@@ -78,7 +78,7 @@ struct request {
     uint64_t begin, limit; /* of the journal, as far as it matters */
     uint64_t at;           /* how far: index, column, or record, as the kind needs it */
     uint32_t records;
-    struct scan *scan;      /* from the pool; NULL: none */
+    struct walk *walk;      /* from the pool; NULL: none */
     struct column *columns; /* owned */
     uint32_t column_count;
     struct slot *notes; /* owned: a ring of the newest gap and event records */
@@ -98,8 +98,8 @@ struct link { /* a north box */
     uint32_t request_count;
 };
 
-struct pooled_scan {
-    struct scan scan;
+struct pooled_walk {
+    struct walk walk;
     bool used;
     uint64_t last_used;
 };
@@ -117,9 +117,9 @@ struct reader_core {
     struct ring_consumer down;
     uint64_t engine_epoch;
     uint32_t store_count;
-    struct pooled_scan *scans; /* for queries; feeds have their own */
-    uint32_t scan_count;
-    uint64_t scan_clock;
+    struct pooled_walk *walks; /* for queries; feeds have their own */
+    uint32_t walk_count;
+    uint64_t walk_clock;
     size_t budget;           /* of this step, for queries */
     bool more;               /* there is work left for a next step */
     bool crowded;            /* an answer waits for room in its ring */
@@ -152,7 +152,7 @@ void link_sweep(struct link *link,
 /* Slots that an answer may use now and still leave room for its end; 0: wait. */
 size_t link_room(struct link *link, struct reader_core *core);
 /* Puts a run, whole: slots + the head must fit (link_room). */
-void link_run(struct link *link, const struct request *r, const struct scan_run *run,
+void link_run(struct link *link, const struct request *r, const struct walk_run *run,
               uint32_t flags);
 /* False: no room now. */
 MUST_USE bool link_row(struct link *link, struct reader_core *core, const struct request *r,
@@ -163,8 +163,8 @@ bool link_end(struct link *link, struct reader_core *core, struct request *r, in
 void request_release(struct reader_core *core, struct request *r);
 
 /* core.c: the pool of walks */
-struct scan *scan_borrow(struct reader_core *core, uint64_t sequence); /* NULL: all are in use */
-void scan_return(struct reader_core *core, struct scan *scan);
+struct walk *walk_borrow(struct reader_core *core, uint64_t sequence); /* NULL: all are in use */
+void walk_return(struct reader_core *core, struct walk *walk);
 
 /* feed.c */
 MUST_USE int feed_init(struct feed *feed, const struct plan *plan, uint32_t index);

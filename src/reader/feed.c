@@ -26,8 +26,8 @@ int feed_init(struct feed *feed, const struct plan *plan, uint32_t index)
 
 void feed_fini(struct feed *feed)
 {
-    scan_close(&feed->live);
-    scan_close(&feed->backlog);
+    walk_close(&feed->live);
+    walk_close(&feed->backlog);
     scope_fini(&feed->scope);
 }
 
@@ -55,8 +55,8 @@ void feed_rewind(struct feed *feed, uint64_t written)
     if (feed->count_at > written) {
         feed->count_at = written;
     }
-    scan_close(&feed->live);
-    scan_close(&feed->backlog);
+    walk_close(&feed->live);
+    walk_close(&feed->backlog);
 }
 
 /* ---- What was sent. ---- */
@@ -112,7 +112,7 @@ void feed_merge(struct feed *feed, uint64_t durable)
 /* ---- The lanes. ---- */
 
 struct lane {
-    struct scan *scan;
+    struct walk *walk;
     uint64_t *at;
     uint64_t end;
     bool backlog;
@@ -147,7 +147,7 @@ static bool choose_lane(struct feed *feed, uint64_t written, struct lane *lane)
 
 struct tally {
     uint32_t records, samples;
-    int state; /* of the last scan_next */
+    int state; /* of the last walk_next */
 };
 
 /* Sends what the lane has, up to `most` records, the room in the ring and the budget. */
@@ -157,13 +157,13 @@ static int send_lane(struct link *link, struct reader_core *core, struct feed *f
 {
     uint64_t most = r->ask.max_records && r->ask.max_records < FEED_RECORDS_MAX ? r->ask.max_records
                                                                                 : FEED_RECORDS_MAX;
-    int err = scan_seek(lane->scan, core->dir_fd, &core->g->engine->marks, *lane->at);
+    int err = walk_seek(lane->walk, core->dir_fd, &core->g->engine->marks, *lane->at);
     size_t room;
     while (!err && t->records < most && (room = link_room(link, core)) > 0) {
-        struct scan_run run;
-        struct scan_limit limit = {lane->end, most - t->records, room, budget};
-        t->state = scan_next(lane->scan, &feed->scope.filter, &limit, &run);
-        if (t->state != SCAN_RUN) {
+        struct walk_run run;
+        struct walk_limit limit = {lane->end, most - t->records, room, budget};
+        t->state = walk_next(lane->walk, &feed->scope.filter, &limit, &run);
+        if (t->state != WALK_RUN) {
             err = t->state < 0 ? t->state : ERR_OK;
             break;
         }
@@ -171,8 +171,8 @@ static int send_lane(struct link *link, struct reader_core *core, struct feed *f
         t->records += run.records;
         t->samples += run.samples;
     }
-    feed->lost += lane->scan->lost;
-    lane->scan->lost = 0;
+    feed->lost += lane->walk->lost;
+    lane->walk->lost = 0;
     return err;
 }
 
@@ -183,10 +183,10 @@ static void feed_next(struct reader_core *core, struct link *link, struct reques
     struct lane lane;
     while (!r->done && feed->sent_count < SENT_MAX && link_room(link, core) &&
            choose_lane(feed, core->journal.written_sequence, &lane)) {
-        struct tally t = {.state = SCAN_RUN};
+        struct tally t = {.state = WALK_RUN};
         uint64_t from = *lane.at;
         int err = send_lane(link, core, feed, r, &lane, &budget, &t);
-        uint64_t to = lane.scan->sequence < lane.end ? lane.scan->sequence : lane.end;
+        uint64_t to = lane.walk->sequence < lane.end ? lane.walk->sequence : lane.end;
         to = to < from ? from : to;
         if (feed->count_at == from && !err) { /* looked at already: no need to count it again */
             feed->count_at = to;
@@ -240,24 +240,24 @@ int feed_count(struct reader_core *core, struct feed *feed)
     uint64_t written = core->journal.written_sequence;
     while (cursor_next_hole(&feed->start, feed->count_at, written, &hole)) {
         uint64_t at = hole.from > feed->count_at ? hole.from : feed->count_at;
-        struct scan *scan = scan_borrow(core, at);
-        if (!scan) {
+        struct walk *walk = walk_borrow(core, at);
+        if (!walk) {
             return 0;
         }
-        int state = scan_seek(scan, core->dir_fd, &core->g->engine->marks, at);
+        int state = walk_seek(walk, core->dir_fd, &core->g->engine->marks, at);
         while (state >= 0) {
-            struct scan_run run;
-            struct scan_limit limit = {hole.to, UINT64_MAX, UINT64_MAX, &budget};
-            state = scan_next(scan, &feed->scope.filter, &limit, &run);
-            if (state != SCAN_RUN) {
+            struct walk_run run;
+            struct walk_limit limit = {hole.to, UINT64_MAX, UINT64_MAX, &budget};
+            state = walk_next(walk, &feed->scope.filter, &limit, &run);
+            if (state != WALK_RUN) {
                 break;
             }
             feed->counted += run.samples;
         }
-        at = scan->sequence < hole.to ? scan->sequence : hole.to;
+        at = walk->sequence < hole.to ? walk->sequence : hole.to;
         feed->count_at = at > feed->count_at ? at : feed->count_at;
-        scan_return(core, scan);
-        if (state != SCAN_END) {
+        walk_return(core, walk);
+        if (state != WALK_END) {
             core->more = true;
             return state < 0 ? state : 0;
         }

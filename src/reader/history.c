@@ -14,14 +14,14 @@
 enum { HAS_VALUE = 1, HAS_BAD = 2, HAS_EXTREMES = 4 };
 enum { FIRST, LEAST, GREATEST, LAST, BAD };
 
-static void keep(struct column *c, int which, const struct scan_run *run)
+static void keep(struct column *c, int which, const struct walk_run *run)
 {
     c->samples[which] = *run->slots;
     c->sequence[which] = run->first_sequence;
     c->epoch[which] = run->epoch;
 }
 
-static void keep_value(struct column *c, enum value_type type, const struct scan_run *run)
+static void keep_value(struct column *c, enum value_type type, const struct walk_run *run)
 {
     const struct slot *s = run->slots;
     if (!(c->has & HAS_VALUE) || s->time < c->samples[FIRST].time) {
@@ -44,7 +44,7 @@ static void keep_value(struct column *c, enum value_type type, const struct scan
     c->has |= HAS_EXTREMES;
 }
 
-static void reduce(struct request *r, enum value_type type, const struct scan_run *run)
+static void reduce(struct request *r, enum value_type type, const struct walk_run *run)
 {
     uint64_t span = (uint64_t)r->ask.to_ns - (uint64_t)r->ask.from_ns;
     uint64_t width = span / r->column_count + 1;
@@ -100,7 +100,7 @@ static void put_columns(struct reader_core *core, struct link *link, struct requ
             return;
         }
         for (size_t i = 0; i < count; i++) {
-            struct scan_run run = {.slots = &c->samples[which[i]],
+            struct walk_run run = {.slots = &c->samples[which[i]],
                                    .slot_count = 1,
                                    .records = 1,
                                    .epoch = c->epoch[which[i]],
@@ -129,12 +129,12 @@ static int collect(struct reader_core *core, struct link *link, struct request *
     filter.from_ns = r->ask.from_ns;
     filter.to_ns = r->ask.to_ns;
     while (r->columns || link_room(link, core)) {
-        struct scan_run run;
-        struct scan_limit limit = {r->limit, 1, SLOT_RECORD_MAX, &core->budget};
-        int state = scan_next(r->scan, &filter, &limit, &run);
-        if (state != SCAN_RUN) {
-            core->more |= state == SCAN_BUDGET;
-            return state < 0 ? state : state == SCAN_END;
+        struct walk_run run;
+        struct walk_limit limit = {r->limit, 1, SLOT_RECORD_MAX, &core->budget};
+        int state = walk_next(r->walk, &filter, &limit, &run);
+        if (state != WALK_RUN) {
+            core->more |= state == WALK_BUDGET;
+            return state < 0 ? state : state == WALK_END;
         }
         if (run.slots->time < r->ask.from_ns || run.slots->time > r->ask.to_ns) {
             continue;
@@ -175,6 +175,6 @@ void answer_history(struct reader_core *core, struct link *link, struct request 
     } else if (state && reduced) {
         put_columns(core, link, r);
     } else if (state) {
-        query_end(core, link, r, ERR_OK, r->scan->sequence < r->limit);
+        query_end(core, link, r, ERR_OK, r->walk->sequence < r->limit);
     }
 }

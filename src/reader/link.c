@@ -31,10 +31,10 @@ int link_init(struct link *link, struct reader_core *core, uint32_t box)
 
 void request_release(struct reader_core *core, struct request *r)
 {
-    scan_return(core, r->scan);
+    walk_return(core, r->walk);
     free(r->columns);
     free(r->notes);
-    r->scan = NULL;
+    r->walk = NULL;
     r->columns = NULL;
     r->notes = NULL;
 }
@@ -184,7 +184,7 @@ size_t link_room(struct link *link, struct reader_core *core)
     return (size_t)room - 2 * ANSWER_SLOTS;
 }
 
-void link_run(struct link *link, const struct request *r, const struct scan_run *run,
+void link_run(struct link *link, const struct request *r, const struct walk_run *run,
               uint32_t flags)
 {
     struct slot head = {.tag = record_tag(RECORD_ANSWER)};

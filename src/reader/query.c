@@ -10,6 +10,12 @@
 #define NOTES_MAX        1000u
 #define NOTE_SLOTS       7u /* of an event record, and one more for where it was */
 
+/* Frames are sought by the times of their samples; a gap may lie in one whose samples are a bit older. */
+static int64_t earlier(int64_t ns)
+{
+    return ns < INT64_MIN + 60 * NS_PER_S ? INT64_MIN : ns - 60 * NS_PER_S;
+}
+
 /* A walk for the request, within its box's share. False: wait, or the request has ended. */
 bool query_begin(struct reader_core *core, struct link *link, struct request *r, bool by_time)
 {
@@ -18,20 +24,20 @@ bool query_begin(struct reader_core *core, struct link *link, struct request *r,
         return true;
     }
     for (uint32_t i = 0; i < link->request_count; i++) {
-        held += link->requests[i].scan != NULL;
+        held += link->requests[i].walk != NULL;
     }
-    if (!core->journal.epoch || held >= SCANS_PER_LINK) {
+    if (!core->journal.epoch || held >= WALKS_PER_LINK) {
         return false;
     }
-    r->scan = scan_borrow(core, r->ask.from_sequence);
-    if (!r->scan) {
+    r->walk = walk_borrow(core, r->ask.from_sequence);
+    if (!r->walk) {
         return false;
     }
     const struct journal_marks *marks = &core->g->engine->marks;
-    int err = by_time ? scan_seek_time(r->scan, core->dir_fd, marks, r->ask.from_ns)
-                      : scan_seek(r->scan, core->dir_fd, marks, r->ask.from_sequence);
+    int err = by_time ? walk_seek_time(r->walk, core->dir_fd, marks, earlier(r->ask.from_ns))
+                      : walk_seek(r->walk, core->dir_fd, marks, r->ask.from_sequence);
     r->begun = true;
-    r->begin = r->scan->sequence;
+    r->begin = r->walk->sequence;
     r->limit = core->journal.written_sequence;
     if (err) {
         query_end(core, link, r, err, false);
@@ -41,7 +47,7 @@ bool query_begin(struct reader_core *core, struct link *link, struct request *r,
 
 void query_end(struct reader_core *core, struct link *link, struct request *r, int error, bool more)
 {
-    uint64_t to = r->scan->sequence < r->limit ? r->scan->sequence : r->limit;
+    uint64_t to = r->walk->sequence < r->limit ? r->walk->sequence : r->limit;
     uint64_t from = r->begin < to ? r->begin : to;
     link_end(link, core, r, error, (struct cursor_range){from, to}, more);
 }
@@ -61,16 +67,16 @@ void answer_read(struct reader_core *core, struct link *link, struct request *r)
                                                                                 : READ_RECORDS_MAX;
     size_t room;
     while ((room = link_room(link, core)) > 0) {
-        struct scan_run run;
-        struct scan_limit limit = {r->limit, most - r->records, room, &core->budget};
-        int state = r->records < most ? scan_next(r->scan, &filter, &limit, &run) : SCAN_END;
-        if (state == SCAN_BUDGET) {
+        struct walk_run run;
+        struct walk_limit limit = {r->limit, most - r->records, room, &core->budget};
+        int state = r->records < most ? walk_next(r->walk, &filter, &limit, &run) : WALK_END;
+        if (state == WALK_BUDGET) {
             core->more = true;
             return;
         }
-        if (state != SCAN_RUN) {
+        if (state != WALK_RUN) {
             query_end(core, link, r, state < 0 ? state : ERR_OK,
-                      r->records == most && r->scan->sequence < r->limit);
+                      r->records == most && r->walk->sequence < r->limit);
             return;
         }
         link_run(link, r, &run, 0);
@@ -78,7 +84,7 @@ void answer_read(struct reader_core *core, struct link *link, struct request *r)
     }
 }
 
-static void keep_note(struct request *r, const struct scan_run *run, uint32_t most)
+static void keep_note(struct request *r, const struct walk_run *run, uint32_t most)
 {
     struct slot *note = r->notes + (r->note_count % most) * NOTE_SLOTS;
     if (run->slot_count < NOTE_SLOTS) {
@@ -97,7 +103,7 @@ static void put_notes(struct reader_core *core, struct link *link, struct reques
     for (; r->at < r->note_count; r->at++) {
         const struct slot *note = r->notes + (r->at % most) * NOTE_SLOTS;
         const struct slot *where = note + NOTE_SLOTS - 1;
-        struct scan_run run = {.slots = note,
+        struct walk_run run = {.slots = note,
                                .slot_count = where->tag,
                                .records = 1,
                                .epoch = (uint64_t)where->time,
@@ -123,11 +129,11 @@ void answer_gaps(struct reader_core *core, struct link *link, struct request *r)
         query_end(core, link, r, ERR_NOMEM, false);
         return;
     }
-    for (int state = SCAN_RUN; r->records == 0;) { /* `records`: 1 when all are collected */
-        struct scan_run run;
-        struct scan_limit limit = {r->limit, 1, SLOT_RECORD_MAX, &core->budget};
-        state = scan_next(r->scan, &filter, &limit, &run);
-        if (state == SCAN_BUDGET) {
+    for (int state = WALK_RUN; r->records == 0;) { /* `records`: 1 when all are collected */
+        struct walk_run run;
+        struct walk_limit limit = {r->limit, 1, SLOT_RECORD_MAX, &core->budget};
+        state = walk_next(r->walk, &filter, &limit, &run);
+        if (state == WALK_BUDGET) {
             core->more = true;
             return;
         }
@@ -135,7 +141,7 @@ void answer_gaps(struct reader_core *core, struct link *link, struct request *r)
             query_end(core, link, r, state, false);
             return;
         }
-        if (state == SCAN_END) {
+        if (state == WALK_END) {
             r->records = 1;
         } else if (run.now_ns >= r->ask.from_ns && run.now_ns <= r->ask.to_ns) {
             keep_note(r, &run, most);

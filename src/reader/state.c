@@ -61,7 +61,7 @@ static void put_value(struct link *link, const struct reader_core *core, const s
                       const struct plan_tag *t, struct now_value *v)
 {
     struct slot slots[SLOT_RECORD_MAX] = {v->slot};
-    struct scan_run run = {.slots = slots,
+    struct walk_run run = {.slots = slots,
                            .slot_count = 1,
                            .records = 1,
                            .epoch = core->journal.epoch,
@@ -129,26 +129,26 @@ static int oldest_pending(struct reader_core *core, struct feed *feed, int64_t *
     while (feed_pending(feed) &&
            cursor_next_hole(&feed->cursor, at, core->journal.written_sequence, &hole)) {
         at = hole.from > at ? hole.from : at;
-        struct scan *scan = scan_borrow(core, at);
-        if (!scan) {
+        struct walk *walk = walk_borrow(core, at);
+        if (!walk) {
             return 0;
         }
-        struct scan_run run;
-        struct scan_limit limit = {hole.to, 1, SLOT_RECORD_MAX, &budget};
-        int state = scan_seek(scan, core->dir_fd, &core->g->engine->marks, at);
-        state = state ? state : scan_next(scan, &feed->scope.filter, &limit, &run);
-        uint64_t reached = scan->sequence < hole.to ? scan->sequence : hole.to;
-        if (state == SCAN_RUN) {
+        struct walk_run run;
+        struct walk_limit limit = {hole.to, 1, SLOT_RECORD_MAX, &budget};
+        int state = walk_seek(walk, core->dir_fd, &core->g->engine->marks, at);
+        state = state ? state : walk_next(walk, &feed->scope.filter, &limit, &run);
+        uint64_t reached = walk->sequence < hole.to ? walk->sequence : hole.to;
+        if (state == WALK_RUN) {
             *ns = run.now_ns;
         } else if (reached > at) {
             feed->at_oldest = at = reached; /* nothing before: need not be looked at again */
         }
-        scan_return(core, scan);
-        if (state == SCAN_BUDGET) {
+        walk_return(core, walk);
+        if (state == WALK_BUDGET) {
             core->more = true;
             return 0;
         }
-        if (state != SCAN_END || at < hole.to) {
+        if (state != WALK_END || at < hole.to) {
             break;
         }
     }

@@ -2,7 +2,7 @@
 /* The inner loop is the reader's share of the sample path: one compare and one bit test a sample. A run of numeric
  * samples ends at whatever is not a wanted numeric sample; long and control records are runs of their own, for they
  * are rare. */
-#include "reader/scan.h"
+#include "reader/walk.h"
 
 #include <string.h>
 
@@ -30,38 +30,39 @@ bool filter_has_note(const struct filter *f, const struct slot *record)
     return event.box == UINT32_MAX || (event.box < f->box_count && f->boxes[event.box]);
 }
 
-void scan_close(struct scan *s)
+void walk_close(struct walk *s)
 {
     follow_close(s->follow);
-    *s = (struct scan){0};
+    *s = (struct walk){0};
 }
 
-int scan_seek(struct scan *s, int dir_fd, const struct journal_marks *marks, uint64_t sequence)
+int walk_seek(struct walk *s, int dir_fd, const struct journal_marks *marks, uint64_t sequence)
 {
-    if (s->follow && s->sequence == sequence) {
+    if (s->follow && s->sequence == sequence && !s->by_time) {
         return ERR_OK;
     }
     int err = s->follow ? follow_seek(s->follow, sequence)
                         : follow_open(&s->follow, dir_fd, marks, sequence);
-    s->has_frame = false;
+    s->has_frame = s->by_time = false;
     s->sequence = sequence;
     s->lost = 0;
     return err;
 }
 
-int scan_seek_time(struct scan *s, int dir_fd, const struct journal_marks *marks, int64_t from_ns)
+int walk_seek_time(struct walk *s, int dir_fd, const struct journal_marks *marks, int64_t from_ns)
 {
     int err = s->follow ? ERR_OK : follow_open(&s->follow, dir_fd, marks, 0);
     if (!err) {
         err = follow_seek_time(s->follow, from_ns);
     }
     s->has_frame = false;
+    s->by_time = true;
     s->sequence = err ? 0 : follow_sequence(s->follow);
     s->lost = 0;
     return err;
 }
 
-static bool frame_is_wanted(const struct scan *s, const struct filter *f)
+static bool frame_is_wanted(const struct walk *s, const struct filter *f)
 {
     const struct follow_frame *frame = &s->frame;
     return frame->end_sequence > s->sequence &&
@@ -69,7 +70,7 @@ static bool frame_is_wanted(const struct scan *s, const struct filter *f)
 }
 
 /* 1: a frame with something at or after s->sequence is there; 0: nothing more is written. */
-static int need_frame(struct scan *s, const struct filter *f, const struct scan_limit *limit)
+static int need_frame(struct walk *s, const struct filter *f, const struct walk_limit *limit)
 {
     while (!s->has_frame) {
         if (*limit->budget == 0 || s->sequence >= limit->end) {
@@ -91,7 +92,7 @@ static int need_frame(struct scan *s, const struct filter *f, const struct scan_
 }
 
 /* Steps over the record at s->at. */
-static void step_over(struct scan *s, size_t slots, uint32_t records)
+static void step_over(struct walk *s, size_t slots, uint32_t records)
 {
     s->at += slots;
     s->at_first += records;
@@ -104,8 +105,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 }
 
 /* Numeric samples from s->at on: first those that are not wanted, then a run of those that are. False: no run. */
-static bool numeric_run(struct scan *s, const struct filter *f, const struct scan_limit *limit,
-                        struct scan_run *run)
+static bool numeric_run(struct walk *s, const struct filter *f, const struct walk_limit *limit,
+                        struct walk_run *run)
 {
     const struct slot *slots = s->frame.slots + s->at;
     size_t left = (size_t)least(s->frame.slot_count - s->at, limit->end - s->at_first);
@@ -130,8 +131,8 @@ static bool numeric_run(struct scan *s, const struct filter *f, const struct sca
 }
 
 /* The long or control record at s->at. False: not wanted. */
-static bool single_run(struct scan *s, const struct filter *f, const struct scan_limit *limit,
-                       struct scan_run *run)
+static bool single_run(struct walk *s, const struct filter *f, const struct walk_limit *limit,
+                       struct walk_run *run)
 {
     const struct slot *slot = s->frame.slots + s->at;
     size_t length = slot_record_length(slot);
@@ -149,29 +150,29 @@ static bool single_run(struct scan *s, const struct filter *f, const struct scan
     return wanted;
 }
 
-int scan_next(struct scan *s, const struct filter *f, const struct scan_limit *limit,
-              struct scan_run *run)
+int walk_next(struct walk *s, const struct filter *f, const struct walk_limit *limit,
+              struct walk_run *run)
 {
     for (;;) {
         int got = need_frame(s, f, limit);
         if (got <= 0) {
             return got < 0                     ? got
-                   : s->sequence >= limit->end ? SCAN_END
-                   : *limit->budget == 0       ? SCAN_BUDGET
-                                               : SCAN_END;
+                   : s->sequence >= limit->end ? WALK_END
+                   : *limit->budget == 0       ? WALK_BUDGET
+                                               : WALK_END;
         }
         run->epoch = s->frame.epoch;
         run->now_ns = s->frame.now_ns;
         while (s->at < s->frame.slot_count) {
             const struct slot *slot = s->frame.slots + s->at;
             if (s->at_first >= limit->end && record_has_sequence(slot)) {
-                return SCAN_END;
+                return WALK_END;
             }
             if (*limit->budget == 0) {
-                return SCAN_BUDGET;
+                return WALK_BUDGET;
             }
             if (slot_is_long(slot) ? single_run(s, f, limit, run) : numeric_run(s, f, limit, run)) {
-                return SCAN_RUN;
+                return WALK_RUN;
             }
         }
         s->sequence = s->frame.end_sequence > s->sequence ? s->frame.end_sequence : s->sequence;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A walk through the journal that finds runs: neighbouring records that a filter lets through. It can stop anywhere,
  * in the middle of a frame too, and goes on there. */
-#ifndef ISTHMUS_READER_SCAN_H
-#define ISTHMUS_READER_SCAN_H
+#ifndef ISTHMUS_READER_WALK_H
+#define ISTHMUS_READER_WALK_H
 
 #include "journal/follow.h"
 
@@ -27,10 +27,11 @@ static inline bool filter_has_tag(const struct filter *f, uint32_t id)
 /* Whether the filter lets a gap or event record through: it concerns one of its tags, or all. */
 bool filter_has_note(const struct filter *f, const struct slot *record);
 
-struct scan {
+struct walk {
     struct follow *follow; /* owned; NULL: not opened yet */
     struct follow_frame frame;
     bool has_frame;
+    bool by_time;      /* it may have left out what is older than the time sought */
     size_t at;         /* slot in the frame */
     uint64_t at_first; /* sequence number of the next sequenced record at or after `at` */
     uint64_t sequence; /* where the walk is: everything before was looked at */
@@ -38,14 +39,14 @@ struct scan {
         lost; /* sequence numbers that turned out to be missing, since the caller last set it to 0 */
 };
 
-struct scan_limit {
+struct walk_limit {
     uint64_t end;     /* stop before this sequence number */
     uint64_t records; /* a run is no longer than this … */
     uint64_t slots;   /* … or this; at least SLOT_RECORD_MAX */
     size_t *budget;   /* slots that may still be looked at; counted down */
 };
 
-struct scan_run { /* borrowed until the next call */
+struct walk_run { /* borrowed until the next call */
     const struct slot *slots;
     size_t slot_count;
     uint32_t records, samples;
@@ -53,18 +54,18 @@ struct scan_run { /* borrowed until the next call */
     int64_t now_ns; /* when the frame was journaled */
 };
 
-enum { SCAN_END, SCAN_RUN, SCAN_BUDGET };
+enum { WALK_END, WALK_RUN, WALK_BUDGET };
 
-void scan_close(struct scan *s);
+void walk_close(struct walk *s);
 /* Go on at `sequence`; free when it is there already. 0 or a negative err. */
-MUST_USE int scan_seek(struct scan *s, int dir_fd, const struct journal_marks *marks,
+MUST_USE int walk_seek(struct walk *s, int dir_fd, const struct journal_marks *marks,
                        uint64_t sequence);
 /* Go on at the first frame that may have samples of `from_ns` or later. */
-MUST_USE int scan_seek_time(struct scan *s, int dir_fd, const struct journal_marks *marks,
+MUST_USE int walk_seek_time(struct walk *s, int dir_fd, const struct journal_marks *marks,
                             int64_t from_ns);
-/* SCAN_RUN: *run is the next; SCAN_END: `end`, or the end of what is written, is reached; SCAN_BUDGET: call again
+/* WALK_RUN: *run is the next; WALK_END: `end`, or the end of what is written, is reached; WALK_BUDGET: call again
  * with a new budget; negative: ERR_IO. s->sequence tells how far it got. */
-MUST_USE int scan_next(struct scan *s, const struct filter *f, const struct scan_limit *limit,
-                       struct scan_run *run);
+MUST_USE int walk_next(struct walk *s, const struct filter *f, const struct walk_limit *limit,
+                       struct walk_run *run);
 
 #endif
