@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's side. Beginning a frame gives room in the buffer itself, committing it is one store and, if the journal's
+ * thread sleeps, one wake: no copy, no lock, no allocation. CRC and range of times are computed by the other thread.
+ * Dropped: a plain ring with a gap at its end (a frame of 300 KB wasted as much each round); the double mapping costs
+ * nothing. When the buffer is empty it starts anew at its beginning, so that a quiet gateway touches little memory. */
+#include "journal/internal.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUFFER_MAX ((uint64_t)16 << 20)
+#define BUFFER_MIN ((uint64_t)1 << 20)
+#define STALL_NS   NS_PER_S
+#define SMALL                                                                                      \
+    4096u /* bytes of an engine's own frame that may always use the buffer's last quarter */
+
+static int map_buffer(struct journal *j)
+{
+    int fd = memfd_create("journal", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)j->capacity) < 0) {
+        int err = err_from_errno(errno);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return err;
+    }
+    uint8_t *p = mmap(NULL, 2 * j->capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int err = p == MAP_FAILED ? ERR_NOMEM : ERR_OK;
+    for (int i = 0; !err && i < 2; i++) {
+        void *half = mmap(p + (uint64_t)i * j->capacity, j->capacity, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_FIXED, fd, 0);
+        err = half == MAP_FAILED ? ERR_NOMEM : ERR_OK;
+    }
+    close(fd);
+    j->buffer = p == MAP_FAILED ? NULL : p;
+    return err;
+}
+
+static int open_dir(const char *path)
+{
+    if (mkdir(path, 0750) < 0 && errno != EEXIST) {
+        return err_from_errno(errno);
+    }
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? err_from_errno(errno) : fd;
+}
+
+static uint64_t buffer_size(const struct journal_options *o)
+{
+    uint64_t wanted = o->buffer_bytes ? o->buffer_bytes : o->plan->header->segment_size / 2;
+    uint64_t size = BUFFER_MIN;
+    while (size * 2 <= wanted && size < BUFFER_MAX) {
+        size *= 2;
+    }
+    return size;
+}
+
+static int prepare(struct journal *j, const struct journal_options *o)
+{
+    const struct plan_header *h = o->plan->header;
+    j->capacity = buffer_size(o);
+    j->reserve = h->segment_size / 8 < (256u << 10) ? 256u << 10
+                 : h->segment_size / 8 > (8u << 20) ? 8u << 20
+                                                    : h->segment_size / 8;
+    j->box_count = h->boxes.count;
+    j->boxes = calloc(j->box_count + 1, sizeof *j->boxes);
+    j->losses = calloc(h->tags.count + 1, sizeof *j->losses);
+    j->scratch = malloc(STATE_SCRATCH);
+    uint32_t id_limit = h->tags.count ? o->plan->tags[h->tags.count - 1].id + 1 : 1;
+    if (!j->boxes || !j->losses || !j->scratch || state_init(&j->state, id_limit)) {
+        return ERR_NOMEM;
+    }
+    int err = map_buffer(j);
+    if (!err) {
+        j->dir = open_dir(o->dir);
+        err = j->dir < 0 ? j->dir : ERR_OK;
+    }
+    return err;
+}
+
+static void destroy(struct journal *j)
+{
+    if (j->buffer) {
+        munmap(j->buffer, 2 * j->capacity);
+    }
+    if (j->dir >= 0) {
+        close(j->dir);
+    }
+    state_fini(&j->state);
+    free(j->scratch);
+    free(j->losses);
+    free(j->boxes);
+    pthread_mutex_destroy(&j->state_lock);
+    free(j);
+}
+
+static void start_counting(struct journal *j)
+{
+    j->next_sequence = j->written_sequence = j->state.next_sequence;
+    atomic_store(&j->durable_sequence, j->next_sequence);
+    for (uint32_t i = 0; i < j->state.ring_count; i++) {
+        struct box_track *b = journal_box(j, j->state.rings[i].box);
+        if (b) {
+            atomic_store(&b->durable_to, j->state.rings[i].position);
+        }
+    }
+}
+
+int journal_open_on(struct journal **journal, const struct journal_options *options,
+                    const struct disk *disk, struct journal_recovered *recovered)
+{
+    struct journal *j = aligned_alloc(64, (sizeof *j + 63) / 64 * 64);
+    if (!j) {
+        return ERR_NOMEM;
+    }
+    memset(j, 0, sizeof *j);
+    j->plan = options->plan;
+    j->marks = options->marks;
+    j->on_written = options->on_written;
+    j->on_durable = options->on_durable;
+    j->context = options->context;
+    j->disk = disk;
+    j->dir = j->segment.fd = -1;
+    pthread_mutex_init(&j->state_lock, NULL);
+    int err = prepare(j, options);
+    if (!err) {
+        err = recover(j, recovered);
+    }
+    if (!err) {
+        start_counting(j);
+        int first = segment_next(j);
+        if (first) { /* nothing in the plant waits for a disk: start, and try again every second */
+            atomic_store(&j->trouble, first == ERR_FULL ? TROUBLE_FULL : TROUBLE_FAILED);
+            j->retry_ns = clock_mono_ns() + NS_PER_S;
+        }
+        marks_publish(j);
+        err = pthread_create(&j->thread, NULL, writer_main, j) ? ERR_NOMEM : ERR_OK;
+    }
+    if (err) {
+        segment_close(j);
+        destroy(j);
+        return err;
+    }
+    j->running = true;
+    *journal = j;
+    return ERR_OK;
+}
+
+int journal_open(struct journal **journal, const struct journal_options *options,
+                 struct journal_recovered *recovered)
+{
+    return journal_open_on(journal, options, &disk_files, recovered);
+}
+
+/* What is still counted as lost goes out with the last frames. */
+static void note_losses(struct journal *j)
+{
+    struct record_gap gaps[64];
+    j->next_round_ns = 0;
+    for (size_t n = 1; n && j->lost;) {
+        n = journal_take_losses(j, gaps, sizeof gaps / sizeof *gaps);
+        j->next_round_ns = j->sweep ? j->next_round_ns : INT64_MAX;
+        for (size_t i = 0; i < n; i++) {
+            struct journal_frame f = {.box = PLAN_NONE, .now_ns = j->now_ns};
+            struct slot *out = journal_begin(j, &f, 4);
+            if (!out) {
+                return;
+            }
+            memset(out, 0, 4 * sizeof *out);
+            *out = (struct slot){
+                .time = j->now_ns, .value.u64 = sizeof gaps[i], .tag = record_tag(RECORD_GAP)};
+            memcpy(out + 1, gaps + i, sizeof gaps[i]);
+            journal_commit(j, slot_count_for(sizeof gaps[i]), 1);
+        }
+    }
+}
+
+void journal_close(struct journal *j)
+{
+    if (!j) {
+        return;
+    }
+    if (j->running) {
+        note_losses(j);
+        atomic_store(&j->closing, 1);
+        journal_wake(j);
+        pthread_join(j->thread, NULL);
+    }
+    destroy(j);
+}
+
+const struct journal_account *journal_tag_account(const struct journal *j, uint32_t id)
+{
+    return id < j->state.id_limit ? j->state.accounts + id : NULL;
+}
+
+bool journal_ring_position(const struct journal *j, uint32_t box, uint64_t *box_epoch,
+                           uint64_t *position)
+{
+    const struct frame_ring *r = state_find_ring(&j->state, box);
+    if (r) {
+        *box_epoch = r->epoch;
+        *position = r->position;
+    }
+    return r != NULL;
+}
+
+int journal_stored(const struct journal *journal, uint32_t box, const char *key, void *value,
+                   size_t capacity)
+{
+    struct journal *j = (struct journal *)journal; /* only for its lock */
+    pthread_mutex_lock(&j->state_lock);
+    const struct state_stored *e = state_find_stored(&j->state, box, key);
+    int result = !e ? ERR_NOT_FOUND : e->size > capacity ? ERR_TOO_LONG : (int)e->size;
+    if (result > 0) {
+        memcpy(value, e->value, e->size);
+    }
+    pthread_mutex_unlock(&j->state_lock);
+    return result;
+}
+
+/* Whether a frame of `need` bytes may be built now; sets `shedding`. The last quarter of the buffer is for frames that
+ * lose their samples, and for the engine's own. A full buffer is first taken for a slow flush: the ring waits. */
+static bool admit(struct journal *j, uint64_t need, uint64_t room, bool own)
+{
+    j->shedding = atomic_load_explicit(&j->trouble, memory_order_relaxed) != TROUBLE_NONE;
+    if (!j->shedding && need + j->capacity / 4 > room && !(own && need <= SMALL)) {
+        int64_t now = clock_mono_ns();
+        if (!j->stalled_since) {
+            j->stalled_since = now;
+        }
+        j->stalled = j->shedding = now - j->stalled_since >= STALL_NS;
+        return j->stalled && need <= room;
+    }
+    if (!own || need > SMALL) {
+        j->stalled_since = 0;
+        j->stalled = false;
+    }
+    return need <= room;
+}
+
+struct slot *journal_begin(struct journal *j, const struct journal_frame *frame, size_t slots)
+{
+    assert(!j->frame && slots <= FRAME_SLOTS_MAX);
+    uint64_t head = atomic_load_explicit(&j->head, memory_order_relaxed);
+    uint64_t need = sizeof(struct frame_header) + slots * sizeof(struct slot);
+    uint64_t durable = atomic_load_explicit(&j->durable, memory_order_acquire);
+    if (durable == head) { /* nobody looks at the buffer now: start at its beginning */
+        atomic_store_explicit(&j->shift, head, memory_order_relaxed);
+    }
+    if (!admit(j, need, j->capacity - (head - durable), frame->box == PLAN_NONE)) {
+        return NULL;
+    }
+    j->frame = journal_at(j, head);
+    j->frame_room = slots;
+    j->now_ns = frame->now_ns;
+    *j->frame = (struct frame_header){.kind = FRAME_DATA,
+                                      .box = frame->box,
+                                      .box_epoch = frame->box_epoch,
+                                      .ring_from = frame->ring_from,
+                                      .ring_to = frame->ring_to,
+                                      .generation = j->plan->header->generation,
+                                      .now_ns = frame->now_ns};
+    return (struct slot *)(j->frame + 1);
+}
+
+uint64_t journal_commit(struct journal *j, size_t used, uint64_t sequences)
+{
+    struct frame_header *h = j->frame;
+    assert(h && used <= j->frame_room); /* invariant 1 */
+    uint64_t first = j->next_sequence;
+    struct box_track *box = journal_box(j, h->box);
+    j->frame = NULL;
+    if (j->shedding && used) {
+        used = loss_shed(j, (struct slot *)(h + 1), used, &sequences);
+        if (!used) {
+            if (box) {
+                box->lost_to = h->ring_to;
+            }
+            return first;
+        }
+    }
+    if (!used && h->ring_from == h->ring_to) {
+        return first;
+    }
+    h->slot_count = (uint32_t)used;
+    h->length = (uint32_t)(sizeof *h + used * sizeof(struct slot));
+    h->first_sequence = first;
+    h->sequences = sequences;
+    j->next_sequence = first + sequences;
+    uint64_t head = atomic_load_explicit(&j->head, memory_order_relaxed) + h->length;
+    if (box) {
+        box->last_end = head;
+    }
+    atomic_store(&j->head, head);
+    journal_wake(j);
+    return first;
+}
+
+uint64_t journal_next_sequence(const struct journal *j)
+{
+    return j->next_sequence;
+}
+
+void journal_flush(struct journal *j)
+{
+    atomic_store(&j->flush_asked, 1);
+    journal_wake(j);
+}
+
+/* What was shed is released once all before it is durable; a ring of the plant does not even wait for that while the
+ * disk is bad, because now and rules must go on. If the engine is killed at that very time, the next one finds the ring's
+ * tail beyond the journal's position, and knows that this much is missing. */
+uint64_t journal_durable_ring(struct journal *j, uint32_t box)
+{
+    struct box_track *b = journal_box(j, box);
+    if (!b) {
+        return 0;
+    }
+    uint64_t durable = atomic_load_explicit(&j->durable, memory_order_acquire);
+    uint64_t to = atomic_load_explicit(&b->durable_to, memory_order_relaxed);
+    bool bad = atomic_load(&j->trouble) == TROUBLE_FAILED || j->stalled;
+    bool plant = box < j->box_count && j->plan->boxes[box].kind == BOX_SOUTH;
+    bool released = durable >= b->last_end || (bad && plant);
+    return released && b->lost_to > to ? b->lost_to : to;
+}
+
+uint64_t journal_durable_sequence(const struct journal *j)
+{
+    return atomic_load_explicit(&j->durable_sequence, memory_order_acquire);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the journal adds up to: totals per tag, ring positions, stored values. Recovery builds it from the last
+ * segment, the journal's thread keeps it up with what is durable, and each new segment opens with it. */
+#ifndef ISTHMUS_JOURNAL_STATE_H
+#define ISTHMUS_JOURNAL_STATE_H
+
+#include "journal/disk.h"
+#include "journal/frame.h"
+#include "journal/journal.h"
+
+#define STATE_RINGS_MAX  4096u
+#define STATE_STORED_MAX 4096u
+
+struct state_stored {
+    uint32_t box, size;
+    char key[STORE_KEY_MAX];
+    uint8_t *value; /* owned, STORE_VALUE_MAX bytes */
+};
+
+struct state {
+    struct journal_account *accounts; /* owned; index = id */
+    uint32_t id_limit;
+    struct frame_ring *rings; /* owned, STATE_RINGS_MAX */
+    uint32_t ring_count;
+    struct state_stored *stored; /* owned, STATE_STORED_MAX */
+    uint32_t stored_count;
+    uint64_t next_sequence;
+    int64_t last_ns;
+    bool opened; /* an opening state was complete */
+    bool closed; /* the last frame was FRAME_CLOSED */
+};
+
+MUST_USE int state_init(struct state *s, uint32_t id_limit);
+void state_fini(struct state *s);
+void state_clear(struct state *s);
+
+/* Takes in a proven frame. ERR_NOMEM only while ids beyond id_limit or new stored keys appear. A data frame whose
+ * sequence numbers were all taken in before (a suspect segment's, written again) changes nothing. */
+MUST_USE int state_apply(struct state *s, const struct frame_header *h, const struct slot *slots);
+
+const struct state_stored *state_find_stored(const struct state *s, uint32_t box, const char *key);
+const struct frame_ring *state_find_ring(const struct state *s, uint32_t box);
+
+/* Writes the catalogue of `plan` and the state as frames at *offset of a file, and moves *offset. `scratch` (owned by the
+ * caller, 8-aligned) has STATE_SCRATCH bytes. Stops at the first error. */
+#define STATE_SCRATCH (256u * 1024u)
+MUST_USE int state_write(const struct state *s, const struct plan *plan, int64_t now_ns,
+                         const struct disk *disk, int fd, uint64_t *offset, void *scratch);
+
+#endif
