@@ -141,7 +141,7 @@ static void json_is_well_formed(void **state)
     json_double(&j, NAN);
     json_double(&j, 0.5);
     json_base64(&j, "isth", 4);
-    json_null(&j);
+    json_nil(&j);
     json_close(&j, ']');
     json_pair_bool(&j, "ok", true);
     json_close(&j, '}');

@@ -164,7 +164,7 @@ void json_bool(struct json *j, bool value)
     json_raw(j, value ? "true" : "false", value ? 4 : 5);
 }
 
-void json_null(struct json *j)
+void json_nil(struct json *j)
 {
     json_raw(j, "null", 4);
 }

@@ -26,7 +26,7 @@ void json_text(struct json *j, const char *text); /* invalid UTF-8 becomes U+FFF
 void json_text_n(struct json *j, const char *text, size_t size);
 void json_raw(struct json *j, const char *text, size_t size); /* a value that is JSON already */
 void json_bool(struct json *j, bool value);
-void json_null(struct json *j);
+void json_nil(struct json *j);
 void json_int(struct json *j, int64_t value); /* as a number: for counts below 2^53 */
 void json_uint(struct json *j, uint64_t value);
 void json_double(struct json *j,

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The routes. Those about the plan answer at once; the others ask the reader and answer when it has. */
+#include "north/http/http.h"
+
+#include "base/clock.h"
+#include "tag/glob.h"
+#include "tag/status.h"
+
+#include <jansson.h>
+
+static const char *text_of(const struct request *r, plan_str s)
+{
+    return plan_text(r->http->plan, s);
+}
+
+/* A 64-bit number as JSON text. */
+static void pair_wide(struct json *j, const char *key, uint64_t v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)v);
+    json_pair_text(j, key, text);
+}
+
+/* ---- At once ---- */
+
+static void gateway_begin(struct request *r)
+{
+    const struct plan_header *h = r->http->plan->header;
+    json_open(&r->body, '{');
+    json_pair_text(&r->body, "name", text_of(r, h->name));
+    json_pair_text(&r->body, "description", text_of(r, h->description));
+    json_pair_text(&r->body, "version", ISTHMUS_VERSION);
+    json_pair_uint(&r->body, "generation", h->generation);
+    json_pair_uint(&r->body, "tags", h->tags.count);
+    json_pair_uint(&r->body, "devices", h->devices.count);
+    json_pair_time(&r->body, "time", clock_utc_ns());
+    json_close(&r->body, '}');
+    request_done(r);
+}
+
+static void render_tag(struct request *r, const struct plan_tag *t)
+{
+    struct json *j = &r->body;
+    const struct plan *p = r->http->plan;
+    json_open(j, '{');
+    json_pair_uint(j, "id", t->id);
+    json_pair_text(j, "path", text_of(r, t->path));
+    json_pair_text(j, "type", value_type_name((enum value_type)t->type));
+    json_pair_text(j, "unit", text_of(r, t->unit));
+    json_pair_text(j, "description", text_of(r, t->description));
+    json_pair_text(j, "device",
+                   t->device < p->header->devices.count ? text_of(r, p->devices[t->device].name)
+                                                        : "");
+    if (t->asset_type) {
+        json_pair_text(j, "asset_type", text_of(r, t->asset_type));
+    }
+    if (t->has_range) {
+        json_pair_double(j, "low", t->low);
+        json_pair_double(j, "high", t->high);
+    }
+    json_close(j, '}');
+}
+
+static void tags_begin(struct request *r)
+{
+    const struct plan *p = r->http->plan;
+    const char *glob = request_argument(r, "glob");
+    uint64_t limit, after, count = 0;
+    if (!request_number(r, "limit", 10000, 1000000, &limit) ||
+        !request_number(r, "after", 0, UINT32_MAX, &after)) {
+        return;
+    }
+    json_open(&r->body, '{');
+    json_key(&r->body, "tags");
+    json_open(&r->body, '[');
+    uint32_t i = 0;
+    for (; i < p->header->tags.count && count < limit; i++) {
+        const struct plan_tag *t = p->tags + i;
+        if (t->id > after && (!glob || glob_matches(glob, text_of(r, t->path)))) {
+            render_tag(r, t);
+            after = t->id;
+            count++;
+        }
+    }
+    json_close(&r->body, ']');
+    if (i < p->header->tags.count) {
+        json_pair_uint(&r->body, "next_after", after);
+    }
+    json_close(&r->body, '}');
+    request_done(r);
+}
+
+static void live_begin(struct request *r)
+{
+    json_open(&r->body, '{');
+    json_pair_bool(&r->body, "live", true);
+    json_close(&r->body, '}');
+    request_done(r);
+}
+
+/* ---- From the reader ---- */
+
+static void list_open(struct request *r, const char *name)
+{
+    json_open(&r->body, '{');
+    json_key(&r->body, name);
+    json_open(&r->body, '[');
+}
+
+static void list_end(void *context, const struct answer *end)
+{
+    struct request *r = context;
+    r->ask = 0;
+    if (end->error) {
+        request_problem(r, 503, "The reader could not answer", err_text((int)end->error));
+        return;
+    }
+    json_close(&r->body, ']');
+    if (r->last_sequence || end->covers.to) {
+        pair_wide(&r->body, "next_after", end->covers.to ? end->covers.to - 1 : r->last_sequence);
+    }
+    json_pair_bool(&r->body, "more", end->more != 0);
+    json_close(&r->body, '}');
+    request_done(r);
+}
+
+static void record_any(void *context, const struct answer *run, const struct slot *slots,
+                       size_t count)
+{
+    struct request *r = context;
+    (void)count;
+    r->last_sequence = run->first_sequence;
+    render_record(&r->body, r->http->plan, run, slots);
+}
+
+static bool wants_tag(struct request *r, const struct plan_tag *tag)
+{
+    const char *glob = request_argument(r, "tags");
+    return !glob || glob_matches(glob, text_of(r, tag->path));
+}
+
+static void record_now(void *context, const struct answer *run, const struct slot *slots,
+                       size_t count)
+{
+    struct request *r = context;
+    const struct plan_tag *tag = plan_find_tag(r->http->plan, slot_id(slots));
+    (void)count;
+    if (!tag ||
+        (r->rest && *r->rest ? strcmp(r->rest, text_of(r, tag->path)) != 0 : !wants_tag(r, tag))) {
+        return;
+    }
+    struct json *j = &r->body;
+    r->count++;
+    json_open(j, '{');
+    json_pair_text(j, "tag", text_of(r, tag->path));
+    json_pair_uint(j, "id", tag->id);
+    json_key(j, "value");
+    render_value(j, tag, slots);
+    json_pair_text(j, "unit", text_of(r, tag->unit));
+    json_pair_text(j, "status", status_name(slots->status));
+    json_pair_uint(j, "code", slots->status);
+    if (slots->time) {
+        json_pair_time(j, "time", slots->time);
+        json_pair_double(j, "age_ms", (double)(clock_utc_ns() - slots->time) / 1e6);
+    }
+    pair_wide(j, "seq", run->first_sequence);
+    json_close(j, '}');
+}
+
+static void ask_now(struct request *r, uint32_t from, uint32_t to)
+{
+    struct ask ask = {.kind = ASK_NOW, .tag_from = from, .tag_to = to, .max_records = UINT32_MAX};
+    list_open(r, "values");
+    request_ask(r, &ask,
+                &(struct answer_handler){.record = record_now, .end = list_end, .context = r});
+}
+
+static void now_begin(struct request *r)
+{
+    r->rest = NULL;
+    ask_now(r, 1, SLOT_ID_MAX);
+}
+
+static void now_one_begin(struct request *r)
+{
+    const struct plan_tag *tag = plan_find_path(r->http->plan, r->rest);
+    if (!tag) {
+        request_problem(r, 404, "No such tag", "See /api/v1/tags for the tags there are.");
+        return;
+    }
+    ask_now(r, tag->id, tag->id);
+}
+
+static void history_begin(struct request *r)
+{
+    const char *path = request_argument(r, "tag");
+    const struct plan_tag *tag = path ? plan_find_path(r->http->plan, path) : NULL;
+    uint64_t points;
+    struct ask ask = {.kind = ASK_HISTORY};
+    int64_t now = clock_utc_ns();
+    if (!tag) {
+        request_problem(r, path ? 404 : 400, path ? "No such tag" : "Argument missing",
+                        "Name a tag: /api/v1/history?tag=site/area/unit/tag.");
+        return;
+    }
+    if (!request_number(r, "points", 0, RECORDS_MAX, &points) ||
+        !request_time(r, "from", now - 3600 * NS_PER_S, &ask.from_ns) ||
+        !request_time(r, "to", now, &ask.to_ns)) {
+        return;
+    }
+    ask.tag = tag->id;
+    ask.max_records = (uint32_t)points;
+    list_open(r, "samples");
+    request_ask(r, &ask,
+                &(struct answer_handler){.record = record_any, .end = list_end, .context = r});
+}
+
+static void record_wanted(void *context, const struct answer *run, const struct slot *slots,
+                          size_t count)
+{
+    struct request *r = context;
+    const struct plan_tag *tag =
+        slot_is_control(slots) ? NULL : plan_find_tag(r->http->plan, slot_id(slots));
+    if (slot_is_control(slots) || (tag && wants_tag(r, tag))) {
+        record_any(r, run, slots, count);
+    }
+}
+
+static void samples_begin(struct request *r)
+{
+    uint64_t after, limit;
+    if (!request_number(r, "after", 0, UINT64_MAX - 1, &after) ||
+        !request_number(r, "limit", 10000, RECORDS_MAX, &limit)) {
+        return;
+    }
+    struct ask ask = {.kind = ASK_READ,
+                      .from_sequence = request_argument(r, "after") ? after + 1 : 0,
+                      .max_records = (uint32_t)limit};
+    list_open(r, "records");
+    request_ask(r, &ask,
+                &(struct answer_handler){.record = record_wanted, .end = list_end, .context = r});
+}
+
+static void gaps_begin(struct request *r)
+{
+    uint64_t limit;
+    struct ask ask = {.kind = ASK_GAPS};
+    int64_t now = clock_utc_ns();
+    if (!request_number(r, "limit", 1000, RECORDS_MAX, &limit) ||
+        !request_time(r, "from", now - 24 * 3600 * NS_PER_S, &ask.from_ns) ||
+        !request_time(r, "to", now, &ask.to_ns)) {
+        return;
+    }
+    ask.max_records = (uint32_t)limit;
+    list_open(r, "records");
+    request_ask(r, &ask,
+                &(struct answer_handler){.record = record_any, .end = list_end, .context = r});
+}
+
+static void row_ledger(void *context, const void *row, size_t size)
+{
+    struct request *r = context;
+    const struct answer_ledger *l = row;
+    const struct plan_tag *tag = size >= sizeof *l ? plan_find_tag(r->http->plan, l->tag) : NULL;
+    if (!tag || !wants_tag(r, tag)) {
+        return;
+    }
+    struct json *j = &r->body;
+    json_open(j, '{');
+    json_pair_text(j, "tag", text_of(r, tag->path));
+    json_pair_uint(j, "produced", l->produced);
+    json_pair_uint(j, "journaled", l->journaled);
+    json_pair_uint(j, "suppressed", l->suppressed);
+    json_pair_uint(j, "rejected", l->rejected);
+    json_pair_uint(j, "gaps", l->gaps);
+    json_pair_bool(j, "balanced",
+                   l->produced == l->journaled + l->suppressed + l->rejected + l->gaps);
+    json_close(j, '}');
+}
+
+static void row_feed(void *context, const void *row, size_t size)
+{
+    struct request *r = context;
+    const struct answer_feed *f = row;
+    const struct plan *p = r->http->plan;
+    if (size < sizeof *f || f->feed >= p->header->feeds.count) {
+        return;
+    }
+    struct json *j = &r->body;
+    json_open(j, '{');
+    json_pair_text(j, "contract", text_of(r, p->feeds[f->feed].name));
+    json_pair_text(j, "service", text_of(r, p->boxes[p->feeds[f->feed].box].name));
+    json_pair_bool(j, "connected", f->connected != 0);
+    json_pair_uint(j, "tags", p->feeds[f->feed].tag_count);
+    json_pair_uint(j, "delivered", f->delivered);
+    json_pair_uint(j, "pending", f->pending);
+    json_pair_uint(j, "gaps", f->gaps);
+    pair_wide(j, "confirmed_seq", f->confirmed_sequence);
+    pair_wide(j, "head_seq", f->head_sequence);
+    json_close(j, '}');
+}
+
+static void row_device(void *context, const void *row, size_t size)
+{
+    static const char *const states[] = {"not opened", "connecting", "up", "degraded", "down"};
+    static const char *const figures[] = {"requests",   "replies",     "timeouts",  "exceptions",
+                                          "reconnects", "bytes_in",    "bytes_out", "latency_us",
+                                          "in_flight",  "transactions"};
+    struct request *r = context;
+    const struct answer_device *d = row;
+    const struct plan *p = r->http->plan;
+    if (size < sizeof *d || d->device >= p->header->devices.count) {
+        return;
+    }
+    struct json *j = &r->body;
+    const struct plan_device *device = p->devices + d->device;
+    json_open(j, '{');
+    json_pair_text(j, "name", text_of(r, device->name));
+    json_pair_text(j, "description", text_of(r, device->description));
+    json_pair_text(j, "box", text_of(r, p->boxes[device->box].name));
+    json_pair_text(j, "state", states[d->state < 5 ? d->state : 0]);
+    json_key(j, "reason");
+    json_text_n(j, d->reason, strnlen(d->reason, sizeof d->reason));
+    json_pair_time(j, "since", d->since_utc_ns);
+    json_pair_time(j, "last_reply", d->last_reply_utc_ns);
+    json_pair_uint(j, "tags", device->tag_count);
+    json_pair_uint(j, "period_ms", device->period_ms);
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        json_pair_uint(j, figures[i], d->figures[i]);
+    }
+    json_close(j, '}');
+}
+
+static void row_process(void *context, const void *row, size_t size)
+{
+    static const char *const states[] = {"stopped", "starting", "running", "waiting", "stopping"};
+    static const char *const layers[] = {"no-new-privileges", "limits", "landlock", "seccomp",
+                                         "addresses"};
+    struct request *r = context;
+    const struct answer_process *a = row;
+    if (size < sizeof *a) {
+        return;
+    }
+    struct json *j = &r->body;
+    json_open(j, '{');
+    json_key(j, "name");
+    json_text_n(j, a->name, strnlen(a->name, sizeof a->name));
+    json_pair_text(j, "state", states[a->state < 5 ? a->state : 0]);
+    json_pair_uint(j, "pid", a->pid);
+    json_pair_uint(j, "restarts", a->restarts);
+    json_key(j, "reason");
+    json_text_n(j, a->reason, strnlen(a->reason, sizeof a->reason));
+    json_pair_time(j, "since", a->since_utc_ns);
+    json_pair_double(j, "cpu_seconds", (double)a->cpu_ns / 1e9);
+    json_pair_uint(j, "pss_bytes", a->pss_bytes);
+    json_pair_uint(j, "ring_permille", a->up_ring_permille);
+    json_key(j, "layers_missing");
+    json_open(j, '[');
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        if (a->layers_missing >> i & 1) {
+            json_text(j, layers[i]);
+        }
+    }
+    json_close(j, ']');
+    json_close(j, '}');
+}
+
+static void row_journal(void *context, const void *row, size_t size)
+{
+    struct request *r = context;
+    const struct answer_journal *a = row;
+    if (size < sizeof *a) {
+        return;
+    }
+    struct json *j = &r->body;
+    json_open(j, '{');
+    pair_wide(j, "epoch", a->epoch);
+    pair_wide(j, "written_seq", a->written_sequence);
+    pair_wide(j, "durable_seq", a->durable_sequence);
+    json_pair_uint(j, "first_segment", a->first_segment);
+    json_pair_uint(j, "segment", a->segment);
+    json_pair_uint(j, "disk_bytes", a->disk_bytes);
+    json_pair_uint(j, "limit_bytes", a->limit_bytes);
+    json_pair_uint(j, "bytes_written", a->bytes_written);
+    json_pair_uint(j, "flushes", a->flushes);
+    json_pair_double(j, "flush_ms",
+                     a->flushes ? (double)a->flush_ns / (double)a->flushes / 1e6 : 0);
+    json_pair_uint(j, "frames", a->frames);
+    json_pair_uint(j, "failures", a->failures);
+    json_pair_bool(j, "full", a->full != 0);
+    json_close(j, '}');
+}
+
+typedef void row_handler(void *context, const void *row, size_t size);
+
+static void ask_rows(struct request *r, enum ask_kind kind, const char *name, row_handler *row)
+{
+    struct ask ask = {
+        .kind = kind, .tag_from = 1, .tag_to = SLOT_ID_MAX, .max_records = UINT32_MAX};
+    list_open(r, name);
+    request_ask(r, &ask, &(struct answer_handler){.row = row, .end = list_end, .context = r});
+}
+
+static void ledger_begin(struct request *r)
+{
+    ask_rows(r, ASK_LEDGER, "tags", row_ledger);
+}
+static void feeds_begin(struct request *r)
+{
+    ask_rows(r, ASK_FEEDS, "feeds", row_feed);
+}
+static void devices_begin(struct request *r)
+{
+    ask_rows(r, ASK_DEVICES, "devices", row_device);
+}
+static void processes_begin(struct request *r)
+{
+    ask_rows(r, ASK_PROCESSES, "processes", row_process);
+}
+static void journal_begin_route(struct request *r)
+{
+    ask_rows(r, ASK_JOURNAL, "journal", row_journal);
+}
+
+/* Ready: the reader answers, which it does only when the journal is open. */
+static void ready_end(void *context, const struct answer *end)
+{
+    struct request *r = context;
+    r->ask = 0;
+    if (end->error) {
+        request_problem(r, 503, "Not ready", err_text((int)end->error));
+        return;
+    }
+    json_open(&r->body, '{');
+    json_pair_bool(&r->body, "ready", true);
+    json_close(&r->body, '}');
+    request_done(r);
+}
+
+static void ready_begin(struct request *r)
+{
+    struct ask ask = {.kind = ASK_JOURNAL, .max_records = 1};
+    request_ask(r, &ask, &(struct answer_handler){.end = ready_end, .context = r});
+}
+
+/* ---- Commands: every one is refused until the guard exists, by the engine, with a receipt. ---- */
+
+static void command_done(void *context, const struct record_command *receipt)
+{
+    struct request *r = context;
+    char detail[96];
+    snprintf(detail, sizeof detail, "%.*s", (int)sizeof receipt->reason, receipt->reason);
+    request_problem(r, 403, "Command refused", detail);
+}
+
+static void command_begin(struct request *r)
+{
+    json_error_t error;
+    json_t *root = json_loadb(r->upload, r->upload_size, JSON_REJECT_DUPLICATES, &error);
+    const char *path = json_string_value(json_object_get(root, "tag"));
+    const struct plan_tag *tag = path ? plan_find_path(r->http->plan, path) : NULL;
+    struct record_command command = {.tag = tag ? tag->id : 0, .type = tag ? tag->type : 0};
+    if (!path) {
+        request_problem(r, 400, "Wrong body",
+                        root ? "Name a tag: {\"tag\": …, \"value\": …}." : error.text);
+    } else if (!tag) {
+        request_problem(r, 404, "No such tag", "See /api/v1/tags for the tags there are.");
+    } else if (service_command(r->http->host, &command, command_done, r)) {
+        request_problem(r, 503, "Busy", "Too many commands are under way; try again in a moment.");
+    }
+    json_decref(root);
+}
+
+const struct route http_routes[] = {
+    {"/api/v1/gateway", false, gateway_begin},
+    {"/api/v1/tags", false, tags_begin},
+    {"/api/v1/now", false, now_begin},
+    {"/api/v1/now/*", false, now_one_begin},
+    {"/api/v1/history", false, history_begin},
+    {"/api/v1/samples", false, samples_begin},
+    {"/api/v1/gaps", false, gaps_begin},
+    {"/api/v1/ledger", false, ledger_begin},
+    {"/api/v1/feeds", false, feeds_begin},
+    {"/api/v1/devices", false, devices_begin},
+    {"/api/v1/processes", false, processes_begin},
+    {"/api/v1/journal", false, journal_begin_route},
+    {"/api/v1/health", false, ready_begin},
+    {"/api/v1/health/live", false, live_begin},
+    {"/api/v1/health/ready", false, ready_begin},
+    {"/api/v1/stream", false, stream_begin},
+    {"/api/v1/commands", true, command_begin},
+    {"/metrics", false, metrics_begin},
+    {0},
+};

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP service: libwebsockets on the box's libuv loop, one virtual host on a loopback port and one on a Unix socket in
+ * the state folder. Both listen before the box is locked in. Until identities exist it binds to loopback only. */
+#include "north/http/http.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct isthmus_option options[] = {
+    {"listen", ISTHMUS_OPTION_BIND, "127.0.0.1:8480", 0, 0, NULL,
+     "where the API and the console listen: a loopback address"},
+    {"scope", ISTHMUS_OPTION_CHOICE, "all", 0, 0, "all|feeds",
+     "which tags it may show: all, or those of contracts that name this service"},
+    {0},
+};
+
+static const struct lws_protocols protocols[] = {
+    {"isthmus", request_callback, sizeof(struct request), 8192, 0, NULL, 0},
+    {0},
+};
+
+static bool is_loopback(const char *listen)
+{
+    return !strncmp(listen, "127.", 4) || !strncmp(listen, "[::1]:", 6);
+}
+
+static void note_authorities(struct http *h, const char *listen, int port)
+{
+    (void)listen;
+    snprintf(h->authority[0], sizeof h->authority[0], "127.0.0.1:%d", port);
+    snprintf(h->authority[1], sizeof h->authority[1], "localhost:%d", port);
+    snprintf(h->authority[2], sizeof h->authority[2], "[::1]:%d", port);
+}
+
+static bool make_context(struct http *h)
+{
+    void *loops[1] = {service_loop(h->host)};
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .protocols = protocols,
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .foreign_loops = loops,
+        .user = h,
+        .gid = (gid_t)-1,
+        .uid = (uid_t)-1,
+        .pt_serv_buf_size = 32768,
+        .max_http_header_data = 8192,
+        .timeout_secs = 15,
+        .fd_limit_per_thread = 1024,
+    };
+    h->context = lws_create_context(&info);
+    return h->context != NULL;
+}
+
+static struct lws_vhost *make_host(struct http *h, const char *name, const char *iface, int port,
+                                   uint64_t more)
+{
+    struct lws_context_creation_info info = {
+        .vhost_name = name,
+        .iface = iface,
+        .port = port,
+        .protocols = protocols,
+        .options = more,
+        .keepalive_timeout = 30,
+    };
+    return lws_create_vhost(h->context, &info);
+}
+
+static bool make_hosts(struct http *h, const char *listen, char *why, size_t why_size)
+{
+    char ip[64];
+    const char *colon = strrchr(listen, ':');
+    int port = atoi(colon + 1);
+    snprintf(ip, sizeof ip, "%.*s", (int)(colon - listen), listen);
+    h->tcp = make_host(h, "loopback", ip, port, 0);
+    if (!h->tcp) {
+        snprintf(why, why_size, "can't listen on %s: is the port taken?", listen);
+        return false;
+    }
+    note_authorities(h, listen, port ? port : lws_get_vhost_port(h->tcp));
+    snprintf(h->socket_path, sizeof h->socket_path, "%s/isthmus.sock",
+             plan_text(h->plan, h->plan->header->state_dir));
+    unlink(h->socket_path);
+    mode_t before = umask(0177);
+    h->local = make_host(h, "local", h->socket_path, 0, LWS_SERVER_OPTION_UNIX_SOCK);
+    umask(before);
+    if (!h->local) {
+        snprintf(why, why_size, "can't listen on %s", h->socket_path);
+    }
+    return h->local != NULL;
+}
+
+static void http_free(void *state)
+{
+    free(state);
+}
+
+static void *http_open(struct service_host *host, char *why, size_t why_size)
+{
+    const char *listen = service_option_text(host, "listen");
+    if (!is_loopback(listen)) {
+        snprintf(
+            why, why_size,
+            "listen: %s is no loopback address; others need identities, which are not there yet",
+            listen);
+        return NULL;
+    }
+    struct http *h = calloc(1, sizeof *h);
+    if (!h) {
+        snprintf(why, why_size, "out of memory");
+        return NULL;
+    }
+    h->host = host;
+    h->plan = service_plan(host);
+    lws_set_log_level(LLL_ERR, NULL);
+    if (!make_context(h)) {
+        snprintf(why, why_size,
+                 "libwebsockets can't start on libuv; install libwebsockets-evlib-uv");
+    } else if (make_hosts(h, listen, why, why_size)) {
+        return h;
+    }
+    if (h->context) {
+        lws_context_destroy(h->context);
+    }
+    free(h);
+    return NULL;
+}
+
+static int http_start(void *state)
+{
+    struct http *h = state;
+    service_log(h->host, "console and API on http://%s", h->authority[0]);
+    return ERR_OK;
+}
+
+static void http_stop(void *state)
+{
+    struct http *h = state;
+    lws_context_destroy(h->context);
+    h->context = NULL;
+    service_stopped(h->host);
+}
+
+static const struct service service = {
+    .name = "http",
+    .summary = "HTTP API, WebSocket stream, metrics and the web console",
+    .options = options,
+    .open = http_open,
+    .start = http_start,
+    .stop = http_stop,
+    .free = http_free,
+};
+
+const struct service *isthmus_service(void)
+{
+    return &service;
+}

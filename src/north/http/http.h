@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the HTTP service share. http.c: the service and the server; request.c: one exchange; api.c and
+ * metrics.c: what each route answers; stream.c: values as they come (NDJSON and WebSocket); render.c: records as JSON. */
+#ifndef ISTHMUS_NORTH_HTTP_HTTP_H
+#define ISTHMUS_NORTH_HTTP_HTTP_H
+
+#include <libwebsockets.h>
+
+#include "base/json.h"
+#include "box/service.h"
+
+#define BODY_MAX      (UINT32_C(64) << 20) /* bytes of one answer */
+#define TARGET_MAX    512                  /* bytes of a path, of one argument */
+#define ARGUMENTS_MAX 16
+#define UPLOAD_MAX    16384
+#define RECORDS_MAX   100000 /* of one answer, and the default is 10,000 */
+
+struct http {
+    struct service_host *host;
+    const struct plan *plan;
+    struct lws_context *context;
+    struct lws_vhost *tcp, *local;
+    char authority[3][64]; /* what a Host header may say */
+    char socket_path[108];
+    uint64_t requests, refused, open_streams;
+};
+
+struct request;
+
+struct route {
+    const char *path; /* a trailing "/ *" (without the space) takes the rest as argument */
+    bool post;
+    void (*begin)(struct request *r);
+};
+
+struct stream;
+
+struct request {
+    struct http *http;
+    struct lws *wsi;
+    char path[TARGET_MAX];
+    const char *rest; /* behind a wildcard route */
+    char arguments[ARGUMENTS_MAX][TARGET_MAX];
+    int argument_count;
+    char *upload; /* owned, UPLOAD_MAX */
+    size_t upload_size;
+    const struct route *route;
+    struct json body;
+    const char *type; /* content type */
+    int status;
+    uint32_t ask; /* under way; 0: none */
+    bool ready, head_sent, dead;
+    size_t sent;
+    uint64_t count, last_sequence;
+    const void *asset; /* static content instead of the body */
+    size_t asset_size;
+    bool compressed;
+    struct stream *stream; /* owned; NULL: a plain answer */
+};
+
+/* request.c */
+int request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                     size_t size);
+const char *request_argument(const struct request *r, const char *name); /* NULL: not given */
+/* A whole number within bounds, or the fallback; false with the answer already made when it isn't one. */
+bool request_number(struct request *r, const char *name, uint64_t fallback, uint64_t most,
+                    uint64_t *out);
+bool request_time(struct request *r, const char *name, int64_t fallback, int64_t *out);
+void request_done(struct request *r);
+/* RFC 9457: what went wrong, why, what to do. */
+void request_problem(struct request *r, int status, const char *title, const char *detail);
+/* Asks the reader; answers come through the handler with the request as context. */
+void request_ask(struct request *r, struct ask *ask, const struct answer_handler *handler);
+
+/* api.c, metrics.c, assets.c */
+extern const struct route http_routes[];
+void metrics_begin(struct request *r);
+bool asset_find(const char *path, const void **data, size_t *size, const char **type);
+
+/* render.c */
+void render_record(struct json *j, const struct plan *plan, const struct answer *run,
+                   const struct slot *s);
+void render_value(struct json *j, const struct plan_tag *tag, const struct slot *s);
+void render_sample(struct json *j, const struct plan *plan, const struct plan_tag *tag,
+                   const struct answer *run, const struct slot *s);
+
+/* stream.c */
+void stream_begin(struct request *r); /* GET /api/v1/stream */
+void stream_free(struct stream *s);
+void stream_writable(struct request *r);
+int stream_socket(struct http *http, struct lws *wsi, enum lws_callback_reasons reason,
+                  struct request *r, void *in, size_t size);
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One exchange: refused early if it comes from where it shouldn't, then handed to its route; the answer is gathered whole
+ * (bounded by BODY_MAX) and sent as the socket takes it. */
+#include "north/http/http.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+const char *request_argument(const struct request *r, const char *name)
+{
+    size_t n = strlen(name);
+    for (int i = 0; i < r->argument_count; i++) {
+        if (!strncmp(r->arguments[i], name, n) && r->arguments[i][n] == '=') {
+            return r->arguments[i] + n + 1;
+        }
+    }
+    return NULL;
+}
+
+bool request_number(struct request *r, const char *name, uint64_t fallback, uint64_t most,
+                    uint64_t *out)
+{
+    const char *text = request_argument(r, name);
+    *out = fallback;
+    if (!text) {
+        return true;
+    }
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || v > most) {
+        char detail[128];
+        snprintf(detail, sizeof detail, "'%s' must be a whole number from 0 to %llu.", name,
+                 (unsigned long long)most);
+        request_problem(r, 400, "Wrong argument", detail);
+        return false;
+    }
+    *out = v;
+    return true;
+}
+
+bool request_time(struct request *r, const char *name, int64_t fallback, int64_t *out)
+{
+    const char *text = request_argument(r, name);
+    *out = fallback;
+    if (text && clock_parse(text, strlen(text), out)) {
+        char detail[128];
+        snprintf(detail, sizeof detail, "'%s' must be a time like 2026-11-22T10:00:00Z.", name);
+        request_problem(r, 400, "Wrong argument", detail);
+        return false;
+    }
+    return true;
+}
+
+void request_done(struct request *r)
+{
+    if (r->body.bad) {
+        json_fini(&r->body);
+        json_init(&r->body, BODY_MAX);
+        request_problem(r, 413, "Answer too large",
+                        "Ask for less: use limit, points, or a shorter time.");
+        return;
+    }
+    r->ready = true;
+    if (!r->dead) {
+        lws_callback_on_writable(r->wsi);
+    }
+}
+
+void request_problem(struct request *r, int status, const char *title, const char *detail)
+{
+    json_clear(&r->body);
+    r->status = status;
+    r->type = "application/problem+json";
+    json_open(&r->body, '{');
+    json_pair_text(&r->body, "title", title);
+    json_pair_int(&r->body, "status", status);
+    json_pair_text(&r->body, "detail", detail);
+    json_close(&r->body, '}');
+    request_done(r);
+}
+
+void request_ask(struct request *r, struct ask *ask, const struct answer_handler *handler)
+{
+    int number = service_ask(r->http->host, ask, handler);
+    if (number < 0) {
+        request_problem(r, 503, "Busy", "Too many requests are under way; try again in a moment.");
+        return;
+    }
+    r->ask = ask->request;
+}
+
+/* ---- Who may ask: loopback by name, or our own user through the Unix socket. ---- */
+
+static bool host_is_ours(const struct http *h, const char *host)
+{
+    for (size_t i = 0; i < 3; i++) {
+        if (!strcasecmp(host, h->authority[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_local_peer(struct lws *wsi)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(lws_get_socket_fd(lws_get_network_wsi(wsi)), SOL_SOCKET, SO_PEERCRED, &peer,
+                   &size)) {
+        return false;
+    }
+    return peer.uid == getuid() || peer.uid == 0;
+}
+
+/* NULL: welcome; else why not. */
+static const char *refusal(struct http *h, struct lws *wsi)
+{
+    char host[128] = "", origin[160] = "";
+    if (lws_get_vhost(wsi) == h->local) {
+        return is_local_peer(wsi) ? NULL
+                                  : "This socket serves only the gateway's own user and root.";
+    }
+    lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST);
+    if (!host_is_ours(h, host)) {
+        return "The Host header must name this machine's loopback address and port.";
+    }
+    if (lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) > 0 &&
+        (strncmp(origin, "http://", 7) != 0 || !host_is_ours(h, origin + 7))) {
+        return "Requests from other origins are refused.";
+    }
+    return NULL;
+}
+
+static void read_arguments(struct request *r)
+{
+    for (int i = 0; i < ARGUMENTS_MAX; i++) {
+        int n =
+            lws_hdr_copy_fragment(r->wsi, r->arguments[i], TARGET_MAX, WSI_TOKEN_HTTP_URI_ARGS, i);
+        if (n <= 0) {
+            break;
+        }
+        r->argument_count++;
+    }
+}
+
+static const struct route *find_route(struct request *r)
+{
+    for (const struct route *route = http_routes; route->path; route++) {
+        size_t n = strlen(route->path);
+        bool wild = route->path[n - 1] == '*';
+        if (wild ? !strncmp(r->path, route->path, n - 1) : !strcmp(r->path, route->path)) {
+            r->rest = r->path + n - 1;
+            return route;
+        }
+    }
+    return NULL;
+}
+
+static void begin(struct request *r, bool post)
+{
+    const void *data;
+    r->route = find_route(r);
+    if (r->route && r->route->post != post) {
+        request_problem(r, 405, "Method not allowed", r->route->post ? "Use POST." : "Use GET.");
+    } else if (r->route) {
+        r->route->begin(r);
+    } else if (!post && strncmp(r->path, "/api/", 5) != 0 &&
+               asset_find(r->path, &data, &r->asset_size, &r->type)) {
+        r->asset = data;
+        request_done(r);
+    } else {
+        request_problem(r, 404, "Not found", "See /api/v1/openapi.json for what there is.");
+    }
+}
+
+static int on_http(struct request *r, struct http *h, struct lws *wsi, const char *uri, size_t size)
+{
+    *r = (struct request){.http = h, .wsi = wsi, .status = 200, .type = "application/json"};
+    json_init(&r->body, BODY_MAX);
+    h->requests++;
+    if (size >= sizeof r->path) {
+        request_problem(r, 414, "URI too long", "");
+        return 0;
+    }
+    memcpy(r->path, uri, size);
+    r->path[size] = 0;
+    const char *why = refusal(h, wsi);
+    bool post = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
+    bool get = lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
+    if (why) {
+        h->refused++;
+        request_problem(r, 403, "Refused", why);
+        return 0;
+    }
+    if (!post && !get) {
+        request_problem(r, 405, "Method not allowed", "Use GET, or POST for commands.");
+        return 0;
+    }
+    read_arguments(r);
+    if (post) {
+        r->upload = malloc(UPLOAD_MAX);
+        return r->upload ? 0 : -1;
+    }
+    begin(r, false);
+    return 0;
+}
+
+static int send_head(struct request *r)
+{
+    static const char csp[] =
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' data:; font-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        "form-action 'none'";
+    static const struct {
+        const char *name, *value;
+    } more[] = {{"content-security-policy:", csp},
+                {"x-content-type-options:", "nosniff"},
+                {"referrer-policy:", "no-referrer"},
+                {"cache-control:", "no-store"}};
+    unsigned char buffer[LWS_PRE + 2048], *p = buffer + LWS_PRE, *start = p,
+                                          *end = buffer + sizeof buffer - 1;
+    size_t size = r->asset ? r->asset_size : r->body.size;
+    lws_filepos_t length = r->stream ? LWS_ILLEGAL_HTTP_CONTENT_LEN : (lws_filepos_t)size;
+    if (lws_add_http_common_headers(r->wsi, (unsigned)r->status, r->type, length, &p, end)) {
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        if (lws_add_http_header_by_name(r->wsi, (const unsigned char *)more[i].name,
+                                        (const unsigned char *)more[i].value,
+                                        (int)strlen(more[i].value), &p, end)) {
+            return -1;
+        }
+    }
+    r->head_sent = true;
+    return lws_finalize_write_http_header(r->wsi, start, &p, end) ? -1 : 0;
+}
+
+static int on_writable(struct request *r)
+{
+    if (!r->ready) {
+        return 0;
+    }
+    if (!r->head_sent) {
+        if (send_head(r)) {
+            return -1;
+        }
+        lws_callback_on_writable(r->wsi);
+        return 0;
+    }
+    if (r->stream) {
+        stream_writable(r);
+        return r->dead ? -1 : 0;
+    }
+    unsigned char chunk[LWS_PRE + 16384];
+    const char *data = r->asset ? r->asset : r->body.text;
+    size_t size = r->asset ? r->asset_size : r->body.size;
+    size_t n = size - r->sent < 16384 ? size - r->sent : 16384;
+    if (n) {
+        memcpy(chunk + LWS_PRE, data + r->sent, n);
+    }
+    r->sent += n;
+    bool last = r->sent == size;
+    if (lws_write(r->wsi, chunk + LWS_PRE, n, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) <
+        (int)n) {
+        return -1;
+    }
+    if (!last) {
+        lws_callback_on_writable(r->wsi);
+        return 0;
+    }
+    return lws_http_transaction_completed(r->wsi) ? -1 : 0;
+}
+
+static void fini(struct request *r)
+{
+    if (r->http) {
+        if (r->ask) {
+            service_forget(r->http->host, r->ask);
+        }
+        stream_free(r->stream);
+        json_fini(&r->body);
+        free(r->upload);
+        *r = (struct request){0};
+    }
+}
+
+int request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                     size_t size)
+{
+    struct request *r = user;
+    struct http *h = lws_context_user(lws_get_context(wsi));
+    switch (reason) {
+    case LWS_CALLBACK_HTTP:
+        fini(r); /* the connection's exchange before */
+        return on_http(r, h, wsi, in, size);
+    case LWS_CALLBACK_HTTP_BODY:
+        if (r->upload && r->upload_size + size <= UPLOAD_MAX) {
+            memcpy(r->upload + r->upload_size, in, size);
+            r->upload_size += size;
+            return 0;
+        }
+        return -1;
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        if (r->upload && !r->ready) {
+            begin(r, true);
+        }
+        return 0;
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        return r->http ? on_writable(r) : 0;
+    case LWS_CALLBACK_CLOSED_HTTP:
+    case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
+        fini(r);
+        return 0;
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        if (refusal(h, wsi)) {
+            h->refused++;
+            return -1;
+        }
+        return 0;
+    case LWS_CALLBACK_ESTABLISHED:
+    case LWS_CALLBACK_RECEIVE:
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+    case LWS_CALLBACK_CLOSED:
+        return stream_socket(h, wsi, reason, r, in, size);
+    default:
+        return 0;
+    }
+}
