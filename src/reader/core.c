@@ -9,6 +9,7 @@
 #define SLEEP_MAX_MS    100
 #define SLEEP_ROOM_MS   2 /* nobody wakes us when room is made in an answer ring */
 #define SLEEP_CURSOR_MS 20
+#define IDLE_WALK_NS    (10 * NS_PER_S)
 
 struct walk *walk_borrow(struct reader_core *core, uint64_t sequence)
 {
@@ -31,6 +32,7 @@ struct walk *walk_borrow(struct reader_core *core, uint64_t sequence)
     }
     best->used = true;
     best->last_used = ++core->walk_clock;
+    best->used_ns = core->mono_ns;
     return &best->walk;
 }
 
@@ -39,6 +41,17 @@ void walk_return(struct reader_core *core, struct walk *walk)
     for (uint32_t i = 0; i < core->walk_count; i++) {
         if (walk == &core->walks[i].walk) {
             core->walks[i].used = false;
+        }
+    }
+}
+
+/* A walk holds a file and a buffer of megabytes: not for longer than somebody is likely to come back to it. */
+static void close_idle_walks(struct reader_core *core)
+{
+    for (uint32_t i = 0; i < core->walk_count; i++) {
+        struct pooled_walk *p = core->walks + i;
+        if (!p->used && p->walk.follow && core->mono_ns - p->used_ns > IDLE_WALK_NS) {
+            walk_close(&p->walk);
         }
     }
 }
@@ -176,6 +189,7 @@ int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns)
     core->more = core->crowded = false;
     core->budget = SLICE_SLOTS;
     look_at_journal(core);
+    close_idle_walks(core);
     cursors_take(core);
     for (uint32_t i = 0; i < core->link_count; i++) {
         link_attach(core->links + i, core);

@@ -101,7 +101,8 @@ struct link { /* a north box */
 struct pooled_walk {
     struct walk walk;
     bool used;
-    uint64_t last_used;
+    uint64_t last_used; /* by the pool's count */
+    int64_t used_ns;    /* monotonic */
 };
 
 struct reader_core {

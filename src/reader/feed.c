@@ -123,6 +123,7 @@ static bool backlog_lane(struct feed *feed, struct lane *lane)
     struct cursor_range hole;
     if (!cursor_next_hole(&feed->cursor, feed->backlog_at, feed->up_head, &hole)) {
         feed->backlog_at = feed->up_head;
+        walk_close(&feed->backlog);
         return false;
     }
     if (hole.from > feed->backlog_at) {
