@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of subcommands. */
 #include "cli/cli.h"
-#include "sim/sim.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,11 +15,6 @@ static const struct {
 } commands[] = {
     {"run", cli_run, "DIR", "run the gateway that a folder describes"},
     {"check", cli_check, "DIR", "find every mistake in a folder"},
-    {"sim", sim_main, "waterworks", "simulate a plant, with real Modbus TCP servers"},
-    {"status", cli_status, "", "the gateway's processes and their health"},
-    {"devices", cli_devices, "", "the devices: state, latency, errors"},
-    {"get", cli_get, "TAG…", "current values"},
-    {"watch", cli_watch, "TAG…", "values as they come"},
     {"version", cli_version, "", "the program's version"},
     {"help", cli_help, "[COMMAND]", "this, or a command's own help"},
 };

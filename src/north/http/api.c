@@ -3,6 +3,7 @@
 #include "north/http/http.h"
 
 #include "base/clock.h"
+#include "box/sandbox.h"
 #include "tag/glob.h"
 #include "tag/status.h"
 
@@ -334,8 +335,6 @@ static void row_device(void *context, const void *row, size_t size)
 static void row_process(void *context, const void *row, size_t size)
 {
     static const char *const states[] = {"stopped", "starting", "running", "waiting", "stopping"};
-    static const char *const layers[] = {"no-new-privileges", "limits", "landlock", "seccomp",
-                                         "addresses"};
     struct request *r = context;
     const struct answer_process *a = row;
     if (size < sizeof *a) {
@@ -356,9 +355,9 @@ static void row_process(void *context, const void *row, size_t size)
     json_pair_uint(j, "ring_permille", a->up_ring_permille);
     json_key(j, "layers_missing");
     json_open(j, '[');
-    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+    for (unsigned i = 0; sandbox_layer_name(i); i++) {
         if (a->layers_missing >> i & 1) {
-            json_text(j, layers[i]);
+            json_text(j, sandbox_layer_name(i));
         }
     }
     json_close(j, ']');
