@@ -33,5 +33,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world_run(w);
     assert(ring_waiting(&w->answer[WORLD_CONSOLE]) > 0);
     world_free(w);
+    world_forget();
     return 0;
 }

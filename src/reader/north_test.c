@@ -128,6 +128,7 @@ static void asks_are_answered_and_forgotten_ones_are_not(void **state)
     assert_int_equal(feed.error, 0);
     free(host);
     world_free(w);
+    world_forget();
 }
 
 static void a_run_without_its_end_is_left_behind(void **state)
@@ -160,6 +161,7 @@ static void a_run_without_its_end_is_left_behind(void **state)
     assert_true(north_link_take(host) < 0);
     free(host);
     world_free(w);
+    world_forget();
 }
 
 static char finished[64]; /* a letter per store that is done */
@@ -268,6 +270,7 @@ static void stores_survive_a_restart_of_the_engine(void **state)
     assert_int_equal(service_fetch(host, "x", on_done, "x"), ERR_FULL);
     free(host);
     world_free(w);
+    world_forget();
 }
 
 int main(void)

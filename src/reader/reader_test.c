@@ -150,6 +150,7 @@ static void everything_is_sent_once_and_confirmed(void **state)
     assert_int_equal(row.pending, 1);
     assert_true(row.oldest_pending_ns > 0);
     world_free(w);
+    world_forget();
 }
 
 static void live_goes_first_and_both_lanes_keep_their_order(void **state)
@@ -177,6 +178,7 @@ static void live_goes_first_and_both_lanes_keep_their_order(void **state)
     assert_int_equal(w->core->feeds[0].cursor.count, 1);
     assert_int_equal(w->core->feeds[0].delivered, 600);
     world_free(w);
+    world_forget();
 }
 
 static void what_was_not_confirmed_comes_again_as_backlog(void **state)
@@ -209,6 +211,7 @@ static void what_was_not_confirmed_comes_again_as_backlog(void **state)
         assert_int_equal(got.records[9].flags, ANSWER_BACKLOG);
     }
     world_free(w);
+    world_forget();
 }
 
 static void put_gap(struct world *w, uint32_t scope, uint32_t which)
@@ -247,6 +250,7 @@ static void a_feed_gets_the_gaps_that_concern_it(void **state)
     assert_int_equal(got.record_count, 2);
     assert_int_equal(got.ends[0].more, 1);
     world_free(w);
+    world_forget();
 }
 
 static void reading_goes_on_where_it_ended(void **state)
@@ -282,6 +286,7 @@ static void reading_goes_on_where_it_ended(void **state)
     ask(w, WORLD_CLOUD, (struct ask){.kind = ASK_READ, .request = 1, .from_sequence = 3901});
     assert_int_equal(got.record_count, 100);
     world_free(w);
+    world_forget();
 }
 
 static void a_reduced_history_keeps_spikes_and_faults(void **state)
@@ -328,6 +333,7 @@ static void a_reduced_history_keeps_spikes_and_faults(void **state)
     ask(w, WORLD_CLOUD, a);
     assert_int_equal(got.ends[0].error, -ERR_REFUSED);
     world_free(w);
+    world_forget();
 }
 
 static void state_is_answered_within_the_scope(void **state)
@@ -379,6 +385,7 @@ static void state_is_answered_within_the_scope(void **state)
     look(w, WORLD_CONSOLE, &got);
     assert_int_equal(got.end_count, 1);
     world_free(w);
+    world_forget();
 }
 
 static void too_many_requests_end_full_and_nothing_blocks(void **state)
@@ -403,6 +410,7 @@ static void too_many_requests_end_full_and_nothing_blocks(void **state)
     ask(w, WORLD_CONSOLE, (struct ask){.kind = ASK_JOURNAL, .request = 1});
     assert_int_equal(got.row_count, 1); /* others are served */
     world_free(w);
+    world_forget();
 }
 
 static void an_answer_that_does_not_fit_goes_on_later(void **state)
@@ -423,6 +431,7 @@ static void an_answer_that_does_not_fit_goes_on_later(void **state)
     }
     assert_int_equal(next, 8001);
     world_free(w);
+    world_forget();
 }
 
 static void garbage_harms_only_the_box_that_wrote_it(void **state)
@@ -458,6 +467,7 @@ static void garbage_harms_only_the_box_that_wrote_it(void **state)
     world_run(w);
     assert_true(w->core->links[0].broken);
     world_free(w);
+    world_forget();
 }
 
 static void every_corruption_of_an_ask_is_survived(void **state)
@@ -486,6 +496,7 @@ static void every_corruption_of_an_ask_is_survived(void **state)
     ask(w, WORLD_CONSOLE, (struct ask){.kind = ASK_JOURNAL, .request = 1});
     assert_int_equal(got.row_count, 1);
     world_free(w);
+    world_forget();
 }
 
 int main(void)

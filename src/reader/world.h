@@ -20,6 +20,7 @@ struct world {
     struct seat seats[SEAT_BOX + WORLD_BOXES];
     struct now_table zone;
     struct reader_core *core;
+    int dir_fd; /* of a journal on disk; with the stand-ins unused */
     /* the other ends */
     struct ring_consumer up;
     struct ring_producer down;
@@ -39,11 +40,11 @@ struct world *world_new(bool live_first);
 void world_free(struct world *w);
 void world_restart_reader(struct world *w);
 
-/* Appends a frame; samples of tag `tag` have value = their sequence number. Returns the first sequence number. */
+/* world_journal.c. Appends a frame; samples of tag `tag` have value = their sequence number. Returns the first sequence number. */
 uint64_t world_journal(struct world *w, const struct slot *slots, size_t count);
 uint64_t world_samples(struct world *w, uint32_t tag, size_t count);
 void world_durable(struct world *w, uint64_t sequence);
-void world_forget_journal(void);
+void world_forget(void); /* the frames */
 
 /* Steps until the reader would sleep (time goes on 1 ms a step), and plays the engine meanwhile. */
 void world_run(struct world *w);
