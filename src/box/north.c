@@ -278,6 +278,7 @@ static int run(struct service_host *host)
             snprintf(why, sizeof why, "%s", err_text(err));
         }
         service_log(host, "cannot start: %s", why);
+        sandbox_give_up(host->g, why);
         return EXIT_FAILURE;
     }
     atomic_store_explicit(&host->seat->panel->ready, 1, memory_order_release);

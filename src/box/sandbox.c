@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -240,14 +241,23 @@ static int allow_sockets(scmp_filter_ctx filter)
     return bad ? ERR_UNSUPPORTED : ERR_OK;
 }
 
+void sandbox_give_up(const struct gateway *g, const char *why)
+{
+    struct sandbox_talk say = {.listener = -1};
+    snprintf(say.text, sizeof say.text, "%s", why);
+    if (g->supervisor_fd >= 0) {
+        ssize_t ignored = send(g->supervisor_fd, &say, sizeof say, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)ignored;
+    }
+}
+
 /* Offers the notification descriptor to the supervisor, waits until it was taken, and gives it up: a box must not
  * answer for itself. */
 static int hand_over(int talk, int listener)
 {
-    int32_t number = listener;
+    struct sandbox_talk say = {.listener = listener};
     char taken = 0;
-    if (write(talk, &number, sizeof number) != (ssize_t)sizeof number ||
-        read(talk, &taken, 1) != 1) {
+    if (write(talk, &say, sizeof say) != (ssize_t)sizeof say || read(talk, &taken, 1) != 1) {
         return ERR_CLOSED;
     }
     close(listener);

@@ -42,9 +42,20 @@ void sandbox_begin(struct gateway *g);
  * should work and fails is an error. */
 MUST_USE int sandbox_enter(struct gateway *g, const struct sandbox_profile *profile);
 
+/* Tells the supervisor why this process cannot start, before it ends: shown in its health. Up to the lock-in only. */
+void sandbox_give_up(const struct gateway *g, const char *why);
+
+/* What a starting process says through its talk. */
+#define TALK_TEXT 96
+struct sandbox_talk {
+    int32_t listener; /* number of its notification descriptor; -1: it gives up */
+    char text[TALK_TEXT];
+};
+
 /* Supervisor's side: takes the notification descriptor that a starting box offers through `talk` (reads its number, takes
- * it out of process `pidfd`, answers). The descriptor, or a negative err; ERR_BUSY: nothing offered yet. */
-MUST_USE int sandbox_take_listener(int talk, int pidfd);
+ * it out of process `pidfd`, answers). The descriptor, or a negative err; ERR_BUSY: nothing said yet; ERR_REFUSED: the
+ * process gives up, `why` (TALK_TEXT + 1 bytes) says why. */
+MUST_USE int sandbox_take_listener(int talk, int pidfd, char *why);
 
 /* Serves one waiting notification of a box: checks the address against the plan and performs the call. Never blocks for
  * longer than a moment, whatever the box does. */

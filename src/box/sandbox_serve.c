@@ -25,14 +25,19 @@
 #define SYS_pidfd_getfd 438
 #endif
 
-int sandbox_take_listener(int talk, int pidfd)
+int sandbox_take_listener(int talk, int pidfd, char *why)
 {
-    int32_t number;
-    ssize_t n = recv(talk, &number, sizeof number, MSG_DONTWAIT);
-    if (n != (ssize_t)sizeof number) {
+    struct sandbox_talk say;
+    ssize_t n = recv(talk, &say, sizeof say, MSG_DONTWAIT);
+    if (n != (ssize_t)sizeof say) {
         return n < 0 && (errno == EAGAIN || errno == EINTR) ? ERR_BUSY : ERR_CLOSED;
     }
-    int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+    if (say.listener < 0) {
+        memcpy(why, say.text, TALK_TEXT);
+        why[TALK_TEXT] = 0;
+        return ERR_REFUSED;
+    }
+    int fd = (int)syscall(SYS_pidfd_getfd, pidfd, say.listener, 0);
     if (fd < 0) {
         return err_from_errno(errno);
     }

@@ -72,11 +72,12 @@ static int drop_peers(void **state)
 /* The supervisor's part until the child has ended. */
 static int attend(struct gateway *g, pid_t pid, int talk)
 {
+    char why[TALK_TEXT + 1];
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), notifications = -1, status;
     struct pollfd fds[3] = {{pidfd, POLLIN, 0}, {talk, POLLIN, 0}, {-1, POLLIN, 0}};
     while (poll(fds, 3, 10000) > 0 && !fds[0].revents) {
         if (fds[1].revents) {
-            int fd = sandbox_take_listener(talk, pidfd);
+            int fd = sandbox_take_listener(talk, pidfd, why);
             if (fd >= 0) {
                 notifications = fds[2].fd = fd;
             } else if (fd != ERR_BUSY) {

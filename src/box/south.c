@@ -176,6 +176,7 @@ static int run(struct south_host *host)
     }
     if (err) {
         south_log(host, "cannot start: %s", why[0] ? why : err_text(err));
+        sandbox_give_up(host->g, why[0] ? why : err_text(err));
         return EXIT_FAILURE;
     }
     for (size_t i = 0; i < host->device_count; i++) {

@@ -40,8 +40,9 @@ struct child {
     uint32_t verdicts_seen;
     bool reset_rings;
     uint32_t restarts;
-    char reason[97];      /* why it last ended */
-    char kill_reason[97]; /* why we kill it; "" if we don't */
+    char reason[97];                /* why it last ended */
+    char last_words[TALK_TEXT + 1]; /* why it gave up; "" if it said nothing */
+    char kill_reason[97];           /* why we kill it; "" if we don't */
 };
 
 struct supervisor {
@@ -168,6 +169,7 @@ static void start(struct supervisor *s, int seat)
     c->state = SEAT_STARTING;
     c->started_ns = clock_mono_ns();
     c->kill_reason[0] = 0;
+    c->last_words[0] = 0;
     tell_health(s, seat);
 }
 
@@ -178,8 +180,22 @@ static void describe_end(struct child *c, int status)
     } else if (WIFSIGNALED(status)) {
         snprintf(c->reason, sizeof c->reason, "killed by signal %d (%s)", WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
+    } else if (c->last_words[0]) {
+        snprintf(c->reason, sizeof c->reason, "%s", c->last_words);
     } else {
         snprintf(c->reason, sizeof c->reason, "ended with exit status %d", WEXITSTATUS(status));
+    }
+}
+
+/* Takes what a starting process says: its notification descriptor, or why it gives up. */
+static void listen_to(struct child *c)
+{
+    int fd = sandbox_take_listener(c->talk, c->pidfd, c->last_words);
+    if (fd >= 0) {
+        close_fd(&c->listener);
+        c->listener = fd;
+    } else if (fd != ERR_BUSY) {
+        close_fd(&c->talk);
     }
 }
 
@@ -187,6 +203,9 @@ static void ended(struct supervisor *s, int seat, int status)
 {
     struct child *c = s->children + seat;
     int64_t now = clock_mono_ns();
+    if (c->talk >= 0) {
+        listen_to(c); /* it may have spoken and ended since we looked */
+    }
     bool lived = now - c->started_ns > GOOD_AFTER_NS;
     c->backoff_ms = lived || !c->backoff_ms              ? BACKOFF_FIRST_MS
                     : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
@@ -200,7 +219,8 @@ static void ended(struct supervisor *s, int seat, int status)
         c->state = SEAT_WAITING;
         c->restart_at_ns = now + c->backoff_ms * NS_PER_MS;
         c->restarts++;
-        snprintf(text, sizeof text, "%s; starting again in %d ms", c->reason, c->backoff_ms);
+        snprintf(text, sizeof text, "%s; starting again in %d ms",
+                 c->last_words[0] && !c->kill_reason[0] ? "gave up" : c->reason, c->backoff_ms);
         say(s->g->seats[seat].name, text);
     }
     tell_health(s, seat);
@@ -322,13 +342,7 @@ static void serve(struct supervisor *s, int ms)
     for (size_t i = 0; i < n; i++) {
         struct child *c = s->children + i;
         if (s->fds[1 + i].revents) {
-            int fd = sandbox_take_listener(c->talk, c->pidfd);
-            if (fd >= 0) {
-                close_fd(&c->listener);
-                c->listener = fd;
-            } else if (fd != ERR_BUSY) {
-                close_fd(&c->talk);
-            }
+            listen_to(c);
         }
         if (s->fds[1 + n + i].revents & POLLIN) {
             sandbox_serve(c->listener, c->pidfd, &s->g->plan, s->g->plan.boxes + (i - SEAT_BOX));

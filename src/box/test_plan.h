@@ -17,7 +17,7 @@ static inline int test_plan(void **image, size_t *size, const char *state_dir, c
     plan_build_header(b)->state_dir = plan_build_text(b, state_dir);
     plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "process")});
     struct plan_box field = {.name = plan_build_text(b, "field"),
-                             .module = plan_build_text(b, "none"),
+                             .module = plan_build_text(b, "hostile"),
                              .kind = BOX_SOUTH,
                              .ring_capacity = 1024,
                              .address_count = (connect != NULL) + (bind != NULL)};
