@@ -169,6 +169,9 @@ static int inspect(struct journal *j, struct found *f, size_t i, bool *opened,
             int ignored = j->disk->remove(j->disk->context, j->dir, name);
             (void)ignored;
             out->cut_bytes += (uint64_t)size;
+            snprintf(out->text, sizeof out->text,
+                     "journal segment %016llu was only begun and was removed",
+                     (unsigned long long)f->numbers[i]);
         } else if (fd == ERR_MALFORMED || fd == ERR_CHECKSUM || fd == ERR_IO) {
             set_aside(j, f->numbers[i], out);
         } else {
