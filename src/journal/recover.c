@@ -53,7 +53,9 @@ static int list(int dir, struct found *f)
         }
     }
     closedir(d);
-    qsort(f->numbers, f->count, sizeof *f->numbers, by_number);
+    if (f->count) {
+        qsort(f->numbers, f->count, sizeof *f->numbers, by_number);
+    }
     return err;
 }
 

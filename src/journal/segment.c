@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -110,6 +111,7 @@ int segment_next(struct journal *j)
     uint64_t wanted = j->plan->header->segment_size + j->capacity + j->reserve;
     uint64_t used = j->closed_bytes + j->segment.offset;
     bool first = !j->segment.number;
+    assert(j->written == atomic_load(&j->durable)); /* invariant 4 */
     if (limit && used + wanted > limit) {
         if (!first) {
             recount(j);

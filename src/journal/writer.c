@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 
+#include <assert.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -56,6 +57,7 @@ static void no_room(struct journal *j, int64_t now)
 static void settle(struct journal *j)
 {
     uint64_t at = atomic_load_explicit(&j->durable, memory_order_relaxed);
+    assert(at <= j->written && j->written <= atomic_load(&j->head)); /* invariant 2 */
     pthread_mutex_lock(&j->state_lock);
     while (at < j->written) {
         const struct frame_header *h = journal_at(j, at);
@@ -114,6 +116,7 @@ static uint64_t gather(struct journal *j, uint64_t head, uint64_t *sequence, uin
             break;
         }
         frame_seal(h);
+        assert(h->first_sequence == *sequence); /* invariant 3 */
         *sequence = h->first_sequence + h->sequences;
         end += length;
         ++*frames;
