@@ -131,9 +131,18 @@ class Gateway:
             return json.loads(body)
         return reply.status, body
 
+    def try_get(self, path):
+        """The reply, or None while the API can't answer (its processes may be restarting)."""
+        try:
+            status, body = self.get(path, check=False)
+        except (OSError, http.client.HTTPException):
+            return None
+        return json.loads(body) if status == 200 else None
+
     def pids(self):
         """Process name → pid, as the gateway itself says."""
-        return {p["name"]: p["pid"] for p in self.get("/api/v1/processes")["processes"]}
+        reply = self.try_get("/api/v1/processes")
+        return {p["name"]: p["pid"] for p in reply["processes"]} if reply else {}
 
     def stop(self):
         return self.process.stop()

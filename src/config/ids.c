@@ -102,7 +102,7 @@ static int read_all(struct ids *ids, FILE *f, char *why, size_t why_size)
         ids->good_size += n;
         if (err) {
             snprintf(why, why_size,
-                     "ids.csv:%d: %s: it holds the permanent ids of tags; restore it from a backup",
+                     "ids.txt:%d: %s: it holds the permanent ids of tags; restore it from a backup",
                      number, err_text(err));
         }
     }
@@ -118,7 +118,7 @@ int ids_open(struct ids **out, const char *state_dir, char *why, size_t why_size
         return ERR_NOMEM;
     }
     ids->next = 1;
-    snprintf(path, sizeof path, "%s/ids.csv", state_dir);
+    snprintf(path, sizeof path, "%s/ids.txt", state_dir);
     FILE *f = fopen(path, "re");
     int err = f || errno == ENOENT ? ERR_OK : err_from_errno(errno);
     if (err) {
@@ -189,7 +189,7 @@ int ids_save(struct ids *ids, const char *state_dir)
     if (mkdir(state_dir, 0700) && errno != EEXIST) {
         return err_from_errno(errno);
     }
-    snprintf(path, sizeof path, "%s/ids.csv", state_dir);
+    snprintf(path, sizeof path, "%s/ids.txt", state_dir);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     FILE *f = fd < 0 || ftruncate(fd, ids->good_size) ? NULL : fdopen(fd, "w");
     if (!f) {

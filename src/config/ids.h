@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Permanent ids: STATE/ids.csv, append-only (id,type,unit,path). A path keeps its id for ever; a change of type or unit is
+/* Permanent ids: STATE/ids.txt, append-only (id,type,unit,path). A path keeps its id for ever; a change of type or unit is
  * a new id; a removed tag's id is never given again. */
 #ifndef ISTHMUS_CONFIG_IDS_H
 #define ISTHMUS_CONFIG_IDS_H

@@ -437,7 +437,7 @@ void load_tags(struct load *l)
         err = ids_save(ids, l->state_dir);
     }
     if (err) {
-        tree_problem(&l->tree, "ids.csv", 0, 0, "check the state folder's rights and disk",
+        tree_problem(&l->tree, "ids.txt", 0, 0, "check the state folder's rights and disk",
                      "permanent ids in %s: %s", l->state_dir, why[0] ? why : err_text(err));
     }
     ids_close(ids);

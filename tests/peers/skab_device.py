@@ -13,6 +13,7 @@ import json
 import struct
 import time
 
+import pymodbus
 from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, ModbusSlaveContext
 from pymodbus.server import StartAsyncTcpServer
 
@@ -62,9 +63,10 @@ async def main():
     with open(args.log, "a") as log:
         block = Recording(read_rows(args.csv), log, first)
         device = ModbusSlaveContext(hr=block, ir=block, di=block, co=block, zero_mode=True)
-        await StartAsyncTcpServer(
-            context=ModbusServerContext(slaves=device, single=True), address=("127.0.0.1", args.port)
-        )
+        # Version 3.0 (Debian 12) has to be told to take a port again at once; later ones do so by themselves.
+        more = {"allow_reuse_address": True} if pymodbus.__version__.startswith("3.0") else {}
+        context = ModbusServerContext(slaves=device, single=True)
+        await StartAsyncTcpServer(context=context, address=("127.0.0.1", args.port), **more)
 
 
 asyncio.run(main())
