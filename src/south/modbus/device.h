@@ -20,6 +20,7 @@ enum request_kind { REQUEST_BLOCK = 1, REQUEST_PROBE, REQUEST_WRITE, REQUEST_IDE
 
 struct request {    /* on its way */
     uint32_t kind;  /* enum request_kind; 0: free */
+    bool held;      /* unanswered; waits to be repeated alone */
     uint32_t block; /* of block and probe */
     uint32_t tries; /* times that it was sent before */
     uint64_t job;   /* of write and identify */
@@ -100,7 +101,8 @@ struct modbus_device {
     uint16_t transaction;
     uint32_t window, ceiling,
         good_run; /* requests at once: now, at most, answers with a full window */
-    bool careful; /* one at a time, until a repeated request has ended */
+    bool careful; /* one at a time, until the held requests have been repeated */
+    bool struck;  /* since then: one lesson per trouble */
     int64_t ceiling_until;
 
     struct job jobs[JOBS_MAX]; /* a queue */

@@ -70,9 +70,25 @@ uint32_t session_in_flight(const struct modbus_device *d, int64_t now)
     uint32_t n = 0;
     for (size_t i = 0; i < REQUESTS_MAX; i++) {
         const struct request *r = d->requests + i;
-        n += r->kind && !(r->kind == REQUEST_PROBE && now - r->sent > PROBE_ALONE_NS);
+        n += r->kind && !r->held && !(r->kind == REQUEST_PROBE && now - r->sent > PROBE_ALONE_NS);
     }
     return n;
+}
+
+static struct request *find_held(struct modbus_device *d)
+{
+    for (size_t i = 0; i < REQUESTS_MAX; i++) {
+        if (d->requests[i].kind && d->requests[i].held) {
+            return d->requests + i;
+        }
+    }
+    return NULL;
+}
+
+static void end_care(struct modbus_device *d)
+{
+    d->careful = d->careful && find_held(d);
+    d->struck = d->struck && d->careful;
 }
 
 /* ---- out ---- */
@@ -95,6 +111,7 @@ struct request *session_send(struct modbus_device *d, const struct request *want
         r = d->requests[i].kind ? NULL : d->requests + i;
     }
     struct request filled = *wanted;
+    filled.held = false;
     if (filled.kind == REQUEST_BLOCK || filled.kind == REQUEST_PROBE) {
         fill_read(d, &filled);
     }
@@ -171,9 +188,12 @@ static void on_reply(struct modbus_device *d, struct request *slot,
     uint32_t latency = (uint32_t)((now - r.sent) / NS_PER_US);
     uint32_t old = d->figures.latency_us;
     d->figures.latency_us = old ? (old * 7 + latency) / 8 : latency;
-    if (r.tries) {
-        d->careful = false;
-        strike(d, now);
+    if (d->careful && r.tries) {
+        if (!d->struck) {
+            strike(d, now);
+        }
+        d->struck = true;
+        end_care(d);
     } else {
         learn(d, full, now);
     }
@@ -305,7 +325,7 @@ void session_fail(struct modbus_device *d, const char *reason)
     if (d->link == LINK_UP && session_in_flight(d, now) > 1) {
         strike(d, now);
     }
-    d->careful = false;
+    d->careful = d->struck = false;
     d->link = LINK_CLOSING;
     lose_requests(d, reason);
     poll_down(d, now);
@@ -368,17 +388,22 @@ static void expire(struct modbus_device *d, struct request *slot, int64_t now)
     }
     if (r.kind == REQUEST_BLOCK && r.tries < d->retries) {
         r.tries++;
-        d->careful = d->window > 1 && !d->fixed_window;
+        if (d->careful || (d->window > 1 && !d->fixed_window)) {
+            d->careful = r.held = true;
+            r.deadline = INT64_MAX;
+            *slot = r;
+            return;
+        }
         if (session_send(d, &r)) {
             return;
         }
     }
-    d->careful = false;
     d->cycle_requests -= r.kind == REQUEST_BLOCK;
     if (!d->retries) {
         strike(d, now);
     }
     poll_unit_dead(d, d->blocks[r.block].unit, now);
+    end_care(d);
     for (size_t i = 0; i < d->unit_count; i++) {
         if (!d->units[i].dead) {
             return;
@@ -388,6 +413,19 @@ static void expire(struct modbus_device *d, struct request *slot, int64_t now)
     snprintf(reason, sizeof reason, "no answer within %lld ms",
              (long long)(d->timeout / NS_PER_MS));
     session_fail(d, reason);
+}
+
+static void repeat_held(struct modbus_device *d, int64_t now)
+{
+    struct request *held = d->careful ? find_held(d) : NULL;
+    if (held && !session_in_flight(d, now)) {
+        struct request r = *held;
+        held->kind = 0;
+        held->held = false;
+        if (!session_send(d, &r)) {
+            *held = r; /* no room to write: later */
+        }
+    }
 }
 
 static void look_at_time(struct modbus_device *d, int64_t now)
@@ -458,6 +496,7 @@ void session_turn(struct modbus_device *d)
     look_at_time(d, now);
     if (d->link == LINK_UP) {
         job_pump(d, now);
+        repeat_held(d, now);
         poll_pump(d, now);
         poll_settle(d, now);
         flush_out(d);
