@@ -37,7 +37,7 @@ static bool joins(const struct modbus_block *b, const struct modbus_point *p,
     uint32_t new_end = (uint32_t)p->start + p->count;
     new_end = new_end > end ? new_end : end;
     return b->unit == p->unit && b->table == p->table && p->start <= end + gap &&
-           new_end - b->start <= length;
+           (new_end == end || new_end - b->start <= length);
 }
 
 static void extend(struct modbus_block *b, const struct modbus_point *p)
