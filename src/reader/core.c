@@ -131,6 +131,7 @@ void core_free(struct reader_core *core)
 static void look_at_journal(struct reader_core *core)
 {
     struct journal_position p;
+    core->written_seen = atomic_load(&core->g->engine->marks.written_sequence);
     if (journal_marks_read(&core->g->engine->marks, &p) || p.epoch == 0) {
         return;
     }
@@ -221,8 +222,7 @@ bool core_nap(struct reader_core *core)
     }
     /* the engine's journal wakes us by the same nap: what was written meanwhile it did not tell */
     atomic_thread_fence(memory_order_seq_cst);
-    return sleep &&
-           atomic_load(&core->g->engine->marks.written_sequence) == core->journal.written_sequence;
+    return sleep && atomic_load(&core->g->engine->marks.written_sequence) == core->written_seen;
 }
 
 void core_awake(struct reader_core *core)

@@ -110,6 +110,7 @@ struct reader_core {
     const struct plan *plan;
     int dir_fd; /* the journal's folder; borrowed */
     struct journal_position journal;
+    uint64_t written_seen; /* the journal's mark as it was when we last looked */
     struct link *links;
     uint32_t link_count;
     struct feed *feeds;
@@ -121,9 +122,10 @@ struct reader_core {
     struct pooled_walk *walks; /* for queries; feeds have their own */
     uint32_t walk_count;
     uint64_t walk_clock;
-    size_t budget;           /* of this step, for queries */
-    bool more;               /* there is work left for a next step */
-    bool crowded;            /* an answer waits for room in its ring */
+    size_t budget;      /* of this step, for queries */
+    bool more;          /* there is work left for a next step */
+    const char *broken; /* a box that has just written garbage; the caller says so and clears it */
+    bool crowded;       /* an answer waits for room in its ring */
     int64_t utc_ns, mono_ns; /* of this step */
 };
 

@@ -144,6 +144,7 @@ void link_take(struct link *link, struct reader_core *core)
         if (used < 0 || (count > 0 && used == 0 && !stuck)) {
             link->garbage++;
             link->broken = true;
+            core->broken = link->seat->name;
             drop_requests(link, core);
             return;
         }

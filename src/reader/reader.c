@@ -67,6 +67,11 @@ static void run(struct gateway *g, struct reader_core *core, struct wakes *w, co
         int64_t mono_ns = clock_mono_ns();
         atomic_store_explicit(&panel->heartbeat_ns, mono_ns, memory_order_relaxed);
         int ms = core_step(core, clock_utc_ns(), mono_ns);
+        if (core->broken) {
+            fprintf(stderr, "isthmus: reader: %s wrote garbage; not heard until it restarts\n",
+                    core->broken);
+            core->broken = NULL;
+        }
         if (ms == 0) {
             struct timespec at_once = {0};
             (void)!ppoll(NULL, 0, &at_once, open); /* lets a signal in */
