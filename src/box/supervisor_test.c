@@ -299,6 +299,8 @@ static int tear_down(void **state)
     char path[80];
     snprintf(path, sizeof path, "%s/lock", folder);
     unlink(path);
+    snprintf(path, sizeof path, "%s/journal", folder);
+    rmdir(path);
     return rmdir(folder);
 }
 
