@@ -132,9 +132,11 @@ static void lay_out_all(struct gateway *g)
         carve(s + HEALTH_SEGMENT, sizeof *g->health + g->seat_count * sizeof(struct health_seat));
     for (uint32_t z = 0; z < g->plan.header->zones.count; z++) {
         void *memory = carve(s + FIRST_ZONE + z, now_bytes(g->plan.zones + z));
-        g->zones[z] = now_view(memory, g->plan.zones + z);
+        if (memory) {
+            g->zones[z] = now_view(memory, g->plan.zones + z);
+        }
     }
-    g->seats[SEAT_ENGINE].panel = &g->engine->panel;
+    g->seats[SEAT_ENGINE].panel = (struct panel *)g->engine; /* its first member */
     for (int i = SEAT_READER; i < (int)g->seat_count; i++) {
         lay_out(g, i, seat_segment(g, i, 0), seat_segment(g, i, 1), seat_segment(g, i, 2));
     }

@@ -30,7 +30,7 @@
 struct shared {
     struct ring_tail tail;
     _Atomic uint64_t failed;
-    uint8_t ring[sizeof(struct ring_head) + CAPACITY * sizeof(struct slot)];
+    _Alignas(64) uint8_t ring[sizeof(struct ring_head) + CAPACITY * sizeof(struct slot)];
 };
 
 struct line {

@@ -39,12 +39,16 @@ struct landlock_path {
     int32_t parent_fd;
 } __attribute__((packed));
 
+/* A sanitizer's reports need files of their own, and processes; its builds are for tests only. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
+#define SANITIZED true
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
+#define SANITIZED true
 #endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
 #endif
 
 const char *sandbox_layer_name(unsigned bit)
@@ -327,13 +331,11 @@ void sandbox_begin(struct gateway *g)
         if (drop_capabilities(true)) {
             layers |= LAYER_CAPABILITIES;
         }
-#ifndef SANITIZED
         struct sandbox_profile p = {.write_dir = g->seat == SEAT_ENGINE ? g->state_dir : NULL,
                                     .read_dir = g->state_dir};
-        if (set_landlock(&p)) {
+        if (!SANITIZED && set_landlock(&p)) {
             layers |= LAYER_LANDLOCK;
         }
-#endif
     }
     atomic_store(&panel->layers, layers);
 }
@@ -349,12 +351,12 @@ int sandbox_enter(struct gateway *g, const struct sandbox_profile *profile)
     if (drop_capabilities(profile->write_dir || profile->read_dir)) {
         layers |= LAYER_CAPABILITIES;
     }
-#ifndef SANITIZED /* a sanitizer's reports need files of their own; its builds are for tests only */
-    if (set_landlock(profile)) {
-        layers |= LAYER_LANDLOCK;
+    if (!SANITIZED) {
+        if (set_landlock(profile)) {
+            layers |= LAYER_LANDLOCK;
+        }
+        err = set_seccomp(g, profile, &layers);
     }
-    err = set_seccomp(g, profile, &layers);
-#endif
     if (g->supervisor_fd >= 0) {
         close(g->supervisor_fd);
         g->supervisor_fd = -1;
