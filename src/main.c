@@ -15,6 +15,10 @@ static const struct {
 } commands[] = {
     {"run", cli_run, "DIR", "run the gateway that a folder describes"},
     {"check", cli_check, "DIR", "find every mistake in a folder"},
+    {"status", cli_client, "", "the gateway's processes and their health"},
+    {"devices", cli_client, "", "the devices: state, latency, errors"},
+    {"get", cli_client, "TAG…", "current values"},
+    {"watch", cli_client, "TAG…", "values as they come"},
     {"version", cli_version, "", "the program's version"},
     {"help", cli_help, "[COMMAND]", "this, or a command's own help"},
 };

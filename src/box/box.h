@@ -20,6 +20,9 @@ int keeper_run(struct gateway *g, seat_main *engine, seat_main *reader);
  * The module's table, or NULL with the reason. The handle stays open for the process's life. */
 struct service;
 const struct isthmus_driver *module_driver(const char *name, char *why, size_t why_size);
+/* The function `symbol` of module `name` of `side` ("south", "north", "cli"), or NULL with the reason. */
+void *module_symbol(const char *name, const char *side, const char *symbol, char *why,
+                    size_t why_size);
 const struct service *module_service(const char *name, char *why, size_t why_size);
 
 /* Checks option texts against a table: fills settings (owned, free()). 0, or ERR_CONFIG with `why` and the index of the

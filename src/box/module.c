@@ -43,9 +43,8 @@ static bool find(const char *name, const char *side, char *path, size_t size)
     return !access(path, R_OK);
 }
 
-/* The function `symbol` of module `name`, or NULL. */
-static void *load(const char *name, const char *side, const char *symbol, char *why,
-                  size_t why_size)
+void *module_symbol(const char *name, const char *side, const char *symbol, char *why,
+                    size_t why_size)
 {
     char path[PATH_SIZE];
     if (!name_is_plain(name)) {
@@ -71,7 +70,7 @@ static void *load(const char *name, const char *side, const char *symbol, char *
 const struct isthmus_driver *module_driver(const char *name, char *why, size_t why_size)
 {
     const struct isthmus_driver *(*get)(void) = NULL;
-    *(void **)&get = load(name, "south", "isthmus_driver", why, why_size);
+    *(void **)&get = module_symbol(name, "south", "isthmus_driver", why, why_size);
     const struct isthmus_driver *driver = get ? get() : NULL;
     if (driver && driver->abi != ISTHMUS_DRIVER_ABI) {
         snprintf(why, why_size, "driver '%s' speaks version %u of the driver ABI, this program %u",
@@ -84,6 +83,6 @@ const struct isthmus_driver *module_driver(const char *name, char *why, size_t w
 const struct service *module_service(const char *name, char *why, size_t why_size)
 {
     const struct service *(*get)(void) = NULL;
-    *(void **)&get = load(name, "north", "isthmus_service", why, why_size);
+    *(void **)&get = module_symbol(name, "north", "isthmus_service", why, why_size);
     return get ? get() : NULL;
 }

@@ -15,9 +15,7 @@ void cli_print_problems(FILE *out, const char *dir, const struct config_result *
 
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
-int cli_status(int argc, char **argv);
-int cli_devices(int argc, char **argv);
-int cli_get(int argc, char **argv);
-int cli_watch(int argc, char **argv);
+/* status, devices, get, watch. */
+int cli_client(int argc, char **argv);
 
 #endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/client/client.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name, *arguments, *help;
+    int (*run)(const struct client *c);
+} commands[] = {
+    {"status", "", "Shows the gateway, its journal and its processes.", client_status},
+    {"devices", "", "Shows the devices: state, latency, errors.", client_devices},
+    {"get", " TAG…", "Shows current values. A TAG may hold * (within a level) and ** (any levels).",
+     client_get_tags},
+    {"watch", " TAG…", "Shows values as they come, until Ctrl-C. A TAG may hold * and **.",
+     client_watch},
+};
+
+static void print_usage(FILE *out, size_t i)
+{
+    fprintf(
+        out,
+        "usage: isthmus %s%s [--json] [--socket PATH]\n\n%s\n\n"
+        "  --json         JSON instead of a table\n"
+        "  --socket PATH  the gateway's socket (default: $ISTHMUS_SOCKET, else isthmus.sock in\n"
+        "                 $ISTHMUS_STATE, else in .state here)\n\n"
+        "exit status: 0 done, 1 not found or refused, 2 wrong usage, 3 no gateway answers\n",
+        commands[i].name, commands[i].arguments, commands[i].help);
+}
+
+static const char *default_socket(char *path, size_t size)
+{
+    const char *given = getenv("ISTHMUS_SOCKET"), *state = getenv("ISTHMUS_STATE");
+    if (given && *given) {
+        return given;
+    }
+    snprintf(path, size, "%s/isthmus.sock", state && *state ? state : ".state");
+    return path;
+}
+
+__attribute__((visibility("default"))) int isthmus_client(int argc, char **argv);
+
+int isthmus_client(int argc, char **argv)
+{
+    char path[4096];
+    size_t i = 0;
+    while (strcmp(commands[i].name, argv[0]) != 0) {
+        i++;
+    }
+    struct client c = {.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+                       .arguments = argv + 1};
+    for (int k = 1; k < argc; k++) {
+        if (!strcmp(argv[k], "--help") || !strcmp(argv[k], "-h")) {
+            print_usage(stdout, i);
+            return CLI_OK;
+        }
+        if (!strcmp(argv[k], "--json")) {
+            c.json = true;
+        } else if (!strcmp(argv[k], "--socket") && k + 1 < argc) {
+            c.socket = argv[++k];
+        } else if (argv[k][0] == '-') {
+            print_usage(stderr, i);
+            return CLI_USAGE;
+        } else {
+            c.arguments[c.argument_count++] = argv[k];
+        }
+    }
+    if ((c.argument_count > 0) != (*commands[i].arguments != 0)) {
+        print_usage(stderr, i);
+        return CLI_USAGE;
+    }
+    if (!c.socket) {
+        c.socket = default_socket(path, sizeof path);
+    }
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    int status = commands[i].run(&c);
+    curl_global_cleanup();
+    return status;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status, devices, get, watch: clients of the API over the gateway's Unix socket. */
+#ifndef ISTHMUS_CLI_CLIENT_CLIENT_H
+#define ISTHMUS_CLI_CLIENT_CLIENT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "cli/cli.h"
+
+struct client {
+    const char *socket;
+    bool json, colour;
+    char **arguments; /* what is left after the options */
+    int argument_count;
+};
+
+/* The reply to GET target (owned), or NULL after an error was printed; *status gets the exit status. */
+json_t *client_get(const struct client *c, const char *target, int *status);
+/* Calls `line` for each line of an endless reply; the exit status. */
+int client_stream(const struct client *c, const char *target,
+                  void (*line)(void *context, const char *text, size_t size), void *context);
+/* Appends `text`, escaped for a URL, to a target of `size` bytes; false: no room. */
+bool client_escape(char *target, size_t size, const char *text);
+
+/* Rows of cells with aligned columns; the first row is the head. */
+#define TABLE_COLUMNS 10
+struct table {
+    char *(*cells)[TABLE_COLUMNS]; /* owned */
+    size_t rows, capacity;
+    int columns;
+};
+void table_row(struct table *t, int columns, ...); /* const char * each; copied */
+void table_print(struct table *t, bool colour);    /* and frees it */
+
+int client_status(const struct client *c);
+int client_devices(const struct client *c);
+int client_get_tags(const struct client *c);
+int client_watch(const struct client *c);
+
+#endif

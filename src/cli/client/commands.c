@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/client/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+static const char *number_of(char out[32], const json_t *o, const char *key, double factor,
+                             const char *format)
+{
+    snprintf(out, 32, format, json_number_value(json_object_get(o, key)) * factor);
+    return out;
+}
+
+static void print_json(const json_t *root)
+{
+    json_dumpf(root, stdout, JSON_INDENT(2));
+    putchar('\n');
+}
+
+static void print_processes(const struct client *c, const json_t *processes)
+{
+    struct table t = {0};
+    size_t i;
+    json_t *p;
+    table_row(&t, 8, "PROCESS", "STATE", "PID", "RESTARTS", "CPU s", "MEMORY MB", "MISSING LAYERS",
+              "LAST END");
+    json_array_foreach(processes, i, p)
+    {
+        char pid[32], restarts[32], cpu[32], memory[32], layers[160] = "";
+        size_t k;
+        json_t *layer;
+        json_array_foreach(json_object_get(p, "layers_missing"), k, layer)
+        {
+            size_t n = strlen(layers);
+            snprintf(layers + n, sizeof layers - n, "%s%s", n ? " " : "", json_string_value(layer));
+        }
+        table_row(&t, 8, text_of(p, "name"), text_of(p, "state"),
+                  number_of(pid, p, "pid", 1, "%.0f"),
+                  number_of(restarts, p, "restarts", 1, "%.0f"),
+                  number_of(cpu, p, "cpu_seconds", 1, "%.2f"),
+                  number_of(memory, p, "pss_bytes", 1e-6, "%.1f"), *layers ? layers : "none",
+                  text_of(p, "reason"));
+    }
+    table_print(&t, c->colour);
+}
+
+int client_status(const struct client *c)
+{
+    static const char *const parts[] = {"gateway", "journal", "processes", "feeds"};
+    json_t *all = json_object();
+    int status = CLI_OK;
+    for (size_t i = 0; i < 4 && status == CLI_OK; i++) {
+        char target[64];
+        snprintf(target, sizeof target, "/api/v1/%s", parts[i]);
+        json_t *part = client_get(c, target, &status);
+        json_t *list = json_object_get(part, parts[i]);
+        json_object_set(all, parts[i], list ? list : part);
+        json_decref(part);
+    }
+    if (status == CLI_OK && c->json) {
+        print_json(all);
+    } else if (status == CLI_OK) {
+        char a[32], b[32], d[32], e[32];
+        const json_t *g = json_object_get(all, "gateway");
+        const json_t *j = json_array_get(json_object_get(all, "journal"), 0);
+        printf("%s  (isthmus %s)  %s tags, %s devices\n", text_of(g, "name"), text_of(g, "version"),
+               number_of(a, g, "tags", 1, "%.0f"), number_of(b, g, "devices", 1, "%.0f"));
+        printf("journal: %s records, %s of %s MB%s\n\n", text_of(j, "written_seq"),
+               number_of(d, j, "disk_bytes", 1e-6, "%.1f"),
+               number_of(e, j, "limit_bytes", 1e-6, "%.0f"),
+               json_is_true(json_object_get(j, "full")) ? ", FULL: new samples become gaps" : "");
+        print_processes(c, json_object_get(all, "processes"));
+    }
+    json_decref(all);
+    return status;
+}
+
+int client_devices(const struct client *c)
+{
+    int status;
+    json_t *root = client_get(c, "/api/v1/devices", &status), *d;
+    if (!root) {
+        return status;
+    }
+    if (c->json) {
+        print_json(json_object_get(root, "devices"));
+    } else {
+        struct table t = {0};
+        size_t i;
+        table_row(&t, 8, "DEVICE", "STATE", "TAGS", "LATENCY ms", "REQUESTS", "TIMEOUTS",
+                  "EXCEPTIONS", "REASON");
+        json_array_foreach(json_object_get(root, "devices"), i, d)
+        {
+            char tags[32], latency[32], requests[32], timeouts[32], exceptions[32];
+            table_row(&t, 8, text_of(d, "name"), text_of(d, "state"),
+                      number_of(tags, d, "tags", 1, "%.0f"),
+                      number_of(latency, d, "latency_us", 1e-3, "%.2f"),
+                      number_of(requests, d, "requests", 1, "%.0f"),
+                      number_of(timeouts, d, "timeouts", 1, "%.0f"),
+                      number_of(exceptions, d, "exceptions", 1, "%.0f"), text_of(d, "reason"));
+        }
+        table_print(&t, c->colour);
+    }
+    json_decref(root);
+    return CLI_OK;
+}
+
+/* A value as people read it: texts without quotes, no value as "-". */
+static const char *value_text(char out[256], const json_t *value)
+{
+    if (json_is_string(value)) {
+        snprintf(out, 256, "%s", json_string_value(value));
+    } else if (!value || json_is_null(value)) {
+        snprintf(out, 256, "-");
+    } else {
+        size_t n = json_dumpb(value, out, 255, JSON_ENCODE_ANY | JSON_REAL_PRECISION(7));
+        out[n < 255 ? n : 255] = 0;
+    }
+    return out;
+}
+
+int client_get_tags(const struct client *c)
+{
+    json_t *found = json_array(), *v;
+    int status = CLI_OK;
+    size_t i;
+    for (int k = 0; k < c->argument_count && status == CLI_OK; k++) {
+        char target[2048] = "/api/v1/now?tags=";
+        json_t *root = client_escape(target, sizeof target, c->arguments[k])
+                           ? client_get(c, target, &status)
+                           : NULL;
+        json_t *values = json_object_get(root, "values");
+        if (root && !json_array_size(values)) {
+            fprintf(stderr, "isthmus get: no tag matches '%s'\n", c->arguments[k]);
+            status = CLI_FAILED;
+        }
+        json_array_extend(found, values);
+        json_decref(root);
+    }
+    if (c->json && json_array_size(found)) {
+        print_json(found);
+    } else if (json_array_size(found)) {
+        struct table t = {0};
+        table_row(&t, 5, "TAG", "VALUE", "UNIT", "STATUS", "AGE s");
+        json_array_foreach(found, i, v)
+        {
+            char value[256], age[32];
+            table_row(&t, 5, text_of(v, "tag"), value_text(value, json_object_get(v, "value")),
+                      text_of(v, "unit"), text_of(v, "status"),
+                      number_of(age, v, "age_ms", 1e-3, "%.1f"));
+        }
+        table_print(&t, c->colour);
+    }
+    json_decref(found);
+    return status;
+}
+
+static void watch_line(void *context, const char *text, size_t size)
+{
+    const struct client *c = context;
+    if (c->json) {
+        printf("%.*s\n", (int)size, text);
+        fflush(stdout);
+        return;
+    }
+    json_t *r = json_loadb(text, size, 0, NULL);
+    char value[256];
+    if (json_object_get(r, "value")) {
+        printf("%.23sZ  %-40s %14s  %s\n", text_of(r, "time"), text_of(r, "tag"),
+               value_text(value, json_object_get(r, "value")), text_of(r, "status"));
+    } else if (r) {
+        printf("%.23sZ  %s%s %s%s%s\n", text_of(r, "time"),
+               json_object_get(r, "gap") ? "gap: " : "", text_of(r, "gap"), text_of(r, "event"),
+               *text_of(r, "device") ? " " : "", text_of(r, "device"));
+    }
+    fflush(stdout);
+    json_decref(r);
+}
+
+int client_watch(const struct client *c)
+{
+    char target[3800] = "/api/v1/stream?mode=latest";
+    for (int k = 0; k < c->argument_count; k++) {
+        strcat(target, "&tags=");
+        if (strlen(target) > 3000 || !client_escape(target, sizeof target - 8, c->arguments[k])) {
+            fprintf(stderr, "isthmus watch: too many tags; use globs\n");
+            return CLI_USAGE;
+        }
+    }
+    return client_stream(c, target, watch_line, (void *)c);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/client/client.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REPLY_MAX      (64u << 20)
+#define LINE_MAX_BYTES (1u << 20)
+
+struct reply {
+    char *text;
+    size_t size;
+    void (*line)(void *context, const char *text, size_t size);
+    void *context;
+    bool too_large;
+};
+
+static void take_lines(struct reply *r)
+{
+    char *start = r->text, *end;
+    while ((end = memchr(start, '\n', r->size - (size_t)(start - r->text)))) {
+        r->line(r->context, start, (size_t)(end - start));
+        start = end + 1;
+    }
+    r->size -= (size_t)(start - r->text);
+    memmove(r->text, start, r->size);
+}
+
+static size_t take(char *data, size_t one, size_t size, void *context)
+{
+    struct reply *r = context;
+    (void)one;
+    char *text = r->size + size < (r->line ? LINE_MAX_BYTES : REPLY_MAX)
+                     ? realloc(r->text, r->size + size + 1)
+                     : NULL;
+    if (!text) {
+        r->too_large = true;
+        return 0;
+    }
+    r->text = text;
+    memcpy(r->text + r->size, data, size);
+    r->size += size;
+    r->text[r->size] = 0;
+    if (r->line) {
+        take_lines(r);
+    }
+    return size;
+}
+
+static int perform(const struct client *c, const char *target, struct reply *r, long *code)
+{
+    char url[4096];
+    CURL *curl = curl_easy_init();
+    if (!curl) {
+        return CLI_FAILED;
+    }
+    snprintf(url, sizeof url, "http://localhost%s", target);
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, r->line ? 0L : 15L);
+    CURLcode result = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, code);
+    curl_easy_cleanup(curl);
+    if (result == CURLE_OK || (r->line && *code == 200)) {
+        return CLI_OK;
+    }
+    fprintf(stderr,
+            "isthmus: no gateway answers at %s: %s\n"
+            "  Is it running? Name its socket with --socket PATH or ISTHMUS_SOCKET; it lies in the "
+            "state folder.\n",
+            c->socket, r->too_large ? "the answer is too large" : curl_easy_strerror(result));
+    return CLI_UNREACHABLE;
+}
+
+json_t *client_get(const struct client *c, const char *target, int *status)
+{
+    struct reply r = {0};
+    long code = 0;
+    json_t *root = NULL;
+    *status = perform(c, target, &r, &code);
+    if (*status == CLI_OK) {
+        root = json_loadb(r.text ? r.text : "", r.size, 0, NULL);
+        if (code != 200 || !root) {
+            const char *detail = json_string_value(json_object_get(root, "detail"));
+            fprintf(stderr, "isthmus: %s\n",
+                    detail ? detail : "the gateway's answer can't be read");
+            json_decref(root);
+            root = NULL;
+            *status = CLI_FAILED;
+        }
+    }
+    free(r.text);
+    return root;
+}
+
+int client_stream(const struct client *c, const char *target,
+                  void (*line)(void *context, const char *text, size_t size), void *context)
+{
+    struct reply r = {.line = line, .context = context};
+    long code = 0;
+    int status = perform(c, target, &r, &code);
+    free(r.text);
+    return status == CLI_OK && code != 200 ? CLI_FAILED : status;
+}
+
+bool client_escape(char *target, size_t size, const char *text)
+{
+    size_t n = strlen(target);
+    for (; *text; text++) {
+        if (n + 4 > size) {
+            return false;
+        }
+        bool plain = strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~/*",
+                            *text) != NULL;
+        n += (size_t)snprintf(target + n, size - n, plain ? "%c" : "%%%02X", (unsigned char)*text);
+    }
+    return true;
+}
