@@ -45,7 +45,8 @@ struct journal {
     int dir;
     uint8_t *buffer; /* mapped twice in a row, so that no frame is ever split */
     uint64_t capacity;
-    uint64_t reserve; /* bytes of every segment's allocation and of the limit kept for gaps */
+    uint64_t segment_size; /* as planned, or an eighth of a small limit */
+    uint64_t reserve;      /* bytes of every segment's allocation and of the limit kept for gaps */
     uint64_t epoch;
 
     /* engine's thread */

@@ -16,9 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUFFER_MAX ((uint64_t)16 << 20)
-#define BUFFER_MIN ((uint64_t)1 << 20)
-#define STALL_NS   NS_PER_S
+#define BUFFER_MAX  ((uint64_t)16 << 20)
+#define BUFFER_MIN  ((uint64_t)1 << 20)
+#define SEGMENT_MIN ((uint64_t)4 << 10)
+#define RESERVE_MIN ((uint64_t)256 << 10)
+#define RESERVE_MAX ((uint64_t)8 << 20)
+#define STALL_NS    NS_PER_S
 #define SMALL                                                                                      \
     4096u /* bytes of an engine's own frame that may always use the buffer's last quarter */
 
@@ -53,23 +56,32 @@ static int open_dir(const char *path)
     return fd < 0 ? err_from_errno(errno) : fd;
 }
 
-static uint64_t buffer_size(const struct journal_options *o)
+static uint64_t within(uint64_t value, uint64_t low, uint64_t high)
 {
-    uint64_t wanted = o->buffer_bytes ? o->buffer_bytes : o->plan->header->segment_size / 2;
-    uint64_t size = BUFFER_MIN;
-    while (size * 2 <= wanted && size < BUFFER_MAX) {
-        size *= 2;
+    return value < low ? low : value > high ? high : value;
+}
+
+/* A small limit still holds a few segments, with a buffer's worth and the reserve each. */
+static void choose_sizes(struct journal *j, const struct journal_options *o)
+{
+    const struct plan_header *h = o->plan->header;
+    uint64_t wanted = h->segment_size;
+    if (h->journal_limit && wanted > h->journal_limit / 8) {
+        wanted = h->journal_limit / 8;
     }
-    return size;
+    j->segment_size = within(wanted, SEGMENT_MIN, UINT64_MAX);
+    uint64_t buffer =
+        within(o->buffer_bytes ? o->buffer_bytes : wanted / 2, BUFFER_MIN, BUFFER_MAX);
+    for (j->capacity = BUFFER_MIN; j->capacity * 2 <= buffer;) {
+        j->capacity *= 2;
+    }
+    j->reserve = within(j->segment_size / 8, RESERVE_MIN, RESERVE_MAX);
 }
 
 static int prepare(struct journal *j, const struct journal_options *o)
 {
     const struct plan_header *h = o->plan->header;
-    j->capacity = buffer_size(o);
-    j->reserve = h->segment_size / 8 < (256u << 10) ? 256u << 10
-                 : h->segment_size / 8 > (8u << 20) ? 8u << 20
-                                                    : h->segment_size / 8;
+    choose_sizes(j, o);
     j->box_count = h->boxes.count;
     j->boxes = calloc(j->box_count + 1, sizeof *j->boxes);
     j->losses = calloc(h->tags.count + 1, sizeof *j->losses);

@@ -127,6 +127,11 @@ static int replay(struct journal *j, int fd, uint64_t number, int64_t size, bool
                  "journal segment %016llu: %llu bytes of an unfinished write were cut off",
                  (unsigned long long)number, (unsigned long long)rest);
     }
+    if (!err && last && j->plan->header->sync != SYNC_OS) {
+        /* Written by an engine that was killed before it could flush: from now on it counts as durable. */
+        int ignored = j->disk->flush(j->disk->context, fd);
+        (void)ignored;
+    }
     if (damaged) {
         snprintf(out->text, sizeof out->text,
                  "journal segment %016llu: %llu damaged bytes were stepped over",

@@ -108,7 +108,7 @@ int segment_next(struct journal *j)
 {
     const struct disk *d = j->disk;
     uint64_t limit = j->plan->header->journal_limit;
-    uint64_t wanted = j->plan->header->segment_size + j->capacity + j->reserve;
+    uint64_t wanted = j->segment_size + j->capacity + j->reserve;
     uint64_t used = j->closed_bytes + j->segment.offset;
     bool first = !j->segment.number;
     assert(j->written == atomic_load(&j->durable)); /* invariant 4 */
@@ -120,6 +120,9 @@ int segment_next(struct journal *j)
         if (used + wanted > limit) {
             if (!first && j->segment.fd >= 0) {
                 return ERR_FULL;
+            }
+            if (used > limit + limit / 8) {
+                return ERR_FULL; /* even repeated starts at the limit come to an end */
             }
             wanted = j->reserve; /* a start at the limit: room for gaps and events only */
         }
