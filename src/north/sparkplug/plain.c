@@ -10,7 +10,7 @@ static void put_value(struct json *j, enum value_type type, const struct slot *s
 {
     char text[VALUE_TEXT_SIZE];
     if (status_severity(s->status) == SEVERITY_BAD) {
-        json_null(j);
+        json_nil(j);
     } else if (type == VALUE_TEXT) {
         json_text_n(j, (const char *)slot_payload(s), (size_t)s->value.u64);
     } else if (type == VALUE_BYTES) {
