@@ -11,6 +11,9 @@
 
 struct service_host;
 
+/* Modules find these in the program that loads them. */
+#pragma GCC visibility push(default)
+
 /* Called for a request's answers, in order: records of a run one by one (`slots` is the whole record, `run` says epoch,
  * sequence of this record in first_sequence, flags); rows (`row`, `row_size`); at last the end. Everything is borrowed
  * during the call. After the end the request number is free. */
@@ -66,6 +69,8 @@ struct service {
     void (*free)(void *service); /* after the loop has ended */
 };
 void service_stopped(struct service_host *host);
+
+#pragma GCC visibility pop
 
 /* The one exported symbol of a service module. */
 __attribute__((visibility("default"))) const struct service *isthmus_service(void);
