@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host of drivers over rings in plain memory, with a driver that only notes what it gets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "box/south.h"
+#include "tag/plan_build.h"
+#include "tag/status.h"
+
+#define UP_SLOTS   64u
+#define DOWN_SLOTS 1024u
+
+struct stage {
+    struct gateway g;
+    struct seat seats[SEAT_BOX + 1];
+    void *image, *up, *down;
+    struct ring_tail up_tail, down_tail;
+    struct device_panel panels[2];
+    struct drop_counter drops[3];
+    _Atomic uint64_t drops_seen[3];
+    struct ring_consumer engine;
+    struct ring_producer commands;
+    struct south_host host;
+};
+
+static uint64_t written[128];
+static size_t writes;
+
+static void note_write(void *device, const struct isthmus_write *w)
+{
+    assert_ptr_equal(device, &writes);
+    written[writes++] = w->job;
+}
+
+static const struct isthmus_driver driver = {.write = note_write};
+
+static void make_plan(struct stage *s)
+{
+    struct plan_build *b = plan_build_new();
+    struct plan_zone zone = {.name = plan_build_text(b, "plant")};
+    plan_build_zone(b, &zone);
+    struct plan_box box = {.name = plan_build_text(b, "south"), .kind = BOX_SOUTH};
+    plan_build_box(b, &box);
+    struct plan_device foreign = {.name = plan_build_text(b, "other"), .box = 0, .blanked = 1};
+    plan_build_device(b, &foreign);
+    struct plan_device device = {.name = plan_build_text(b, "plc"), .tag_count = 3};
+    plan_build_device(b, &device);
+    static const enum value_type types[] = {VALUE_FLOAT64, VALUE_TEXT, VALUE_UINT16};
+    for (uint32_t i = 0; i < 3; i++) {
+        struct plan_tag t = {.id = 10 * (i + 1),
+                             .device = 1,
+                             .path = plan_build_text(b, "t"),
+                             .address = plan_build_text(b, "a"),
+                             .type = (uint8_t)types[i],
+                             .raw_type = (uint8_t)types[i],
+                             .max_length = types[i] == VALUE_TEXT ? 8 : 0};
+        plan_build_tag(b, &t);
+    }
+    size_t size;
+    assert_int_equal(plan_build_finish(b, &s->image, &size), 0);
+    plan_build_free(b);
+    assert_int_equal(plan_open(&s->g.plan, s->image, size), 0);
+}
+
+static struct stage *begin(void)
+{
+    struct stage *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+    assert_non_null(s);
+    memset(s, 0, sizeof *s);
+    make_plan(s);
+    s->up = aligned_alloc(64, (ring_bytes(UP_SLOTS) + 63) / 64 * 64);
+    s->down = aligned_alloc(64, (ring_bytes(DOWN_SLOTS) + 63) / 64 * 64);
+    memset(s->up, 0, ring_bytes(UP_SLOTS));
+    memset(s->down, 0, ring_bytes(DOWN_SLOTS));
+    s->g.seats = s->seats;
+    s->g.seat_count = SEAT_BOX + 1;
+    s->seats[SEAT_BOX] = (struct seat){.name = "south",
+                                       .up = s->up,
+                                       .up_capacity = UP_SLOTS,
+                                       .up_tail = &s->up_tail,
+                                       .down = s->down,
+                                       .down_capacity = DOWN_SLOTS,
+                                       .down_tail = &s->down_tail,
+                                       .devices = s->panels,
+                                       .drops = s->drops,
+                                       .drops_seen = s->drops_seen,
+                                       .to_engine_write = -1};
+    assert_int_equal(south_host_init(&s->host, &s->g, 0), 0);
+    assert_int_equal(ring_consumer_init(&s->engine, s->up, UP_SLOTS, &s->up_tail), 0);
+    assert_int_equal(ring_producer_init(&s->commands, s->down, DOWN_SLOTS, &s->down_tail, -1), 0);
+    s->host.driver = &driver;
+    s->host.devices[0].state = &writes;
+    writes = 0;
+    return s;
+}
+
+static void end(struct stage *s)
+{
+    south_host_fini(&s->host);
+    free(s->up);
+    free(s->down);
+    free(s->image);
+    free(s);
+}
+
+/* What the engine gets now. */
+static size_t take(struct stage *s, struct slot out[UP_SLOTS])
+{
+    south_host_retry(&s->host);
+    ring_publish(&s->host.up);
+    int n = ring_take(&s->engine, out, UP_SLOTS);
+    assert_true(n >= 0);
+    ring_release(&s->engine, s->engine.next);
+    return (size_t)n;
+}
+
+static void publish(struct stage *s, const struct isthmus_sample *samples, size_t count)
+{
+    struct isthmus_batch b = {.device = 1,
+                              .acquired_ns = 5,
+                              .clock_uncertainty_ns = -1,
+                              .samples = samples,
+                              .count = count};
+    s->host.calls.publish(&s->host, &b);
+}
+
+static void samples_become_slots_in_their_order(void **state)
+{
+    (void)state;
+    struct stage *s = begin();
+    const struct isthmus_sample samples[] = {
+        {.tag = 10, .time_ns = 1, .value.f64 = 1.5},
+        {.tag = 20, .time_ns = 2, .value.u64 = 3, .bytes = "abc"},
+        {.tag = 20, .time_ns = 3, .value.u64 = 9, .bytes = "too long!"},
+        {.tag = 20, .time_ns = 4, .status = (uint32_t)STATUS_BAD_NO_COMMUNICATION},
+        {.tag = 30, .time_ns = 5, .value.u64 = 7},
+    };
+    publish(s, samples, 5);
+    struct slot got[UP_SLOTS];
+    assert_int_equal(take(s, got), 2 + 1 + 2 + 1 + 1 + 1);
+    assert_int_equal(got[0].tag, record_tag(RECORD_BATCH));
+    assert_int_equal(got[0].status, 1);
+    assert_int_equal(got[0].time, 5);
+    assert_true(got[2].tag == 10 && got[2].value.f64 == 1.5);
+    assert_true(got[3].tag == (20 | SLOT_LONG) && got[3].value.u64 == 3);
+    assert_memory_equal(got + 4, "abc", 4);
+    assert_int_equal(got[5].value.u64, 0);
+    assert_int_equal(got[5].status, (uint32_t)STATUS_BAD_RESPONSE_TOO_LARGE);
+    assert_true(slot_is_long(got + 6));
+    assert_int_equal(got[6].status, (uint32_t)STATUS_BAD_NO_COMMUNICATION);
+    assert_true(got[7].tag == 30 && got[7].value.u64 == 7);
+    end(s);
+}
+
+static void what_finds_no_room_is_counted_per_tag(void **state)
+{
+    (void)state;
+    struct stage *s = begin();
+    struct isthmus_sample samples[100];
+    for (int i = 0; i < 100; i++) {
+        samples[i] =
+            (struct isthmus_sample){.tag = i % 2 ? 10 : 30, .time_ns = 1000 + i, .value.u64 = 1};
+    }
+    publish(s, samples, 100);
+    publish(s, samples, 2); /* no room for the batch record: nothing of it */
+    struct slot got[UP_SLOTS];
+    assert_int_equal(take(s, got), UP_SLOTS);
+    assert_int_equal(atomic_load(&s->drops[0].count) + atomic_load(&s->drops[2].count),
+                     102 - (UP_SLOTS - 2));
+    assert_int_equal(atomic_load(&s->drops[1].count), 0);
+    assert_int_equal(atomic_load(&s->host.up.head->dropped), 102 - (UP_SLOTS - 2));
+    assert_int_equal(atomic_load(&s->drops[2].first_ns), 1000 + UP_SLOTS - 2);
+    assert_int_equal(atomic_load(&s->drops[0].last_ns), 1001);
+    atomic_store(&s->drops_seen[0], atomic_load(&s->drops[0].count)); /* the engine made a gap */
+    publish(s, samples, 100);
+    assert_int_equal(atomic_load(&s->drops[0].first_ns), 1000 + UP_SLOTS - 1);
+    end(s);
+}
+
+static void gaps_and_events_wait_for_room(void **state)
+{
+    (void)state;
+    struct stage *s = begin();
+    struct isthmus_sample samples[100];
+    for (int i = 0; i < 100; i++) {
+        samples[i] = (struct isthmus_sample){.tag = 10, .time_ns = i};
+    }
+    publish(s, samples, 100);
+    s->host.calls.state(&s->host, 1, ISTHMUS_DOWN, "unplugged");
+    s->host.calls.missed(&s->host, 1, 10, ISTHMUS_MISSED_DOWN, 100, 200, 4);
+    s->host.calls.missed(&s->host, 1, 30, ISTHMUS_MISSED_DOWN, 50, 150, 3);
+    s->host.calls.missed(&s->host, 0, 0, ISTHMUS_MISSED_DOWN, 1, 2, 1); /* not ours */
+    struct slot got[UP_SLOTS];
+    take(s, got);
+    assert_int_equal(take(s, got), slot_count_for(sizeof(struct record_event)) +
+                                       slot_count_for(sizeof(struct record_gap)));
+    assert_int_equal(got[0].tag, record_tag(RECORD_EVENT));
+    assert_int_equal(got[0].status, EVENT_DEVICE_DOWN);
+    const struct record_event *event = (const void *)slot_payload(got);
+    assert_string_equal(event->text, "unplugged");
+    const struct slot *second = got + slot_count_for(sizeof *event);
+    struct record_gap gap;
+    memcpy(&gap, slot_payload(second), sizeof gap);
+    assert_true(gap.scope == GAP_DEVICE && gap.which == 1 && gap.cause == GAP_DEVICE_DOWN);
+    assert_true(gap.from_ns == 50 && gap.to_ns == 200 && gap.missed == 7);
+    assert_int_equal(take(s, got), 0);
+    s->host.calls.state(&s->host, 1, ISTHMUS_DOWN, "still unplugged"); /* no new event */
+    assert_int_equal(take(s, got), 0);
+    assert_int_equal(atomic_load(&s->panels[1].state), ISTHMUS_DOWN);
+    assert_int_equal(atomic_load(&s->panels[1].version) % 2, 0);
+    end(s);
+}
+
+static void send_command(struct stage *s, uint32_t tag, enum value_type type, uint64_t value)
+{
+    struct record_command c = {.id = {1}, .tag = tag, .type = type, .value.u64 = value};
+    struct slot head = {.tag = record_tag(RECORD_COMMAND)};
+    assert_int_equal(ring_put_record(&s->commands, &head, &c, sizeof c), 0);
+    ring_publish(&s->commands);
+}
+
+static uint32_t receipt_end(struct stage *s)
+{
+    struct slot got[UP_SLOTS];
+    struct record_command c;
+    assert_int_equal(take(s, got), slot_count_for(sizeof c));
+    assert_int_equal(got[0].tag, record_tag(RECORD_RECEIPT));
+    memcpy(&c, slot_payload(got), sizeof c);
+    assert_int_equal(c.id[0], 1);
+    return c.end;
+}
+
+static void each_command_ends_once(void **state)
+{
+    (void)state;
+    struct stage *s = begin();
+    send_command(s, 30, VALUE_UINT16, 7);
+    assert_int_equal(south_command_take(&s->host), 0);
+    assert_int_equal(writes, 1);
+    s->host.calls.job_done(&s->host, written[0], 0, "");
+    assert_int_equal(receipt_end(s), COMMAND_CONFIRMED);
+    s->host.calls.job_done(&s->host, written[0], 0, ""); /* a driver's mistake: no second end */
+    s->host.calls.job_done(&s->host, 99999, 0, "");
+    struct slot got[UP_SLOTS];
+    assert_int_equal(take(s, got), 0);
+    send_command(s, 30, VALUE_UINT16, 70000);
+    assert_int_equal(south_command_take(&s->host), 0);
+    assert_int_equal(receipt_end(s), COMMAND_REFUSED);
+    send_command(s, 77, VALUE_UINT16, 1);
+    assert_int_equal(south_command_take(&s->host), 0);
+    assert_int_equal(receipt_end(s), COMMAND_REFUSED);
+    send_command(s, 30, VALUE_UINT16, 1);
+    assert_int_equal(south_command_take(&s->host), 0);
+    s->host.calls.job_done(&s->host, written[1], (uint32_t)STATUS_BAD_TIMEOUT, "no answer");
+    assert_int_equal(receipt_end(s), COMMAND_UNKNOWN);
+    assert_int_equal(writes, 2);
+    end(s);
+}
+
+static void commands_without_a_place_stay_in_the_ring(void **state)
+{
+    (void)state;
+    struct stage *s = begin();
+    for (uint32_t i = 0; i < SOUTH_COMMANDS_MAX + 1; i++) {
+        send_command(s, 30, VALUE_UINT16, i);
+    }
+    for (int i = 0; i < 50 && writes < SOUTH_COMMANDS_MAX; i++) {
+        assert_true(south_command_take(&s->host) >= 0);
+    }
+    assert_int_equal(writes, SOUTH_COMMANDS_MAX);
+    assert_int_equal(south_command_take(&s->host), 0);
+    s->host.calls.job_done(&s->host, written[3], 0, "");
+    assert_int_equal(receipt_end(s), COMMAND_CONFIRMED);
+    assert_int_equal(south_command_take(&s->host), 0);
+    assert_int_equal(writes, SOUTH_COMMANDS_MAX + 1);
+    end(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(samples_become_slots_in_their_order),
+        cmocka_unit_test(what_finds_no_room_is_counted_per_tag),
+        cmocka_unit_test(gaps_and_events_wait_for_room),
+        cmocka_unit_test(each_command_ends_once),
+        cmocka_unit_test(commands_without_a_place_stay_in_the_ring),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
