@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -235,6 +236,28 @@ static void a_killed_supervisor_is_healed(void **state)
     }
 }
 
+static int start_as_reaper(void **state)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* the keeper's orphans come to us */
+    return start_gateway(state);
+}
+
+static int free_gateway(void **state)
+{
+    (void)state;
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+    gateway_free(g);
+    return 0;
+}
+
+static void the_keepers_death_ends_all(void **state)
+{
+    (void)state;
+    AWAIT(all_run(), 10);
+    kill(keeper, SIGKILL);
+    AWAIT(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, 10);
+}
+
 static void misdeed(const char *deed, const char *reason, int seconds)
 {
     AWAIT(all_run(), 10);
@@ -313,6 +336,7 @@ int main(void)
         GATEWAY_TEST(a_second_gateway_on_the_same_folder_is_refused),
         GATEWAY_TEST(any_killed_process_comes_back),
         GATEWAY_TEST(a_killed_supervisor_is_healed),
+        cmocka_unit_test_setup_teardown(the_keepers_death_ends_all, start_as_reaper, free_gateway),
         GATEWAY_TEST(a_box_that_writes_garbage_is_restarted),
         GATEWAY_TEST(a_box_that_ends_is_restarted_with_the_reason),
         GATEWAY_TEST(a_box_that_hangs_is_restarted),

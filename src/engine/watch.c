@@ -120,7 +120,7 @@ void watch_seats(struct engine *e)
         bool box = in->epoch && in->box < e->g->plan.header->boxes.count;
         const struct health_seat *h = e->g->health->seats + (in->seat - e->g->seats);
         bool dead =
-            atomic_load(&h->state) == SEAT_WAITING || e->mono_ns - heartbeat > HEART_LATE_NS;
+            atomic_load(&h->state) == SEAT_WAITING || heartbeat < e->mono_ns - HEART_LATE_NS;
         if (box && dead && !in->down_noted && e->g->plan.boxes[in->box].kind == BOX_SOUTH) {
             note_down(e, in, "the box is down");
         }
