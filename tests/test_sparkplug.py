@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recorded pump through the gateway to a broker, seen by an observer with an independent codec: every row that the device
+served arrives at least once, the same each time, equal bit for bit after de-duplication by (epoch, seq), or a gap tells of
+it; with the broker away, and with the service killed."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+import plant
+from test_first_light import SENSORS, Pump, bits_of
+
+HOST = "scada"
+NODE = "plant/{}/recorded-pump"
+
+
+def write_plant(folder, device_port, broker_port):
+    (folder / "isthmus.yaml").write_text(
+        f"""gateway: {{name: recorded-pump}}
+devices:
+  - {{name: pump, driver: modbus, address: "127.0.0.1:{device_port}", period: 20ms}}
+services:
+  - {{name: console, module: http, listen: "127.0.0.1:{plant.free_port()}"}}
+  - {{name: cloud, module: sparkplug, address: "127.0.0.1:{broker_port}", group: plant, primary_host: {HOST}, reconnect_max: 500ms}}
+contracts:
+  - {{name: pumps, service: cloud, tags: ["pump/**"]}}
+"""
+    )
+    rows = ["path,device,address", "pump/row,pump,holding:0:uint32"]
+    rows += [f"pump/{name},pump,holding:{2 + 2 * i}:float32" for i, name in enumerate(SENSORS)]
+    (folder / "tags.csv").write_text("\n".join(rows) + "\n")
+
+
+def publish(port, topic, payload, *more):
+    subprocess.run(["mosquitto_pub", "-p", str(port), "-t", topic, "-q", "1", *more, "-s"], input=payload, check=True)
+
+
+class Observer:
+    """mosquitto_sub into a file; decoded by sparkplug-payload. While it is not there the host is offline."""
+
+    def __init__(self, folder, port):
+        self.folder, self.port = folder, port
+        self.raw = folder / "observed.txt"
+        self.process, self.lives, self.size = None, 0, -1
+        self.start()
+
+    def start(self):
+        self.lives += 1
+        probe = f"probe/{self.lives}"
+        self.process = plant.Process(
+            ["mosquitto_sub", "-p", self.port, "-t", "spBv1.0/#", "-t", "isthmus/#", "-t", "probe/#", "-F", "%t %x"], self.raw
+        )
+
+        def subscribed():
+            publish(self.port, probe, b"x")
+            return f"{probe} " in self.raw.read_text()
+
+        plant.wait_for(subscribed, "the observer is subscribed")
+        self.say(True)
+
+    def say(self, online):
+        state = {"online": online, "timestamp": int(time.time() * 1000)}
+        publish(self.port, f"spBv1.0/STATE/{HOST}", json.dumps(state).encode(), "-r")
+
+    def stop(self):
+        return self.process.stop()
+
+    def messages(self):
+        """All complete lines so far, decoded."""
+        text = self.raw.read_text()
+        text = text[: text.rfind("\n") + 1]
+        done = subprocess.run(
+            ["node", plant.ROOT / "tests/peers/sparkplug_log.js"], input=text, capture_output=True, text=True, check=True
+        )
+        messages = [json.loads(line) for line in done.stdout.splitlines()]
+        assert not [m for m in messages if "error" in m]
+        return [m for m in messages if not m["topic"].startswith("probe/")]
+
+    def kinds(self):
+        return [m["topic"].split("/")[2] for m in self.messages() if m["topic"].startswith("spBv1.0/plant")]
+
+
+def samples(messages):
+    """Path → {(epoch, seq): metric}; proves that repetitions are equal and that live data are in order."""
+    names, seen, last_live = {}, {}, {}
+    for m in messages:
+        if "payload" not in m:
+            continue
+        kind = m["topic"].split("/")[2]
+        for metric in m["payload"].get("metrics", []):
+            if kind == "DBIRTH":
+                names[metric["alias"]] = metric["name"]
+            elif kind == "DDATA":
+                assert "name" not in metric, "data go by alias"
+                path = names[metric["alias"]]
+                properties = {k: int(v["value"]) for k, v in metric["properties"].items()}
+                key = (properties["epoch"], properties["seq"])
+                sample = (int(metric["timestamp"]) * 10**6 + properties["ns"], metric["value"], properties.get("Status", 0))
+                assert seen.setdefault(path, {}).setdefault(key, sample) == sample, f"{path} {key} changed"
+                if not metric.get("isHistorical"):
+                    assert key >= last_live.get(path, key), f"{path}: live data go back"
+                    last_live[path] = key
+    return seen
+
+
+def assert_sequences(messages):
+    """seq counts from 0 with each NBIRTH, without a hole; bdSeq of will and birth agree and rise."""
+    expected, births, deaths = None, [], []
+    for m in messages:
+        kind = m["topic"].split("/")[2]
+        if not m["topic"].startswith("spBv1.0/plant/") or kind.endswith("CMD"):
+            continue
+        if kind in ("NBIRTH", "NDEATH"):
+            bdseq = int(next(x["value"] for x in m["payload"]["metrics"] if x.get("name") == "bdSeq"))
+            (births if kind == "NBIRTH" else deaths).append(bdseq)
+        if kind == "NDEATH":
+            assert "seq" not in m["payload"]
+            expected = None
+            continue
+        seq = int(m["payload"]["seq"])
+        if kind == "NBIRTH":
+            assert seq == 0
+        else:
+            assert seq == expected, (kind, seq, expected)
+        expected = (seq + 1) % 256
+    assert births == sorted(births), births
+    assert set(deaths) <= set(births)
+    return births, deaths
+
+
+@pytest.fixture
+def line(tmp_path, data, started):
+    device_port, broker_port = plant.free_port(), plant.free_port()
+    pump = started(Pump(tmp_path, data, device_port))
+    broker = started(plant.mosquitto(tmp_path, broker_port))
+    write_plant(tmp_path, device_port, broker_port)
+    gateway = started(plant.Gateway(tmp_path))
+    return pump, broker, broker_port, gateway
+
+
+def rows(observer):
+    return {s[1] for s in samples(observer.messages()).get("pump/row", {}).values() if s[1] is not None}
+
+
+def wait_for_served(pump, observer, seconds=30):
+    """Until the observer has everything that the device has served by now, but what it served while nobody was connected."""
+    goal = pump.served()[-1]["row"]
+    plant.wait_for(lambda: max(rows(observer), default=-1) >= goal, f"row {goal} arrives", seconds)
+
+
+def compare(pump, observer):
+    """All rows arrived (a poll that overlaps the device's next row may miss it: then it was never read), bit for bit."""
+    messages = observer.messages()
+    seen = samples(messages)
+    served = {entry["row"]: entry for entry in pump.served()}
+    taken = {time_ns: value for time_ns, value, status in seen["pump/row"].values() if status == 0}
+    ordered = [v for _, v in sorted(taken.items())]
+    assert ordered == sorted(set(ordered)), "each row once, in the order of time"
+    assert set(ordered) <= set(served)
+    for i, name in enumerate(SENSORS):
+        by_time = {t: v for t, v, status in seen[f"pump/{name}"].values() if status == 0}
+        for t, row in taken.items():
+            assert bits_of(by_time[t]) == served[row]["bits"][i], (name, row)
+    first, last = ordered[0], ordered[-1]
+    missing = [row for row in range(first, last + 1) if row not in set(ordered)]
+    gaps = [json.loads(m["text"]) for m in messages if m["topic"].endswith("/gap")]
+    assert not missing or gaps, f"rows {missing[:5]}… are missing and no gap tells of it"
+    return messages
+
+
+def test_nothing_is_said_before_the_primary_host_is_online(line, tmp_path, started):
+    pump, _, port, gateway = line
+    watcher = started(plant.Process(["mosquitto_sub", "-p", port, "-t", "spBv1.0/#", "-F", "%t"], tmp_path / "watch.txt"))
+    plant.wait_for(lambda: (tmp_path / "mosquitto.log").read_text().count("isthmus-plant") > 0, "the gateway connects")
+    plant.wait_for(lambda: len(pump.served()) > 50, "the pump is read")
+    assert "NBIRTH" not in watcher.text()
+    observer = started(Observer(tmp_path, port))
+    plant.wait_for(lambda: "DDATA" in observer.kinds(), "data arrive")
+    observer.say(False)
+    plant.wait_for(lambda: "NDEATH" in observer.kinds(), "the node leaves")
+    observer.say(True)
+    plant.wait_for(lambda: observer.kinds().count("NBIRTH") == 2, "the node is back")
+    wait_for_served(pump, observer)
+    assert_sequences(compare(pump, observer))
+
+
+def test_a_broker_away_and_a_killed_service_lose_nothing(line, tmp_path, started):
+    pump, broker, port, gateway = line
+    observer = started(Observer(tmp_path, port))
+    plant.wait_for(lambda: len(rows(observer)) > 50, "rows arrive")
+    broker.stop()
+    observer.stop()
+    served = len(pump.served())
+    plant.wait_for(lambda: len(pump.served()) > served + 150, "the pump goes on")
+    started(plant.mosquitto(tmp_path, port))
+    observer.start()
+    wait_for_served(pump, observer)
+    os.kill(plant.wait_for(lambda: gateway.pids().get("cloud"), "the service's pid"), signal.SIGKILL)
+    plant.wait_for(lambda: observer.kinds().count("NBIRTH") >= 3, "births again after the kill")
+    wait_for_served(pump, observer)
+    messages = compare(pump, observer)
+    births, deaths = assert_sequences(messages)
+    assert len(set(births)) >= 3, "a bdSeq for each connection"
+    assert deaths, "the broker published the will of the killed service"
+    assert any(x.get("isHistorical") for m in messages if "payload" in m for x in m["payload"].get("metrics", []))
+
+
+def test_rebirth_is_obeyed_and_nothing_else(line, tmp_path, started):
+    pump, _, port, _ = line
+    observer = started(Observer(tmp_path, port))
+    plant.wait_for(lambda: len(rows(observer)) > 60, "rows arrive")
+    time_of_birth = observer.kinds().count("DBIRTH")
+    assert time_of_birth == 1
+    rebirth = bytes.fromhex("121a0a144e6f646520436f6e74726f6c2f52656269727468200b7001")
+    corpus = plant.ROOT / "fuzz/corpus/sparkplug_payload"
+    publish(port, "spBv1.0/" + NODE.format("DCMD") + "/pump", (corpus / "ddata").read_bytes())
+    publish(port, "spBv1.0/" + NODE.format("NCMD"), b"\xff" * 5000)
+    publish(port, "spBv1.0/" + NODE.format("NCMD"), b"")
+    publish(port, f"spBv1.0/STATE/{HOST}", b"{" * 2000)
+    publish(port, "spBv1.0/" + NODE.format("NCMD"), rebirth)
+    plant.wait_for(lambda: observer.kinds().count("NBIRTH") == 2, "births again")
+    wait_for_served(pump, observer)
+    births, deaths = assert_sequences(compare(pump, observer))
+    assert births[0] == births[1] and not deaths, "a rebirth is no new connection"
+    assert "refused" in (tmp_path / "gateway.log").read_text()
