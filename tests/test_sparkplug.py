@@ -219,7 +219,7 @@ def test_rebirth_is_obeyed_and_nothing_else(line, tmp_path, started):
     corpus = plant.ROOT / "fuzz/corpus/sparkplug_payload"
     publish(port, "spBv1.0/" + NODE.format("DCMD") + "/pump", (corpus / "ddata").read_bytes())
     publish(port, "spBv1.0/" + NODE.format("NCMD"), b"\xff" * 5000)
-    publish(port, "spBv1.0/" + NODE.format("NCMD"), b"")
+    publish(port, "spBv1.0/" + NODE.format("NCMD"), b"\x12")
     publish(port, f"spBv1.0/STATE/{HOST}", b"{" * 2000)
     publish(port, "spBv1.0/" + NODE.format("NCMD"), rebirth)
     plant.wait_for(lambda: observer.kinds().count("NBIRTH") == 2, "births again")
