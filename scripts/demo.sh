@@ -103,6 +103,7 @@ demo_welcome() {
 The waterworks is running. Its console:   http://127.0.0.1:${demo_port[$DEMO_CONSOLE_PORT]}/
 
 Try next, in another terminal:
+    export ISTHMUS_SOCKET=$PWD/$DEMO/plant/.state/isthmus.sock
     build/isthmus status                    what runs, and how well
     build/isthmus devices                   the two PLCs
     build/isthmus watch '**/level'          values as they come

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of subcommands. */
 #include "cli/cli.h"
+#include "sim/sim.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@ static const struct {
 } commands[] = {
     {"run", cli_run, "DIR", "run the gateway that a folder describes"},
     {"check", cli_check, "DIR", "find every mistake in a folder"},
+    {"sim", sim_main, "waterworks", "simulate a plant, with real Modbus TCP servers"},
     {"status", cli_client, "", "the gateway's processes and their health"},
     {"devices", cli_client, "", "the devices: state, latency, errors"},
     {"get", cli_client, "TAG…", "current values"},

@@ -35,6 +35,8 @@ static void on_signal(int number)
 static void on_written(void *context)
 {
     struct wakes *w = context;
+    atomic_thread_fence(
+        memory_order_seq_cst); /* the marks before the nap: either it sees them, or we see it nap */
     uint64_t nap = atomic_load_explicit(&w->reader_tail->naps, memory_order_seq_cst);
     if ((nap & 1) && nap != w->reader_woken) {
         w->reader_woken = nap;
