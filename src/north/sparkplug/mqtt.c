@@ -26,7 +26,7 @@ struct mqtt {
     int poll_events;
     int subscribe_id;
     bool up, tell_up, ended, leaving, freed;
-    bool reading; /* on_publish is an acknowledgement only then; else QoS 0 has left */
+    bool reading;  /* on_publish is an acknowledgement only then; else QoS 0 has left */
     char why[160]; /* the first reason */
     uint32_t topic_count;
     char *topics[];
