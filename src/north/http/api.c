@@ -8,6 +8,7 @@
 #include "tag/status.h"
 
 #include <jansson.h>
+#include <sys/random.h>
 
 static const char *text_of(const struct request *r, plan_str s)
 {
@@ -444,12 +445,34 @@ static void ready_begin(struct request *r)
 
 /* ---- Commands: every one is refused until the guard exists, by the engine, with a receipt. ---- */
 
+/* The receipt comes even if the caller has left meanwhile: the exchange then takes itself out of the ticket. */
 static void command_done(void *context, const struct record_command *receipt)
 {
-    struct request *r = context;
+    struct ticket *ticket = context;
+    struct request *r = ticket->request;
+    free(ticket);
+    if (!r) {
+        return;
+    }
     char detail[96];
+    r->ticket = NULL;
     snprintf(detail, sizeof detail, "%.*s", (int)sizeof receipt->reason, receipt->reason);
     request_problem(r, 403, "Command refused", detail);
+}
+
+static bool send_command(struct request *r, const struct record_command *command)
+{
+    struct ticket *ticket = malloc(sizeof *ticket);
+    if (!ticket) {
+        return false;
+    }
+    ticket->request = r;
+    if (service_command(r->http->host, command, command_done, ticket)) {
+        free(ticket);
+        return false;
+    }
+    r->ticket = ticket;
+    return true;
 }
 
 static void command_begin(struct request *r)
@@ -464,7 +487,8 @@ static void command_begin(struct request *r)
                         root ? "Name a tag: {\"tag\": …, \"value\": …}." : error.text);
     } else if (!tag) {
         request_problem(r, 404, "No such tag", "See /api/v1/tags for the tags there are.");
-    } else if (service_command(r->http->host, &command, command_done, r)) {
+    } else if (getrandom(command.id, sizeof command.id, GRND_NONBLOCK) != sizeof command.id ||
+               !send_command(r, &command)) {
         request_problem(r, 503, "Busy", "Too many commands are under way; try again in a moment.");
     }
     json_decref(root);

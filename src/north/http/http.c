@@ -3,6 +3,7 @@
  * the state folder. Both listen before the box is locked in. Until identities exist it binds to loopback only. */
 #include "north/http/http.h"
 
+#include <arpa/inet.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,17 +20,36 @@ static const struct lws_protocols protocols[] = {
     {0},
 };
 
-static bool is_loopback(const char *listen)
+/* The address of ADDRESS:PORT without the brackets of IPv6; its port, or -1 when it has none. */
+static int split_listen(const char *listen, char ip[64])
 {
-    return !strncmp(listen, "127.", 4) || !strncmp(listen, "[::1]:", 6);
+    const char *colon = strrchr(listen, ':');
+    bool bracket = listen[0] == '[' && colon && colon > listen && colon[-1] == ']';
+    *ip = 0;
+    if (!colon) {
+        return -1;
+    }
+    snprintf(ip, 64, "%.*s", (int)(colon - listen) - 2 * bracket, listen + bracket);
+    return atoi(colon + 1);
 }
 
-static void note_authorities(struct http *h, const char *listen, int port)
+/* A name that begins like one is none: "127.0.0.1.example". */
+static bool is_loopback(const char *listen)
 {
-    (void)listen;
-    snprintf(h->authority[0], sizeof h->authority[0], "127.0.0.1:%d", port);
+    char ip[64];
+    struct in_addr v4;
+    return split_listen(listen, ip) >= 0 &&
+           (!strcmp(ip, "::1") ||
+            (inet_pton(AF_INET, ip, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127));
+}
+
+static void note_authorities(struct http *h, const char *ip, int port)
+{
+    snprintf(h->authority[0], sizeof h->authority[0], strchr(ip, ':') ? "[%s]:%d" : "%s:%d", ip,
+             port);
     snprintf(h->authority[1], sizeof h->authority[1], "localhost:%d", port);
-    snprintf(h->authority[2], sizeof h->authority[2], "[::1]:%d", port);
+    snprintf(h->authority[2], sizeof h->authority[2], "127.0.0.1:%d", port);
+    snprintf(h->authority[3], sizeof h->authority[3], "[::1]:%d", port);
 }
 
 static bool make_context(struct http *h)
@@ -69,15 +89,13 @@ static struct lws_vhost *make_host(struct http *h, const char *name, const char 
 static bool make_hosts(struct http *h, const char *listen, char *why, size_t why_size)
 {
     char ip[64];
-    const char *colon = strrchr(listen, ':');
-    int port = atoi(colon + 1);
-    snprintf(ip, sizeof ip, "%.*s", (int)(colon - listen), listen);
+    int port = split_listen(listen, ip);
     h->tcp = make_host(h, "loopback", ip, port, 0);
     if (!h->tcp) {
         snprintf(why, why_size, "can't listen on %s: is the port taken?", listen);
         return false;
     }
-    note_authorities(h, listen, port ? port : lws_get_vhost_port(h->tcp));
+    note_authorities(h, ip, port ? port : lws_get_vhost_port(h->tcp));
     snprintf(h->socket_path, sizeof h->socket_path, "%s/isthmus.sock",
              plan_text(h->plan, h->plan->header->state_dir));
     unlink(h->socket_path);

@@ -13,6 +13,8 @@
 #define TARGET_MAX    512                  /* bytes of a path, of one argument */
 #define ARGUMENTS_MAX 16
 #define UPLOAD_MAX    16384
+#define AUTHORITIES   4
+#define STREAMS_MAX   100 /* each keeps an ask under way, of SERVICE_ASKS_MAX */
 #define RECORDS_MAX   100000 /* of one answer, and the default is 10,000 */
 
 struct http {
@@ -20,7 +22,7 @@ struct http {
     const struct plan *plan;
     struct lws_context *context;
     struct lws_vhost *tcp, *local;
-    char authority[3][64]; /* what a Host header may say */
+    char authority[AUTHORITIES][64]; /* what a Host header may say */
     char socket_path[108];
     uint64_t requests, refused, open_streams;
 };
@@ -34,6 +36,10 @@ struct route {
 };
 
 struct stream;
+
+struct ticket {
+    struct request *request; /* NULL: gone */
+};
 
 struct request {
     struct http *http;
@@ -55,6 +61,7 @@ struct request {
     const void *asset; /* static content instead of the body */
     size_t asset_size;
     bool compressed;
+    struct ticket *ticket; /* of the command under way */
     struct stream *stream; /* owned; NULL: a plain answer */
 };
 

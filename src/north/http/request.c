@@ -97,7 +97,7 @@ void request_ask(struct request *r, struct ask *ask, const struct answer_handler
 
 static bool host_is_ours(const struct http *h, const char *host)
 {
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < AUTHORITIES; i++) {
         if (!strcasecmp(host, h->authority[i])) {
             return true;
         }
@@ -120,31 +120,43 @@ static bool is_local_peer(struct lws *wsi)
 static const char *refusal(struct http *h, struct lws *wsi)
 {
     char host[128] = "", origin[160] = "";
+    int origin_size = lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN);
     if (lws_get_vhost(wsi) == h->local) {
         return is_local_peer(wsi) ? NULL
                                   : "This socket serves only the gateway's own user and root.";
     }
-    lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST);
-    if (!host_is_ours(h, host)) {
+    if (lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST) <= 0 || !host_is_ours(h, host)) {
         return "The Host header must name this machine's loopback address and port.";
     }
-    if (lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) > 0 &&
-        (strncmp(origin, "http://", 7) != 0 || !host_is_ours(h, origin + 7))) {
+    /* One too long to copy is another's as well. */
+    if (origin_size > 0 &&
+        (lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) != origin_size ||
+         strncmp(origin, "http://", 7) != 0 || !host_is_ours(h, origin + 7))) {
         return "Requests from other origins are refused.";
     }
     return NULL;
 }
 
-static void read_arguments(struct request *r)
+/* False when there are more or longer ones than we take: to ignore a filter would answer another question. */
+static bool read_arguments(struct request *r)
 {
-    for (int i = 0; i < ARGUMENTS_MAX; i++) {
-        int n =
-            lws_hdr_copy_fragment(r->wsi, r->arguments[i], TARGET_MAX, WSI_TOKEN_HTTP_URI_ARGS, i);
-        if (n <= 0) {
-            break;
+    int size;
+    for (int i = 0; (size = lws_hdr_fragment_length(r->wsi, WSI_TOKEN_HTTP_URI_ARGS, i)) > 0; i++) {
+        if (i == ARGUMENTS_MAX || size >= TARGET_MAX ||
+            lws_hdr_copy_fragment(r->wsi, r->arguments[i], TARGET_MAX, WSI_TOKEN_HTTP_URI_ARGS, i) <
+                0) {
+            return false;
         }
         r->argument_count++;
     }
+    return true;
+}
+
+static bool is_stream_path(struct lws *wsi)
+{
+    char path[64];
+    return lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI) > 0 &&
+           !strcmp(path, "/api/v1/ws");
 }
 
 static const struct route *find_route(struct request *r)
@@ -173,7 +185,7 @@ static void begin(struct request *r, bool post)
         r->asset = data;
         request_done(r);
     } else {
-        request_problem(r, 404, "Not found", "See /api/v1/openapi.json for what there is.");
+        request_problem(r, 404, "Not found", "See /openapi.yaml for what there is.");
     }
 }
 
@@ -183,7 +195,7 @@ static int on_http(struct request *r, struct http *h, struct lws *wsi, const cha
     json_init(&r->body, BODY_MAX);
     h->requests++;
     if (size >= sizeof r->path) {
-        request_problem(r, 414, "URI too long", "");
+        request_problem(r, 414, "URI too long", "A path is shorter than 512 bytes.");
         return 0;
     }
     memcpy(r->path, uri, size);
@@ -200,7 +212,11 @@ static int on_http(struct request *r, struct http *h, struct lws *wsi, const cha
         request_problem(r, 405, "Method not allowed", "Use GET, or POST for commands.");
         return 0;
     }
-    read_arguments(r);
+    if (!read_arguments(r)) {
+        request_problem(r, 414, "Arguments too long",
+                        "At most 16 arguments, each shorter than 512 bytes.");
+        return 0;
+    }
     if (post) {
         r->upload = malloc(UPLOAD_MAX);
         return r->upload ? 0 : -1;
@@ -281,6 +297,9 @@ static void fini(struct request *r)
         if (r->ask) {
             service_forget(r->http->host, r->ask);
         }
+        if (r->ticket) {
+            r->ticket->request = NULL;
+        }
         stream_free(r->stream);
         json_fini(&r->body);
         free(r->upload);
@@ -316,7 +335,7 @@ int request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *us
         fini(r);
         return 0;
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-        if (refusal(h, wsi)) {
+        if (refusal(h, wsi) || !is_stream_path(wsi)) {
             h->refused++;
             return -1;
         }

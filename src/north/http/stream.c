@@ -15,6 +15,7 @@
 #define GLOBS_MAX     32
 #define BATCH_RECORDS 500
 #define LATEST_MS     250
+#define BATCH_BYTES   (UINT32_C(1) << 19) /* then what is left waits for the next batch */
 #define MESSAGE_MAX   (UINT32_C(1) << 20)
 
 struct stream {
@@ -26,10 +27,13 @@ struct stream {
     size_t glob_count;
     uint8_t *wanted; /* per tag of the plan */
     uint64_t next;   /* sequence to read from */
+    uint64_t cut;    /* not 0: the batch is full of bytes, go on from this sequence */
+    uint64_t epoch;
     uint32_t ask;
     uv_timer_t *timer;
     size_t sent; /* of r->body */
     bool writing;
+    bool more; /* the journal has more than the last batch */
     struct slot *
         latest; /* mode latest: per tag, whole record of a number; texts are fetched by their first bytes */
     uint64_t *latest_sequence;
@@ -101,7 +105,11 @@ static void on_record(void *context, const struct answer *run, const struct slot
     struct stream *s = context;
     const struct plan_tag *tag =
         slot_is_control(slots) ? NULL : plan_find_tag(s->r->http->plan, slot_id(slots));
-    if (tag && !stream_wants(s, tag)) {
+    if (s->cut || (tag && !stream_wants(s, tag))) {
+        return;
+    }
+    if (s->r->body.size >= BATCH_BYTES) {
+        s->cut = run->first_sequence;
         return;
     }
     if (s->every || !tag || count > 1) {
@@ -111,6 +119,7 @@ static void on_record(void *context, const struct answer *run, const struct slot
     size_t i = (size_t)(tag - s->r->http->plan->tags);
     s->latest[i] = *slots;
     s->latest_sequence[i] = run->first_sequence;
+    s->epoch = run->epoch;
     s->dirty[i] = 1;
     s->any_dirty = true;
 }
@@ -118,14 +127,15 @@ static void on_record(void *context, const struct answer *run, const struct slot
 static void emit_latest(struct stream *s)
 {
     const struct plan *p = s->r->http->plan;
-    for (uint32_t i = 0; s->any_dirty && i < p->header->tags.count; i++) {
+    uint32_t i = 0;
+    for (; s->any_dirty && i < p->header->tags.count && s->r->body.size < BATCH_BYTES; i++) {
         if (s->dirty[i]) {
-            struct answer run = {.first_sequence = s->latest_sequence[i]};
+            struct answer run = {.epoch = s->epoch, .first_sequence = s->latest_sequence[i]};
             emit(s, &run, s->latest + i);
             s->dirty[i] = 0;
         }
     }
-    s->any_dirty = false;
+    s->any_dirty = s->any_dirty && i < p->header->tags.count;
 }
 
 static void head_moved(void *context, const struct answer *end)
@@ -152,10 +162,14 @@ static void on_end(void *context, const struct answer *end)
 {
     struct stream *s = context;
     s->ask = 0;
-    if (!end->error && end->covers.to > s->next) {
+    s->more = end->more || s->cut;
+    if (s->cut) {
+        s->next = s->cut;
+        s->cut = 0;
+    } else if (!end->error && end->covers.to > s->next) {
         s->next = end->covers.to;
     }
-    if (!s->every && !end->more) {
+    if (!s->every && !s->more) {
         emit_latest(s);
     }
     if (s->socket && s->r->body.size) {
@@ -165,7 +179,7 @@ static void on_end(void *context, const struct answer *end)
         flush(s);
         return;
     }
-    if (end->more) {
+    if (s->more) {
         pull(s);
     } else if (s->every) {
         await_head(s);
@@ -219,7 +233,7 @@ static void start(struct stream *s)
 static struct stream *stream_new(struct request *r, bool socket)
 {
     uint32_t tags = r->http->plan->header->tags.count;
-    struct stream *s = calloc(1, sizeof *s);
+    struct stream *s = r->http->open_streams < STREAMS_MAX ? calloc(1, sizeof *s) : NULL;
     if (!s) {
         return NULL;
     }
@@ -292,7 +306,7 @@ void stream_begin(struct request *r)
     }
     struct stream *s = stream_new(r, false);
     if (!s) {
-        request_problem(r, 503, "Out of memory", "");
+        request_problem(r, 503, "Too many streams", "Close one, then try again.");
         return;
     }
     r->stream = s;
@@ -320,6 +334,9 @@ void stream_begin(struct request *r)
 void stream_writable(struct request *r)
 {
     struct stream *s = r->stream;
+    if (!s->writing) { /* a batch still being gathered is not cut */
+        return;
+    }
     size_t left = r->body.size - s->sent;
     if (left) {
         unsigned char chunk[LWS_PRE + 8192];
@@ -337,15 +354,13 @@ void stream_writable(struct request *r)
             return;
         }
     }
-    if (s->writing) {
-        s->writing = false;
-        s->sent = 0;
-        json_clear(&r->body);
-        if (s->every) {
-            pull(s);
-        } else {
-            uv_timer_start(s->timer, on_timer, LATEST_MS, 0);
-        }
+    s->writing = false;
+    s->sent = 0;
+    json_clear(&r->body);
+    if (s->every || s->more || s->any_dirty) {
+        pull(s);
+    } else {
+        uv_timer_start(s->timer, on_timer, LATEST_MS, 0);
     }
 }
 
@@ -364,7 +379,7 @@ static int take_subscription(struct stream *s, const void *text, size_t size)
     if (good) {
         start(s);
     }
-    return good ? 0 : -1;
+    return good && !s->r->dead ? 0 : -1;
 }
 
 int stream_socket(struct http *http, struct lws *wsi, enum lws_callback_reasons reason,

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HTTP service against its description (docs/openapi.yaml), and against clients that mean harm."""
+
+import base64
+import http.client
+import json
+import os
+import re
+import socket
+import time
+
+import plant
+import pytest
+import yaml
+
+DOCUMENT = yaml.safe_load((plant.ROOT / "docs" / "openapi.yaml").read_text())
+
+
+def resolve(schema):
+    while "$ref" in schema:
+        node = DOCUMENT
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            node = node[part]
+        schema = node
+    return schema
+
+
+KINDS = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+    "null": type(None),
+}
+
+
+def faults(value, schema, where="answer"):
+    """What of `value` is not as the schema says: the part of JSON Schema that the document uses."""
+    schema = resolve(schema)
+    if "oneOf" in schema:
+        fits = [s for s in schema["oneOf"] if not faults(value, s)]
+        return [] if len(fits) == 1 else [f"{where}: fits {len(fits)} of oneOf: {value}"]
+    if "const" in schema:
+        return [] if value == schema["const"] else [f"{where}: {value!r}"]
+    if "enum" in schema:
+        return [] if value in schema["enum"] else [f"{where}: {value!r}"]
+    kinds = schema.get("type", list(KINDS))
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if not any(isinstance(value, KINDS[k]) and (k == "boolean" or not isinstance(value, bool)) for k in kinds):
+        return [f"{where}: {value!r} is no {kinds}"]
+    found = []
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        found += [f"{where}: lacks {k}" for k in schema.get("required", []) if k not in value]
+        found += [f"{where}: {k} is not described" for k in value if k not in properties]
+        for k in value.keys() & properties.keys():
+            found += faults(value[k], properties[k], f"{where}.{k}")
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            found += faults(item, schema["items"], f"{where}[{i}]")
+    if "pattern" in schema and not re.search(schema["pattern"], value):
+        found.append(f"{where}: {value!r} does not match {schema['pattern']}")
+    if schema.get("format") == "date-time" and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", value):
+        found.append(f"{where}: {value!r} is no time with nine digits")
+    return found
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    """A gateway whose one device does not answer: its tags are bad, and there are events."""
+    folder = tmp_path_factory.mktemp("http")
+    port = plant.free_port()
+    (folder / "isthmus.yaml").write_text(
+        f"""gateway: {{name: http-test}}
+devices:
+  - {{name: plc, driver: modbus, address: "127.0.0.1:{plant.free_port()}", period: 100ms}}
+services:
+  - {{name: console, module: http, listen: "127.0.0.1:{port}"}}
+"""
+    )
+    (folder / "tags.csv").write_text(
+        "path,device,address\narea/count,plc,holding:0:uint32\narea/level,plc,holding:2:float32\n"
+    )
+    g = plant.Gateway(folder)
+    g.port = port
+    yield g
+    g.stop()
+
+
+def ask(gateway, target, method="GET", body=None, headers=None):
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    try:
+        connection.request(method, target, body=body, headers=headers or {})
+        reply = connection.getresponse()
+        return reply.status, reply.getheader("content-type"), reply.read()
+    finally:
+        connection.close()
+
+
+def check_problem(reply, status):
+    assert reply[0] == status and reply[1] == "application/problem+json", reply
+    problem = json.loads(reply[2])
+    assert not faults(problem, DOCUMENT["components"]["schemas"]["Problem"]) and problem["status"] == status
+    assert problem["title"] and problem["detail"]
+
+
+PLAIN = [
+    p
+    for p, item in DOCUMENT["paths"].items()
+    if "get" in item and "{" not in p and p not in ("/api/v1/stream", "/api/v1/ws", "/metrics")
+]
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_answers_are_as_described(gateway, path):
+    target = path + ("?tag=area/level" if path.endswith("/history") else "")
+    status, kind, body = ask(gateway, target)
+    schema = DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert (status, kind) == (200, "application/json"), body
+    assert not faults(json.loads(body), schema)
+
+
+def test_every_route_is_described():
+    source = (plant.ROOT / "src" / "north" / "http" / "api.c").read_text()
+    routes = set(re.findall(r'^    \{"(/[^"]*)", (?:true|false), ', source, re.M))
+    described = {p.replace("{path}", "*") for p in DOCUMENT["paths"]}
+    assert routes and described == routes | {"/api/v1/ws"}
+
+
+def test_one_value_and_the_account(gateway):
+    status, _, body = ask(gateway, "/api/v1/now/area/level")
+    assert status == 200 and [v["tag"] for v in json.loads(body)["values"]] in (["area/level"], [])
+    records = json.loads(ask(gateway, "/api/v1/samples")[2])["records"]
+    assert any("event" in r for r in records)
+    numbers = [int(r["seq"]) for r in records]
+    assert numbers == sorted(set(numbers))
+
+
+def test_document_is_served(gateway):
+    status, kind, body = ask(gateway, "/openapi.yaml")
+    assert (status, kind) == (200, "application/yaml") and yaml.safe_load(body) == DOCUMENT
+
+
+def test_wrong_questions_get_problems(gateway):
+    check_problem(ask(gateway, "/api/v1/nothing"), 404)
+    check_problem(ask(gateway, "/api/v1/now/no/such/tag"), 404)
+    check_problem(ask(gateway, "/api/v1/history"), 400)
+    check_problem(ask(gateway, "/api/v1/samples?limit=-1"), 400)
+    check_problem(ask(gateway, "/api/v1/samples?after=99999999999999999999999"), 400)
+    check_problem(ask(gateway, "/api/v1/gaps?from=yesterday"), 400)
+    check_problem(ask(gateway, "/api/v1/stream?mode=all"), 400)
+    check_problem(ask(gateway, "/api/v1/gateway", "DELETE"), 405)
+    check_problem(ask(gateway, "/api/v1/commands"), 405)
+
+
+def test_an_argument_is_never_ignored(gateway):
+    check_problem(ask(gateway, "/api/v1/tags?glob=" + "x" * 600), 414)
+    check_problem(ask(gateway, "/api/v1/tags?" + "&".join(f"a{i}=1" for i in range(17))), 414)
+    check_problem(ask(gateway, "/api/v1/now/" + "x" * 600), 414)
+
+
+def test_other_hosts_and_origins_are_refused(gateway):
+    own = f"127.0.0.1:{gateway.port}"
+    assert ask(gateway, "/api/v1/gateway", headers={"Origin": f"http://{own}"})[0] == 200
+    for headers in (
+        {"Host": "evil.example"},
+        {"Host": f"127.0.0.1.evil.example:{gateway.port}"},
+        {"Host": "x" * 300},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://" + "e" * 400 + ".example"},
+        {"Origin": f"http://{own}.evil.example"},
+    ):
+        check_problem(ask(gateway, "/api/v1/gateway", headers=headers), 403)
+
+
+def upgrade(gateway, path="/api/v1/ws", origin=None):
+    s = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{gateway.port}", "Upgrade: websocket", "Connection: Upgrade"]
+    lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
+    lines += [f"Origin: {origin}"] if origin else []
+    s.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    return s, s.recv(4096)
+
+
+def test_websocket_only_for_ourselves(gateway):
+    s, reply = upgrade(gateway)
+    s.close()
+    assert b" 101 " in reply
+    for more in ({"origin": "http://evil.example"}, {"origin": "http://" + "e" * 400}, {"path": "/api/v1/other"}):
+        s, reply = upgrade(gateway, **more)
+        s.close()
+        assert b" 101 " not in reply, more
+
+
+def test_commands_are_refused_and_may_be_left(gateway):
+    body = json.dumps({"tag": "area/level", "value": 1})
+    check_problem(ask(gateway, "/api/v1/commands", "POST", body), 403)
+    check_problem(ask(gateway, "/api/v1/commands", "POST", "{"), 400)
+    check_problem(ask(gateway, "/api/v1/commands", "POST", '{"tag": "no/such"}'), 404)
+    head = f"POST /api/v1/commands HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nContent-Length: {len(body)}\r\n\r\n"
+    before = gateway.pids()
+    for _ in range(50):  # gone before the receipt comes
+        with socket.create_connection(("127.0.0.1", gateway.port)) as s:
+            s.sendall((head + body).encode())
+    check_problem(ask(gateway, "/api/v1/commands", "POST", body), 403)
+    assert gateway.pids() == before
+
+
+def test_garbage_and_streams_that_stop_reading(gateway):
+    before = gateway.pids()
+    streams = []
+    for i in range(110):
+        s = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+        s.sendall(f"GET /api/v1/stream?after=0&mode=every HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\n\r\n".encode())
+        streams.append((s, s.recv(64)))
+    assert sum(b" 200 " in head for _, head in streams) == 100
+    assert ask(gateway, "/api/v1/health/ready")[0] == 200
+    for s, _ in streams:
+        s.close()
+    for garbage in (b"\x00" * 4096, b"GET " + b"/" * 100000, b"GET / HTTP/1.1\r\nA: " + b"b" * 100000, os.urandom(8192)):
+        with socket.create_connection(("127.0.0.1", gateway.port)) as s:
+            try:
+                s.sendall(garbage)
+            except OSError:
+                pass  # cut off, as it may be
+    plant.wait_for(lambda: ask(gateway, "/api/v1/stream?mode=x")[0] == 400, "streams are free again")
+    assert gateway.pids() == before
+
+
+def test_a_stream_lives_longer_than_a_request_may(gateway):
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=25) as s:
+        s.sendall(f"GET /api/v1/stream HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\n\r\n".encode())
+        assert b" 200 " in s.recv(64)
+        end = time.monotonic() + 20
+        s.settimeout(1)
+        while time.monotonic() < end:
+            try:
+                assert s.recv(65536) != b"", "the stream was closed"
+            except TimeoutError:
+                pass
