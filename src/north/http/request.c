@@ -293,7 +293,7 @@ static int on_writable(struct request *r)
 
 static void fini(struct request *r)
 {
-    if (r->http) {
+    if (r && r->http) { /* lws has no user space for what never became a request */
         if (r->ask) {
             service_forget(r->http->host, r->ask);
         }
@@ -329,7 +329,7 @@ int request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *us
         }
         return 0;
     case LWS_CALLBACK_HTTP_WRITEABLE:
-        return r->http ? on_writable(r) : 0;
+        return r && r->http ? on_writable(r) : 0;
     case LWS_CALLBACK_CLOSED_HTTP:
     case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
         fini(r);

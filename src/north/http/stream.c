@@ -325,6 +325,7 @@ void stream_begin(struct request *r)
         return;
     }
     r->type = "application/x-ndjson";
+    lws_set_timeout(r->wsi, NO_PENDING_TIMEOUT, 0); /* the limit for one answer */
     r->ready = true;
     start(s);
     lws_callback_on_writable(r->wsi);
@@ -401,7 +402,7 @@ int stream_socket(struct http *http, struct lws *wsi, enum lws_callback_reasons 
         }
         return r->dead ? -1 : 0;
     default:
-        if (r->http) {
+        if (r && r->http) {
             stream_free(r->stream);
             json_fini(&r->body);
             *r = (struct request){0};
