@@ -14,7 +14,7 @@
 #define ARGUMENTS_MAX 16
 #define UPLOAD_MAX    16384
 #define AUTHORITIES   4
-#define STREAMS_MAX   100 /* each keeps an ask under way, of SERVICE_ASKS_MAX */
+#define STREAMS_MAX   100    /* each keeps an ask under way, of SERVICE_ASKS_MAX */
 #define RECORDS_MAX   100000 /* of one answer, and the default is 10,000 */
 
 struct http {
