@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import time
 
 import plant
@@ -136,6 +137,16 @@ def test_one_value_and_the_account(gateway):
     assert any("event" in r for r in records)
     numbers = [int(r["seq"]) for r in records]
     assert numbers == sorted(set(numbers))
+
+
+def test_metrics_please_prometheus(gateway):
+    status, kind, body = ask(gateway, "/metrics")
+    assert status == 200 and kind.startswith("text/plain; version=0.0.4")
+    names = [re.match(rb"\w+", row)[0] for row in body.splitlines() if not row.startswith(b"#")]
+    grouped = [n for i, n in enumerate(names) if i == 0 or names[i - 1] != n]
+    assert len(grouped) == len(set(grouped)) >= 14, "a family's lines are together"
+    check = subprocess.run([plant.PEERS / "promtool", "check", "metrics"], input=body, capture_output=True)
+    assert check.returncode == 0, (check.stdout, check.stderr, body)
 
 
 def test_document_is_served(gateway):

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /metrics in the Prometheus text format 0.0.4: the journal, the processes, the devices. Three asks, one after the
- * other; names and units after Prometheus' own conventions. */
+/* /metrics in the Prometheus text format 0.0.4: the journal, the devices, the processes; names and units after Prometheus' own conventions. */
 #include "north/http/http.h"
 
 static void line(struct request *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -30,17 +29,39 @@ static const char *label(char out[128], const char *text, size_t size)
     return out;
 }
 
+enum subject { DEVICE, PROCESS };
+
+static const struct family {
+    enum subject of;
+    const char *name, *type, *help;
+} families[] = {
+    {DEVICE, "isthmus_device_up", "gauge", "1: the device answers."},
+    {DEVICE, "isthmus_device_requests_total", "counter", "Requests sent."},
+    {DEVICE, "isthmus_device_timeouts_total", "counter", "Requests without a reply in time."},
+    {DEVICE, "isthmus_device_exceptions_total", "counter", "Replies that refuse."},
+    {DEVICE, "isthmus_device_latency_seconds", "gauge", "From request to reply."},
+    {PROCESS, "isthmus_process_up", "gauge", "1: the process runs."},
+    {PROCESS, "isthmus_process_restarts_total", "counter", "Starts after the first."},
+    {PROCESS, "isthmus_process_cpu_seconds_total", "counter", "Processor time."},
+    {PROCESS, "isthmus_process_pss_bytes", "gauge", "Memory, its share of what is shared."},
+};
+#define FAMILIES (sizeof families / sizeof *families)
+
 static void head(struct request *r, const char *name, const char *type, const char *help)
 {
     line(r, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void ask_next(struct request *r, enum ask_kind kind,
-                     void (*row)(void *context, const void *row, size_t size),
-                     void (*end)(void *context, const struct answer *end))
+static void sample(struct request *r, const char *key, const char *text, size_t size,
+                   const double *values)
 {
-    struct ask ask = {.kind = kind, .max_records = UINT32_MAX};
-    request_ask(r, &ask, &(struct answer_handler){.row = row, .end = end, .context = r});
+    char name[128];
+    size_t first = 0;
+    while (families[first].of != families[r->count].of) {
+        first++;
+    }
+    line(r, "%s{%s=\"%s\"} %.15g\n", families[r->count].name, key, label(name, text, size),
+         values[r->count - first]);
 }
 
 static void row_device(void *context, const void *row, size_t size)
@@ -48,54 +69,54 @@ static void row_device(void *context, const void *row, size_t size)
     struct request *r = context;
     const struct answer_device *d = row;
     const struct plan *p = r->http->plan;
-    char name[128];
     if (size < sizeof *d || d->device >= p->header->devices.count) {
         return;
     }
-    const char *text = plan_text(p, p->devices[d->device].name);
-    label(name, text, strlen(text));
-    line(r, "isthmus_device_up{device=\"%s\"} %d\n", name, d->state == ISTHMUS_UP);
-    line(r, "isthmus_device_requests_total{device=\"%s\"} %llu\n", name,
-         (unsigned long long)d->figures[0]);
-    line(r, "isthmus_device_timeouts_total{device=\"%s\"} %llu\n", name,
-         (unsigned long long)d->figures[2]);
-    line(r, "isthmus_device_exceptions_total{device=\"%s\"} %llu\n", name,
-         (unsigned long long)d->figures[3]);
-    line(r, "isthmus_device_latency_seconds{device=\"%s\"} %g\n", name,
-         (double)d->figures[7] / 1e6);
-}
-
-static void devices_end(void *context, const struct answer *end)
-{
-    struct request *r = context;
-    r->ask = 0;
-    (void)end;
-    request_done(r);
+    const char *name = plan_text(p, p->devices[d->device].name);
+    sample(r, "device", name, strlen(name),
+           (double[]){d->state == ISTHMUS_UP, (double)d->figures[0], (double)d->figures[2],
+                      (double)d->figures[3], (double)d->figures[7] / 1e6});
 }
 
 static void row_process(void *context, const void *row, size_t size)
 {
     struct request *r = context;
     const struct answer_process *a = row;
-    char name[128];
-    if (size < sizeof *a) {
-        return;
+    if (size >= sizeof *a) {
+        sample(r, "process", a->name, sizeof a->name,
+               (double[]){a->pid != 0, a->restarts, (double)a->cpu_ns / 1e9, (double)a->pss_bytes});
     }
-    label(name, a->name, sizeof a->name);
-    line(r, "isthmus_process_up{process=\"%s\"} %d\n", name, a->pid != 0);
-    line(r, "isthmus_process_restarts_total{process=\"%s\"} %u\n", name, a->restarts);
-    line(r, "isthmus_process_cpu_seconds_total{process=\"%s\"} %.3f\n", name,
-         (double)a->cpu_ns / 1e9);
-    line(r, "isthmus_process_pss_bytes{process=\"%s\"} %llu\n", name,
-         (unsigned long long)a->pss_bytes);
 }
 
-static void processes_end(void *context, const struct answer *end)
+static void family_next(struct request *r);
+
+static void family_end(void *context, const struct answer *end)
 {
     struct request *r = context;
     r->ask = 0;
-    (void)end;
-    ask_next(r, ASK_DEVICES, row_device, devices_end);
+    if (end->error) {
+        request_problem(r, 503, "The reader could not answer", err_text((int)end->error));
+        return;
+    }
+    r->count++;
+    family_next(r);
+}
+
+/* The format wants all lines of a family together, and rows come by subject: so an ask per family. */
+static void family_next(struct request *r)
+{
+    if (r->count == FAMILIES) {
+        request_done(r);
+        return;
+    }
+    const struct family *f = families + r->count;
+    struct ask ask = {.kind = f->of == DEVICE ? ASK_DEVICES : ASK_PROCESSES,
+                      .max_records = UINT32_MAX};
+    head(r, f->name, f->type, f->help);
+    request_ask(r, &ask,
+                &(struct answer_handler){.row = f->of == DEVICE ? row_device : row_process,
+                                         .end = family_end,
+                                         .context = r});
 }
 
 static void row_journal(void *context, const void *row, size_t size)
@@ -122,12 +143,17 @@ static void journal_end(void *context, const struct answer *end)
 {
     struct request *r = context;
     r->ask = 0;
-    (void)end;
-    ask_next(r, ASK_PROCESSES, row_process, processes_end);
+    if (end->error) {
+        request_problem(r, 503, "The reader could not answer", err_text((int)end->error));
+        return;
+    }
+    family_next(r);
 }
 
 void metrics_begin(struct request *r)
 {
+    struct ask ask = {.kind = ASK_JOURNAL, .max_records = UINT32_MAX};
     r->type = "text/plain; version=0.0.4; charset=utf-8";
-    ask_next(r, ASK_JOURNAL, row_journal, journal_end);
+    request_ask(r, &ask,
+                &(struct answer_handler){.row = row_journal, .end = journal_end, .context = r});
 }
