@@ -215,3 +215,20 @@ def test_every_command_is_refused(line):
     reply = connection.getresponse()
     assert reply.status == 403 and b"no write contract" in reply.read()
     connection.close()
+
+
+def test_a_connection_without_a_request_harms_nobody(line):
+    import socket
+
+    pump, gateway, account = line
+    before = gateway.pids()["console"]
+    for _ in range(20):
+        silent = socket.socket(socket.AF_UNIX)
+        silent.connect(str(gateway.socket))
+        silent.close()
+        rude = socket.socket(socket.AF_UNIX)
+        rude.connect(str(gateway.socket))
+        rude.sendall(b"\x00\xffnonsense\r\n\r\n")
+        rude.close()
+    wait_for_rows(account, 5)
+    assert gateway.pids()["console"] == before
