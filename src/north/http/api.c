@@ -80,6 +80,7 @@ static void tags_begin(struct request *r)
         const struct plan_tag *t = p->tags + i;
         if (t->id > after && (!glob || glob_matches(glob, text_of(r, t->path)))) {
             render_tag(r, t);
+            request_grown(r);
             after = t->id;
             count++;
         }
@@ -133,6 +134,7 @@ static void record_any(void *context, const struct answer *run, const struct slo
     (void)count;
     r->last_sequence = run->first_sequence;
     render_record(&r->body, r->http->plan, run, slots);
+    request_grown(r);
 }
 
 static bool wants_tag(struct request *r, const struct plan_tag *tag)
@@ -167,6 +169,7 @@ static void record_now(void *context, const struct answer *run, const struct slo
     }
     pair_wide(j, "seq", run->first_sequence);
     json_close(j, '}');
+    request_grown(r);
 }
 
 static void ask_now(struct request *r, uint32_t from, uint32_t to)
@@ -278,6 +281,7 @@ static void row_ledger(void *context, const void *row, size_t size)
     json_pair_bool(j, "balanced",
                    l->produced == l->journaled + l->suppressed + l->rejected + l->gaps);
     json_close(j, '}');
+    request_grown(r);
 }
 
 static void row_feed(void *context, const void *row, size_t size)

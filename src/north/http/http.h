@@ -9,8 +9,9 @@
 #include "base/json.h"
 #include "box/service.h"
 
-#define BODY_MAX      (UINT32_C(64) << 20) /* bytes of one answer */
-#define TARGET_MAX    512                  /* bytes of a path, of one argument */
+#define BODY_MAX      (UINT32_C(64) << 20)  /* bytes of one answer */
+#define HELD_MAX      (UINT64_C(256) << 20) /* bytes of all answers that wait to be taken */
+#define TARGET_MAX    512                   /* bytes of a path, of one argument */
 #define ARGUMENTS_MAX 16
 #define UPLOAD_MAX    16384
 #define AUTHORITIES   4
@@ -25,6 +26,7 @@ struct http {
     char authority[AUTHORITIES][64]; /* what a Host header may say */
     char socket_path[108];
     uint64_t requests, refused, open_streams;
+    uint64_t held; /* bytes of answers, HELD_MAX */
 };
 
 struct request;
@@ -56,7 +58,7 @@ struct request {
     int status;
     uint32_t ask; /* under way; 0: none */
     bool ready, head_sent, dead;
-    size_t sent;
+    size_t sent, held; /* held: counted in http->held */
     uint64_t count, last_sequence;
     const void *asset; /* static content instead of the body */
     size_t asset_size;
@@ -73,6 +75,8 @@ const char *request_argument(const struct request *r, const char *name); /* NULL
 bool request_number(struct request *r, const char *name, uint64_t fallback, uint64_t most,
                     uint64_t *out);
 bool request_time(struct request *r, const char *name, int64_t fallback, int64_t *out);
+/* Counts what the answer has grown by; makes it bad when all answers together are too large. */
+void request_grown(struct request *r);
 void request_done(struct request *r);
 /* RFC 9457: what went wrong, why, what to do. */
 void request_problem(struct request *r, int status, const char *title, const char *detail);

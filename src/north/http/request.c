@@ -55,13 +55,24 @@ bool request_time(struct request *r, const char *name, int64_t fallback, int64_t
     return true;
 }
 
+void request_grown(struct request *r)
+{
+    r->http->held += r->body.size - r->held;
+    r->held = r->body.size;
+    if (r->http->held > HELD_MAX) {
+        r->body.bad = true;
+    }
+}
+
 void request_done(struct request *r)
 {
     if (r->body.bad) {
+        r->http->held -= r->held;
+        r->held = 0;
         json_fini(&r->body);
         json_init(&r->body, BODY_MAX);
         request_problem(r, 413, "Answer too large",
-                        "Ask for less: use limit, points, or a shorter time.");
+                        "Ask for less (limit, points, a shorter time), or fewer at once.");
         return;
     }
     r->ready = true;
@@ -297,6 +308,7 @@ static void fini(struct request *r)
         if (r->ask) {
             service_forget(r->http->host, r->ask);
         }
+        r->http->held -= r->held;
         if (r->ticket) {
             r->ticket->request = NULL;
         }
