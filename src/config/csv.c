@@ -164,6 +164,29 @@ static void take_row(struct csv *c, struct node *list)
     }
 }
 
+/* The first byte that no UTF-8 text can hold there (RFC 3629), or `end`. */
+static const char *skip_utf8(const char *text, const char *end)
+{
+    const uint8_t *p = (const uint8_t *)text, *e = (const uint8_t *)end;
+    while (p < e) {
+        unsigned n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : (*p & 0xf0u) == 0xe0 ? 3 : 4;
+        if ((n == 4 && (*p < 0xf0 || *p > 0xf4)) || (size_t)(e - p) < n) {
+            break;
+        }
+        uint32_t code = n == 1 ? *p : *p & (0x7fu >> n);
+        unsigned i = 1;
+        for (; i < n && (p[i] & 0xc0u) == 0x80; i++) {
+            code = code << 6 | (p[i] & 0x3fu);
+        }
+        if (i < n || (n == 3 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) ||
+            (n == 4 && (code < 0x10000 || code > 0x10ffff))) {
+            break;
+        }
+        p += n;
+    }
+    return (const char *)p;
+}
+
 void csv_read(struct tree *t, struct node *list, const char *file, const char *text, size_t size)
 {
     struct csv c = {
@@ -175,6 +198,12 @@ void csv_read(struct tree *t, struct node *list, const char *file, const char *t
     if (memchr(text, 0, size)) {
         tree_problem(t, file, 0, 0, "save it as CSV text",
                      "the file holds NUL bytes: it is no text");
+        return;
+    }
+    const char *bad = skip_utf8(text, c.end);
+    if (bad != c.end) {
+        tree_problem(t, file, 0, 0, "save the file as UTF-8 text", "not UTF-8 text at byte %zu",
+                     (size_t)(bad - text));
         return;
     }
     if (c.at == c.end || !take_header(&c)) {

@@ -64,7 +64,7 @@ static const char *annotation(const char *p)
 
 static const char *exponent(const char *p)
 {
-    if (*p == '+' || *p == '-') {
+    if ((*p == '+' || *p == '-') && p[1] >= '0' && p[1] <= '9') {
         p++;
     }
     return p + strspn(p, "0123456789");
@@ -110,6 +110,11 @@ static const char *term(const char *p, int depth)
 
 bool unit_is_valid(const char *code)
 {
+    for (const char *p = code; *p; p++) {
+        if (*p < 33 || *p > 126) {
+            return false; /* in annotations too: a line end would break the id registry */
+        }
+    }
     const char *end = *code && strlen(code) < 128 ? term(code, 0) : NULL;
     return end && !*end;
 }

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Folders in, plan or problems out. The driver and the service are stand-ins: what a module accepts is its own test. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "box/box.h"
+#include "box/service.h"
+#include "config/config.h"
+#include "config/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int check_address(const char *address, enum isthmus_type type, uint32_t max_length,
+                         enum isthmus_type *type_out, char *why, size_t why_size)
+{
+    (void)max_length;
+    if (*address != 'h') {
+        snprintf(why, why_size, "write h and a number");
+        return -1;
+    }
+    *type_out = type ? type : ISTHMUS_INT16;
+    return 0;
+}
+
+static const struct isthmus_option options[] = {
+    {"address", ISTHMUS_OPTION_ADDRESS, NULL, 0, 0, NULL, ""},
+    {"period", ISTHMUS_OPTION_DURATION, "1s", 10, 60000, NULL, ""},
+    {0}};
+static const struct isthmus_driver driver = {.options = options, .check_address = check_address};
+static const struct isthmus_option service_options[] = {
+    {"listen", ISTHMUS_OPTION_BIND, "127.0.0.1:1", 0, 0, NULL, ""}, {0}};
+static const struct service service = {.options = service_options};
+
+const struct isthmus_driver *module_driver(const char *name, char *why, size_t why_size)
+{
+    snprintf(why, why_size, "there is no driver '%s'", name);
+    return strcmp(name, "plc") ? NULL : &driver;
+}
+
+const struct service *module_service(const char *name, char *why, size_t why_size)
+{
+    snprintf(why, why_size, "there is no service '%s'", name);
+    return strcmp(name, "web") ? NULL : &service;
+}
+
+#define HEAD                                                                                       \
+    "gateway: {name: g}\n"                                                                         \
+    "devices:\n"                                                                                   \
+    "  - {name: pump, driver: plc, address: \"127.0.0.1:502\"}\n"
+
+static const char good_yaml[] =
+    HEAD "types:\n"
+         "  - name: motor\n"
+         "    parameters: {base: 0}\n"
+         "    tags:\n"
+         "      - {name: speed, address: \"h{base+4}\", unit: /min}\n"
+         "assets:\n"
+         "  - {path: a/m1, type: motor, device: pump, with: {base: 10}}\n"
+         "services:\n"
+         "  - {name: http, module: web}\n"
+         "contracts:\n"
+         "  - {name: all, service: http, tags: [\"**\"], freshness: 5s}\n";
+static const char good_csv[] = "path,device,address,unit,low,high,deadband,description\n"
+                               "a/flow,pump,h1,m3/h,0,100,1%,\"flow, \"\"in\"\"\"\n"
+                               "a/level,pump,h2,m,,,0.5,\n";
+
+static char folder[64];
+
+static void put(const char *name, const void *data, size_t size)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, size, f), size);
+    fclose(f);
+}
+
+static void put_both(const char *yaml, const char *csv)
+{
+    put("g.yaml", yaml, strlen(yaml));
+    put("t.csv", csv, strlen(csv));
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    unsetenv("ISTHMUS_STATE");
+    unsetenv("STATE_DIRECTORY");
+    snprintf(folder, sizeof folder, "/tmp/config_test.XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    static const char *const names[] = {".state/ids.txt", ".state", "g.yaml", "t.csv", ""};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        remove(path);
+    }
+    return 0;
+}
+
+/* A plan or a problem, never neither and never both. */
+static void load_any(void)
+{
+    struct config_result r;
+    assert_int_equal(config_load(folder, 0, &r), 0);
+    assert_true((r.image != NULL) == (r.error_count == 0));
+    assert_true(!r.error_count || r.problem_count);
+    for (size_t i = 0; i < r.problem_count; i++) {
+        assert_true(*r.problems[i].text);
+    }
+    config_free(&r);
+}
+
+static void test_good(void **state)
+{
+    (void)state;
+    struct config_result r;
+    put_both(good_yaml, good_csv);
+    assert_int_equal(config_load(folder, 0, &r), 0);
+    for (size_t i = 0; i < r.problem_count; i++) {
+        print_error("%s:%d: %s\n", r.problems[i].file, r.problems[i].line, r.problems[i].text);
+    }
+    assert_int_equal(r.error_count, 0);
+    assert_non_null(r.image);
+    assert_int_equal(r.devices, 1);
+    assert_int_equal(r.tags, 3);
+    assert_int_equal(r.services, 1);
+    assert_int_equal(r.contracts, 1);
+    config_free(&r);
+}
+
+static const struct {
+    const char *yaml, *text, *proposal;
+    int line, column; /* 0: not looked at */
+} mistakes[] = {
+    {"gatway: {name: g}\n", "no section 'gatway'", "'gateway'", 1, 1},
+    {"devices: []\n", "names no gateway", "", 0, 0},
+    {"gateway: {name: g, nam: x}\n", "no key 'nam'", "'name'", 1, 20},
+    {"gateway: {name: g, name: x}\n", "'name' stands here twice", "", 1, 20},
+    {"gateway: {name: \"a b\"}\n", "'a b' is no name", "", 1, 17},
+    {"gateway: {name: [a]}\n", "single value", "", 1, 17},
+    {"gateway: [", "not valid YAML", "", 0, 0},
+    {"gateway: {name: \"${CONFIG_TEST_UNSET}\"}\n", "no CONFIG_TEST_UNSET", ":-default", 1, 17},
+    {"gateway: {name: \"${X\"}\n", "without an end", "", 1, 17},
+    {"gateway: &a {name: g}\n", "anchors", "", 1, 10},
+    {"gateway: {name: *a}\n", "aliases", "", 1, 17},
+    {"- a\n", "a file holds sections", "", 1, 1},
+    {"gateway: {name: g}\n---\na: b\n", "one document", "", 2, 1},
+    {"gateway: {name: \xff}\n", "not UTF-8", "", 0, 0},
+    {"gateway: {name: g}\njournal: {sync: 0ms}\n", "every '0ms'", "", 2, 17},
+    {"gateway: {name: g}\njournal: {limit: 3}\n", "no usable size", "", 2, 18},
+    {"gateway: {name: g}\nzones: x\n", "must be a list", "", 2, 8},
+    {HEAD "  - {name: pump, driver: plc, address: \"127.0.0.1:1\"}\n", "two devices", "", 4, 12},
+    {HEAD "  - {name: b, driver: pcl, address: \"127.0.0.1:1\"}\n", "no driver 'pcl'", "", 4, 23},
+    {HEAD "  - {name: b, driver: plc}\n", "address", "", 0, 0},
+    {HEAD "  - {name: b, driver: plc, address: \"127.0.0.1:1\", period: 5}\n", "period", "", 4, 60},
+    {HEAD "  - {name: b, driver: plc, address: \"127.0.0.1:1\", zone: x}\n", "no zone", "", 4, 58},
+    {HEAD "tags: [{path: a, device: pumb, address: h1}]\n", "called 'pumb'", "'pump'", 4, 26},
+    {HEAD "tags: [{path: a, device: pump, address: x1}]\n", "write h", "", 4, 41},
+    {HEAD "tags: [{path: a, device: pump}]\n", "lacks 'address'", "", 0, 0},
+    {HEAD "tags: [{path: /a, device: pump, address: h1}]\n", "no tag path", "", 4, 15},
+    {HEAD "tags: [{path: a, device: pump, address: h1, type: real}]\n", "no type", "", 4, 51},
+    {HEAD "tags: [{path: a, device: pump, address: h1, unit: kWh}]\n", "UCUM", "kW.h", 4, 51},
+    {HEAD "tags: [{path: a, device: pump, address: h1, range: [2, 1]}]\n", "is empty", "", 4, 52},
+    {HEAD "tags: [{path: a, device: pump, address: h1, range: [2]}]\n", "pair", "", 4, 52},
+    {HEAD "tags: [{path: a, device: pump, address: h1, low: 1}]\n", "half a range", "", 0, 0},
+    {HEAD "tags: [{path: a, device: pump, address: h1, scale: 0}]\n", "scale of 0", "", 4, 52},
+    {HEAD "tags: [{path: a, device: pump, address: h1, deadband: 1%}]\n", "needs a range", "", 4,
+     55},
+    {HEAD
+     "tags:\n  - {path: a, device: pump, address: h1}\n  - {path: a, device: pump, address: h2}\n",
+     "two tags have the path", "", 0, 0},
+    {HEAD "assets: [{path: a, type: m, device: pump}]\n", "no asset type", "", 4, 26},
+    {HEAD "types: [{name: m, tags: [{name: t, address: \"h{b}\"}]}]\n"
+          "assets: [{path: a, type: m, device: pump}]\n",
+     "parameter 'b'", "with", 5, 10},
+    {HEAD "services: [{name: s, module: wep}]\n", "no service 'wep'", "", 4, 30},
+    {HEAD "contracts: [{name: c, service: s, tags: [\"**\"]}]\n", "no service is called", "", 4,
+     32},
+    {HEAD "services: [{name: s, module: web}]\n"
+          "contracts: [{name: c, service: s, tags: [\"x/**\"]}]\n",
+     "no tag matches", "", 5, 42},
+};
+
+static void test_mistakes(void **state)
+{
+    (void)state;
+    size_t missed = 0;
+    for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+        struct config_result r;
+        bool found = false;
+        put_both(mistakes[i].yaml, "");
+        assert_int_equal(config_load(folder, 0, &r), 0);
+        assert_null(r.image);
+        for (size_t k = 0; k < r.problem_count; k++) {
+            const struct config_problem *p = r.problems + k;
+            found |= strstr(p->text, mistakes[i].text) &&
+                     strstr(p->proposal, mistakes[i].proposal) &&
+                     (!mistakes[i].line ||
+                      (p->line == mistakes[i].line && p->column == mistakes[i].column));
+            if (k + 1 == r.problem_count && !found) {
+                print_error("%zu: %s:%d:%d: %s (%s)\n", i, p->file, p->line, p->column, p->text,
+                            p->proposal);
+            }
+        }
+        config_free(&r);
+        missed += !found;
+    }
+    assert_int_equal(missed, 0);
+}
+
+static void test_all_in_one_pass(void **state)
+{
+    (void)state;
+    struct config_result r;
+    put_both("gatway: {}\njournal: {sync: x}\ndevices: [{name: d, driver: nope}]\n",
+             "path,device,address,unti\na,c,h1,m\n");
+    assert_int_equal(config_load(folder, 0, &r), 0);
+    assert_true(r.error_count >= 6);
+    config_free(&r);
+}
+
+static void cut_and_corrupt(const char *name, const char *text)
+{
+    size_t size = strlen(text);
+    char *copy = malloc(size);
+    assert_non_null(copy);
+    for (size_t n = 0; n < size; n++) {
+        put(name, text, n);
+        load_any();
+    }
+    static const unsigned char bytes[] = {0, '\n', '"', ':', '{', ',', 0x80, 0xff};
+    for (size_t i = 0; i < size; i++) {
+        for (size_t k = 0; k < sizeof bytes; k++) {
+            memcpy(copy, text, size);
+            copy[i] = (char)bytes[k];
+            put(name, copy, size);
+            load_any();
+        }
+    }
+    free(copy);
+}
+
+static void test_damaged_yaml(void **state)
+{
+    (void)state;
+    put_both(good_yaml, good_csv);
+    cut_and_corrupt("g.yaml", good_yaml);
+}
+
+static void test_damaged_csv(void **state)
+{
+    (void)state;
+    put_both(good_yaml, good_csv);
+    cut_and_corrupt("t.csv", good_csv);
+}
+
+static void test_units(void **state)
+{
+    (void)state;
+    static const char *const valid[] = {"m3/h", "Cel", "bar",     "%",     "kW.h",   "mm/s2",
+                                        "/min", "1",   "{piece}", "10*-3", "m[H2O]", "(m/s)2"};
+    static const char *const invalid[] = {"",  "kWh", "m/",   "m3//h", "xyz", "(m", "m-",
+                                          "{", "{a",  "{\n}", "m h",   "m.",  ")"};
+    for (size_t i = 0; i < sizeof valid / sizeof *valid; i++) {
+        assert_true(unit_is_valid(valid[i]));
+    }
+    for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++) {
+        assert_false(unit_is_valid(invalid[i]));
+    }
+}
+
+static size_t read_ids(char *text, size_t size)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/.state/ids.txt", folder);
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(text, 1, size - 1, f) : 0;
+    text[n] = 0;
+    if (f) {
+        fclose(f);
+    }
+    return n;
+}
+
+static void load_assigning(const char *csv)
+{
+    struct config_result r;
+    put_both(HEAD, csv);
+    assert_int_equal(config_load(folder, 1, &r), 0);
+    assert_int_equal(r.error_count, 0);
+    config_free(&r);
+}
+
+static void test_ids_are_permanent(void **state)
+{
+    (void)state;
+    char text[512];
+    put_both(HEAD, "path,device,address\na,pump,h1\n");
+    load_any();
+    assert_int_equal(read_ids(text, sizeof text), 0); /* check writes nothing */
+    load_assigning("path,device,address\na,pump,h1\nb,pump,h2\n");
+    load_assigning("path,device,address\nc,pump,h1\nb,pump,h2\n"); /* a's id is not given again */
+    load_assigning("path,device,address,unit\nb,pump,h2,m\na,pump,h1,\n"); /* another unit */
+    read_ids(text, sizeof text);
+    assert_string_equal(text, "1,int16,,a\n2,int16,,b\n3,int16,,c\n4,int16,m,b\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_good, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_all_in_one_pass, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_yaml, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_csv, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ids_are_permanent, setup, teardown),
+        cmocka_unit_test(test_units),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
