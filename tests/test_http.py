@@ -253,3 +253,22 @@ def test_a_stream_lives_longer_than_a_request_may(gateway):
                 assert s.recv(65536) != b"", "the stream was closed"
             except TimeoutError:
                 pass
+
+
+@pytest.mark.parametrize("mode", ["every", "latest"])
+def test_stream_goes_on_behind_after(gateway, mode):
+    """The journal behind its record 0, each line as described and as the account says."""
+    records = json.loads(ask(gateway, "/api/v1/samples?after=0")[2])["records"]
+    account = {r["seq"]: r for r in records if "event" in r}
+    seen = {}
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as s:
+        s.sendall(f"GET /api/v1/stream?after=0&mode={mode} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\n\r\n".encode())
+        with s.makefile("rb") as lines:
+            while lines.readline().strip():
+                pass
+            while not account.keys() <= seen.keys():
+                record = json.loads(lines.readline())
+                assert not faults(record, DOCUMENT["components"]["schemas"]["Record"])
+                assert record["seq"] not in seen
+                seen[record["seq"]] = record
+    assert account and all(seen[seq] == record for seq, record in account.items())
