@@ -228,3 +228,63 @@ def test_rebirth_is_obeyed_and_nothing_else(line, tmp_path, started):
     births, deaths = assert_sequences(compare(pump, observer))
     assert births[0] == births[1] and not deaths, "a rebirth is no new connection"
     assert "refused" in (tmp_path / "gateway.log").read_text()
+
+
+def certificate(folder, name, issuer, *extensions):
+    """NAME.pem and NAME.key, signed by issuer (None: by itself)."""
+    key, pem = folder / f"{name}.key", folder / f"{name}.pem"
+    signed = ["-CA", folder / f"{issuer}.pem", "-CAkey", folder / f"{issuer}.key"] if issuer else []
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", f"/CN={name}", "-keyout", key, "-out", pem, *signed, *extensions],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    key.chmod(0o644)  # the broker drops its privileges before it reads
+
+
+def tls_broker(folder, port):
+    conf = folder / "tls.conf"
+    conf.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\ncafile {folder}/ca.pem\ncertfile {folder}/broker.pem\n"
+        f"keyfile {folder}/broker.key\nrequire_certificate true\nuser root\n"
+    )
+    broker = plant.Process([plant.PEERS / "mosquitto", "-c", conf], folder / "tls.log")
+    plant.wait_for(lambda: plant.port_listens(port), f"the broker listens\n{broker.text()}")
+    return broker
+
+
+def subscribe_tls(folder, port, out):
+    return plant.Process(
+        ["mosquitto_sub", "-h", "127.0.0.1", "-p", port, "--cafile", folder / "ca.pem", "--cert", folder / "client.pem",
+         "--key", folder / "client.key", "--insecure", "-t", "#", "-v"], out,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["broker.example", "other.example"])
+def test_tls_with_a_client_certificate_and_plain_json(name, tmp_path, data, started):
+    certificate(tmp_path, "ca", None)
+    certificate(tmp_path, "broker", "ca", "-addext", "subjectAltName=DNS:broker.example")
+    certificate(tmp_path, "client", "ca")
+    device_port, port = plant.free_port(), plant.free_port()
+    started(Pump(tmp_path, data, device_port))
+    started(tls_broker(tmp_path, port))
+    seen = started(subscribe_tls(tmp_path, port, tmp_path / "seen.txt"))
+    write_plant(tmp_path, device_port, port)
+    config = tmp_path / "isthmus.yaml"
+    config.write_text(
+        config.read_text().replace(
+            f"primary_host: {HOST}",
+            f"mode: json, tls: true, tls_name: {name}, ca: {tmp_path}/ca.pem, cert: {tmp_path}/client.pem, "
+            f"key: {tmp_path}/client.key",
+        )
+    )
+    gateway = started(plant.Gateway(tmp_path))
+    if name == "other.example":
+        plant.wait_for(lambda: "no connection" in gateway.process.text(), "the certificate is refused")
+        assert "recorded-pump/" not in seen.text()
+        return
+    plant.wait_for(lambda: seen.text().count("recorded-pump/pump/row ") > 20, "values arrive")
+    line = next(x for x in seen.text().splitlines() if x.startswith("recorded-pump/pump/flow "))
+    value = json.loads(line.split(" ", 1)[1])
+    assert value["status"] == "Good" and value["seq"] > 0 and value["time"].endswith("Z")
+    assert "isthmus/plant/recorded-pump/online" in seen.text()
