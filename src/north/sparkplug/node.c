@@ -206,6 +206,8 @@ static void on_down(void *context, const char *why)
         feeds_down(n);
         service_event(n->host, EVENT_FEED_DOWN, why ? why : "disconnected");
     }
+    const char *refusal = tls_refusal(n->options.tls);
+    why = why && refusal ? refusal : why;
     if (why && strcmp(why, n->last_why) != 0) {
         service_log(n->host, "no connection to %s:%u: %s", n->options.ip, n->options.port, why);
         snprintf(n->last_why, sizeof n->last_why, "%s", why);

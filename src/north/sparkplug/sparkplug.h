@@ -197,9 +197,11 @@ bool plain_marker(struct node *n, const struct node_feed *feed, struct cursor_ra
 bool plain_online(struct node *n, bool online);
 
 /* ---- tls.c ---- */
-/* A client's context, complete in memory. Empty texts: not given; `ca` empty: what the system trusts. NULL with the
- * reason. */
+/* A client's context, complete in memory. Empty texts: not given; `ca` empty: what the system trusts; `name` is borrowed
+ * for the context's life. NULL with the reason. */
 struct ssl_ctx_st *tls_new(const char *ca, const char *cert, const char *key, const char *name,
                            char *why, size_t why_size);
+/* Why the peer's certificate was refused last, and forgets it; NULL: it was not. */
+const char *tls_refusal(struct ssl_ctx_st *tls);
 
 #endif

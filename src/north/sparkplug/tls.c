@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int refusal_index = -1; /* of what on_verify keeps in a context */
+
 #define SYSTEM_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
 
 static void explain(char *why, size_t why_size, const char *what, const char *file)
@@ -35,6 +37,27 @@ static void on_info(const SSL *ssl, int where, int value)
     if ((where & SSL_CB_HANDSHAKE_START) && name && !is_address(name)) {
         SSL_set_tlsext_host_name((SSL *)(uintptr_t)ssl, name);
     }
+}
+
+/* Keeps the reason beside the context: libmosquitto tells none. */
+static int on_verify(int good, X509_STORE_CTX *store)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    if (!good && ssl) {
+        int error = X509_STORE_CTX_get_error(store);
+        SSL_CTX_set_ex_data(SSL_get_SSL_CTX(ssl), refusal_index, (void *)(intptr_t)error);
+    }
+    return good;
+}
+
+const char *tls_refusal(struct ssl_ctx_st *tls)
+{
+    intptr_t error = tls ? (intptr_t)SSL_CTX_get_ex_data(tls, refusal_index) : 0;
+    if (!error) {
+        return NULL;
+    }
+    SSL_CTX_set_ex_data(tls, refusal_index, NULL);
+    return X509_verify_cert_error_string((long)error);
 }
 
 static int load(SSL_CTX *c, const char *ca, const char *cert, const char *key, char *why,
@@ -70,7 +93,10 @@ struct ssl_ctx_st *tls_new(const char *ca, const char *cert, const char *key, co
         SSL_CTX_free(c);
         return NULL;
     }
-    SSL_CTX_set_verify(c, SSL_VERIFY_PEER, NULL);
+    if (refusal_index < 0) {
+        refusal_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    }
+    SSL_CTX_set_verify(c, SSL_VERIFY_PEER, on_verify);
     X509_VERIFY_PARAM *check = SSL_CTX_get0_param(c);
     int good = is_address(name) ? X509_VERIFY_PARAM_set1_ip_asc(check, name)
                                 : X509_VERIFY_PARAM_set1_host(check, name, 0);
