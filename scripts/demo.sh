@@ -109,6 +109,9 @@ Try next, in another terminal:
     build/isthmus watch '**/level'          values as they come
     build/isthmus check $DEMO/plant      the configuration, which is yours to change
 
+The cloud side, as any MQTT client sees it (package mosquitto-clients):
+    mosquitto_sub -p ${demo_port[$DEMO_BROKER_PORT]} -t 'spBv1.0/#' -F '%t  %l bytes'
+
 The broker listens on 127.0.0.1:${demo_port[$DEMO_BROKER_PORT]}; logs are in $DEMO/logs. Ctrl-C ends everything.
 END
 }

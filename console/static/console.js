@@ -109,10 +109,14 @@ async function drawTrend() {
   g.strokeStyle = style.getPropertyValue('--accent');
   g.lineWidth = 1.5;
   g.beginPath();
-  let pen = false;
+  let pen = false, before = 0;
+  const steps = points.slice(1).map((p, i) => p.t - points[i].t).sort((a, b) => a - b);
+  const hole = 10 * (steps[steps.length >> 1] || 1000); // no line over a stretch without samples
   for (const p of points) {
+    if (p.t - before > hole) pen = false;
+    before = p.t;
     if (p.v === null || !Number.isFinite(p.v)) { pen = false; continue; } // bad: a visible gap
-    const x = 60 + (p.t - from) / (to - from) * (width - 0), y = 8 + (high - p.v) / (high - low) * (height - 12);
+    const x = 60 + (p.t - from) / (to - from) * width, y = 8 + (high - p.v) / (high - low) * (height - 12);
     if (pen) g.lineTo(x, y); else g.moveTo(x, y);
     pen = true;
   }
@@ -203,6 +207,7 @@ for (const button of document.querySelectorAll('nav button')) {
 }
 $('search').addEventListener('input', search);
 $('trend-close').addEventListener('click', () => select(null));
+window.addEventListener('resize', () => { if (selected) drawTrend().catch(() => {}); });
 setInterval(tick, 1000);
 setInterval(poll, 2000);
 connect();

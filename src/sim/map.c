@@ -201,7 +201,17 @@ int map_write_config(const char *dir, uint32_t lines, int port1, int port2)
             "  - {name: plc2, driver: modbus, address: \"127.0.0.1:%d\", period: 1s, description: "
             "Tanks and valves}\n\n"
             "services:\n"
-            "  - {name: console, module: http, listen: \"127.0.0.1:8480\"}\n",
+            "  - {name: console, module: http, listen: \"127.0.0.1:8480\"}\n"
+            "  - {name: cloud, module: sparkplug, address: \"127.0.0.1:11883\", group: waterworks, "
+            "node: gateway}\n\n"
+            "contracts:\n"
+            "  - name: pumps-and-tanks\n"
+            "    service: cloud\n"
+            "    tags: [\"waterworks/**\"]\n"
+            "    purpose: show the plant in the cloud\n"
+            "    owner: operations\n"
+            "    custodian: data team\n"
+            "    freshness: 5s\n",
             port1, port2, port1, port2);
     int bad = fclose(f);
     f = create(dir, "tags.csv");
