@@ -27,6 +27,7 @@ struct node_tag {
     uint32_t place;    /* of its device */
     uint32_t text_at;  /* in node.texts, for long types */
     uint32_t text_max; /* bytes there */
+    uint32_t follower; /* the tag that came after this one the last time */
     bool known;        /* it has had a value or a status */
     bool lost;         /* no communication with its source */
     struct slot last;  /* what was last published live */
@@ -136,7 +137,7 @@ struct node {
     uint32_t *touched; /* devices of the batch under way */
     uint32_t touched_count;
     uint8_t *texts;
-    uint32_t hint; /* the tag after the one last found */
+    uint32_t found; /* the tag last found */
 
     uint8_t *out; /* messages are built here */
     size_t out_size;

@@ -197,18 +197,22 @@ void tags_fini(struct node *n)
     free(n->out);
 }
 
+/* A device's tags come in the same order each time it is polled: so each remembers who came next. */
 uint32_t tags_find(struct node *n, uint32_t id)
 {
-    if (n->hint < n->tag_count && n->plan->tags[n->hint].id == id) {
-        return n->hint++; /* records mostly come in the order of ids */
-    }
-    const struct plan_tag *t = plan_find_tag(n->plan, id);
-    if (!t) {
+    if (!n->tag_count) {
         return UINT32_MAX;
     }
-    uint32_t tag = (uint32_t)(t - n->plan->tags);
-    n->hint = tag + 1;
-    return tag;
+    struct node_tag *before = n->tags + n->found;
+    if (n->plan->tags[before->follower].id != id) {
+        const struct plan_tag *t = plan_find_tag(n->plan, id);
+        if (!t) {
+            return UINT32_MAX;
+        }
+        before->follower = (uint32_t)(t - n->plan->tags);
+    }
+    n->found = before->follower;
+    return n->found;
 }
 
 uint32_t tags_find_path(const struct node *n, const char *name, size_t size)
