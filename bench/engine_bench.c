@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.ingest: samples a second through intake, scaling, now and a real journal (10 ms group commit) in this folder's
+ * temporary directory, all in one process: fill a ring, step until it is taken, again. 1,000 float64 tags. */
+#include "engine/engine.h"
+#include "engine/internal.h"
+
+#include "base/clock.h"
+#include "tag/plan_build.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TAGS    1000u
+#define BATCH   500u
+#define SECONDS 4
+
+static void *make_plan(const char *dir, size_t *size)
+{
+    struct plan_build *b = plan_build_new();
+    plan_build_header(b)->state_dir = plan_build_text(b, dir);
+    plan_build_header(b)->journal_limit = UINT64_C(8) << 30;
+    plan_build_header(b)->segment_size = UINT64_C(256) << 20;
+    plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "plant")});
+    plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "box"),
+                                         .kind = BOX_SOUTH,
+                                         .ring_capacity = 65536});
+    plan_build_device(b, &(struct plan_device){.name = plan_build_text(b, "device")});
+    for (uint32_t i = 0; i < TAGS; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "plant/tag%u", i);
+        plan_build_tag(b, &(struct plan_tag){.id = i + 1,
+                                             .path = plan_build_text(b, path),
+                                             .type = VALUE_FLOAT64,
+                                             .raw_type = VALUE_FLOAT64});
+    }
+    void *image = NULL;
+    int err = plan_build_finish(b, &image, size);
+    plan_build_free(b);
+    return err ? NULL : image;
+}
+
+static void fill(struct ring_producer *p, uint64_t *produced)
+{
+    struct slot batch[BATCH];
+    while (ring_room(p) >= BATCH) {
+        for (uint32_t i = 0; i < BATCH; i++) {
+            uint64_t n = (*produced)++;
+            batch[i] = (struct slot){.time = (int64_t)n * 1000,
+                                     .value.f64 = (double)n * 0.1,
+                                     .tag = (uint32_t)(n % TAGS) + 1};
+        }
+        if (ring_put(p, batch, BATCH)) {
+            break;
+        }
+    }
+    ring_publish(p);
+}
+
+static void ignore(void *context)
+{
+    (void)context;
+}
+
+static double measure(const char *dir)
+{
+    size_t size = 0;
+    struct gateway *g = NULL;
+    struct journal *journal = NULL;
+    struct engine *e = NULL;
+    struct journal_recovered recovered;
+    struct ring_producer p;
+    void *image = make_plan(dir, &size);
+    if (!image || gateway_new(&g, image, size)) {
+        return 0;
+    }
+    struct journal_options options = {.dir = dir,
+                                      .plan = &g->plan,
+                                      .marks = &g->engine->marks,
+                                      .on_written = ignore,
+                                      .on_durable = ignore};
+    struct seat *seat = g->seats + SEAT_BOX;
+    if (journal_open(&journal, &options, &recovered) || engine_new(&e, g, journal) ||
+        ring_producer_init(&p, seat->up, seat->up_capacity, seat->up_tail, -1)) {
+        return 0;
+    }
+    uint64_t produced = 0;
+    int64_t start = clock_mono_ns(), now = start;
+    while (now - start < SECONDS * NS_PER_S) {
+        fill(&p, &produced);
+        engine_step(e, clock_utc_ns(), now);
+        now = clock_mono_ns();
+    }
+    while (engine_step(e, clock_utc_ns(), clock_mono_ns())) {
+    }
+    uint64_t taken = e->inlets[1].up.next;
+    double seconds = (double)(clock_mono_ns() - start) / 1e9;
+    engine_free(e);
+    journal_close(journal);
+    gateway_free(g);
+    return (double)taken / seconds;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "--list")) {
+        puts("engine.ingest");
+        return 0;
+    }
+    char dir[] = "engine-bench-XXXXXX", command[64];
+    if (!mkdtemp(dir)) {
+        return 1;
+    }
+    double rate = measure(dir);
+    snprintf(command, sizeof command, "rm -rf ./%s", dir);
+    int status = system(command);
+    printf("engine.ingest %.0f samples/s\n", rate);
+    return rate > 0 && status == 0 ? 0 : 1;
+}
