@@ -98,7 +98,7 @@ static inline uint8_t *put_double(uint8_t *p, uint8_t key, double value)
 static inline uint8_t *put_block(uint8_t *p, uint8_t key, const void *data, size_t size)
 {
     p = put_field(p, key, size);
-    if (size) {
+    if (data && size) {
         memcpy(p, data, size);
     }
     return p + size;
