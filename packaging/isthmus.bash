@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion of isthmus for bash; tags come from the running gateway.
+# shellcheck shell=bash
+
+_isthmus() {
+    local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        words='run check sim status devices get watch version help'
+    else
+        case $command in
+            run) words='--help' ;;
+            check) words='--json --help' ;;
+            sim) words='waterworks --ports --seed --speed --tags --leak --write-config --help' ;;
+            status | devices) words='--json --socket --help' ;;
+            get | watch)
+                words='--json --socket --help'
+                if [[ $word != -* ]]; then
+                    words=$("${COMP_WORDS[0]}" get '**' 2>/dev/null | tail -n +2 | cut -d' ' -f1)
+                fi
+                ;;
+            help) words='run check sim status devices get watch version' ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+    if [[ $command == run || $command == check ]] && ((COMP_CWORD > 1)); then
+        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$word")
+    fi
+}
+complete -F _isthmus isthmus
