@@ -213,7 +213,8 @@ int map_write_config(const char *dir, uint32_t lines, int port1, int port2)
             "    custodian: data team\n"
             "    freshness: 5s\n",
             port1, port2, port1, port2);
-    int bad = fclose(f);
+    int bad = ferror(f);
+    bad |= fclose(f);
     f = create(dir, "tags.csv");
     if (!f) {
         return err_from_errno(errno);
@@ -224,6 +225,7 @@ int map_write_config(const char *dir, uint32_t lines, int port1, int port2)
             write_tag(f, points + k, i);
         }
     }
+    bad |= ferror(f);
     bad |= fclose(f);
     return bad ? ERR_IO : ERR_OK;
 }

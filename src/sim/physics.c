@@ -118,17 +118,18 @@ static void step_line(struct works *w, struct works_line *l, double dt)
     double system = PIPE + 0.0009 * (1 / (l->valve * l->valve + 0.02) - 0.98) * 0.4;
     double lift = LIFT + l->storage_level - l->intake_level;
     double pumped = 0;
+    bool dry = l->intake_level < 0.3; /* dry-run protection: the pumps turn, but nothing flows */
     for (int k = 0; k < 2; k++) {
         step_pump(l->pumps + k, speed, system, lift, dt);
+        l->pumps[k].flow = dry ? 0 : l->pumps[k].flow;
         pumped += l->pumps[k].flow;
     }
-    if (l->intake_level < 0.3) { /* dry-run protection */
-        pumped = 0;
-    }
-    l->demand = demand_at(w->seconds) + works_noise(w, 1.5);
-    l->leak = w->leak_flow;
+    double wanted = demand_at(w->seconds) + works_noise(w, 1.5);
+    bool empty = l->storage_level <= 0.05; /* then none is drawn, and none is reported as drawn */
+    l->demand = empty ? 0 : wanted;
+    l->leak = empty ? 0 : w->leak_flow;
     l->inflow = clamp((4.5 - l->intake_level) * 220, 0, 260);
-    double drawn = l->storage_level > 0.05 ? l->demand + l->leak : 0;
+    double drawn = l->demand + l->leak;
     l->intake_level =
         clamp(l->intake_level + (l->inflow - pumped) / 3600 * dt / INTAKE_AREA, 0, TANK_HEIGHT);
     l->storage_level =

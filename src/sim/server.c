@@ -125,11 +125,18 @@ static int mask_write(struct plc *plc, struct reader *in, struct writer *out)
 
 static int read_write(struct plc *plc, struct reader *in, struct writer *out)
 {
-    struct reader read_part_of = read_part(in, 4);
+    struct reader wanted = read_part(in, 4), ahead = wanted;
+    uint16_t start = read_u16be(&ahead), count = read_u16be(&ahead);
+    if (in->bad || !count || count > 125) {
+        return ILLEGAL_VALUE;
+    }
+    if (!fits(start, count, 125)) { /* before the write: a refused request changes nothing */
+        return ILLEGAL_ADDRESS;
+    }
     uint8_t echo[8];
     struct writer sink = writer_of(echo, sizeof echo);
-    int fault = in->bad ? ILLEGAL_VALUE : write_many(plc, 16, in, &sink);
-    return fault ? fault : read_registers(plc, &read_part_of, out);
+    int fault = write_many(plc, 16, in, &sink);
+    return fault ? fault : read_registers(plc, &wanted, out);
 }
 
 static int identify(struct reader *in, struct writer *out)

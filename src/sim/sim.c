@@ -98,6 +98,7 @@ static int run(struct sim *s, const struct choices *c)
     uv_timer_t timer;
     uv_signal_t term, interrupt;
     int ports[2] = {c->ports[0], c->ports[1]};
+    signal(SIGPIPE, SIG_IGN); /* a client that left must not end the plant */
     if (uv_loop_init(&loop)) {
         return 1;
     }

@@ -63,6 +63,27 @@ static void water_is_neither_made_nor_lost(void **state)
     works_fini(&w);
 }
 
+/* A leak larger than the pumps drains the storage; what is reported must still be what flowed. */
+static void water_is_kept_when_a_tank_runs_empty(void **state)
+{
+    (void)state;
+    struct works w;
+    assert_int_equal(works_init(&w, 1, 3), 0);
+    w.leak_flow = 1000;
+    struct works_line *l = w.lines;
+    double before = l->intake_level * INTAKE_AREA + l->storage_level * STORAGE_AREA, balance = 0;
+    bool emptied = false;
+    for (int i = 0; i < 4 * 3600; i++) {
+        works_step(&w, 1);
+        balance += (l->inflow - l->demand - l->leak) / 3600;
+        emptied |= l->storage_level <= 0.05;
+    }
+    double after = l->intake_level * INTAKE_AREA + l->storage_level * STORAGE_AREA;
+    assert_true(emptied);
+    assert_true(fabs(after - before - balance) < 1e-6);
+    works_fini(&w);
+}
+
 static size_t ask(struct plc *plc, const uint8_t *pdu, size_t size, uint8_t reply[MODBUS_FRAME_MAX])
 {
     uint8_t frame[MODBUS_FRAME_MAX] = {0, 9, 0, 0, 0, (uint8_t)(size + 1), 1};
@@ -94,6 +115,9 @@ static void requests_are_answered(void **state)
         {{5, 0, 3, 1, 0}, 5, {0x85, 3}, 2},
         {{99, 0}, 2, {0xe3, 1}, 2},
         {{16, 0, 6, 0, 2, 2, 0xab, 0xcd}, 8, {0x90, 3}, 2},
+        /* a read out of range refuses the whole of function 23: nothing is written */
+        {{23, 0xff, 0xff, 0, 2, 0, 6, 0, 1, 2, 0x77, 0x77}, 12, {0x97, 2}, 2},
+        {{3, 0, 6, 0, 1}, 5, {3, 2, 0xab, 0xcd}, 4},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(ask(plc, rows[i].pdu, rows[i].size, r), rows[i].want_size + 7);
@@ -130,6 +154,7 @@ int main(void)
         cmocka_unit_test(the_same_seed_gives_the_same_course),
         cmocka_unit_test(the_works_stay_physical_for_days),
         cmocka_unit_test(water_is_neither_made_nor_lost),
+        cmocka_unit_test(water_is_kept_when_a_tank_runs_empty),
         cmocka_unit_test(requests_are_answered),
         cmocka_unit_test(no_bytes_harm_the_server),
     };
