@@ -211,7 +211,7 @@ void journal_close(struct journal *j)
 
 const struct journal_account *journal_tag_account(const struct journal *j, uint32_t id)
 {
-    return id < j->state.id_limit ? j->state.accounts + id : NULL;
+    return state_find_account(&j->state, id);
 }
 
 bool journal_ring_position(const struct journal *j, uint32_t box, uint64_t *box_epoch,

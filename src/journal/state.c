@@ -6,15 +6,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The account of a tag, with its page if that is new. NULL: no such id, or no memory. */
+static struct journal_account *account_of(struct state *s, uint32_t id)
+{
+    if (id > SLOT_ID_MAX) {
+        return NULL;
+    }
+    struct journal_account **page = s->pages + id / STATE_PAGE_IDS;
+    if (!*page) {
+        *page = calloc(STATE_PAGE_IDS, sizeof **page);
+    }
+    return *page ? *page + id % STATE_PAGE_IDS : NULL;
+}
+
 int state_init(struct state *s, uint32_t id_limit)
 {
     *s = (struct state){
-        .id_limit = id_limit ? id_limit : 1,
+        .pages = calloc(STATE_PAGES, sizeof *s->pages),
         .rings = calloc(STATE_RINGS_MAX, sizeof *s->rings),
         .stored = calloc(STATE_STORED_MAX, sizeof *s->stored),
     };
-    s->accounts = calloc(s->id_limit, sizeof *s->accounts);
-    if (!s->rings || !s->stored || !s->accounts) {
+    bool whole = s->pages && s->rings && s->stored;
+    for (uint32_t id = 0; whole && id < id_limit; id += STATE_PAGE_IDS) {
+        whole = account_of(s, id) != NULL;
+    }
+    if (!whole) {
         state_fini(s);
         return ERR_NOMEM;
     }
@@ -28,13 +44,20 @@ void state_fini(struct state *s)
     }
     free(s->stored);
     free(s->rings);
-    free(s->accounts);
+    for (uint32_t i = 0; s->pages && i < STATE_PAGES; i++) {
+        free(s->pages[i]);
+    }
+    free(s->pages);
     *s = (struct state){0};
 }
 
 void state_clear(struct state *s)
 {
-    memset(s->accounts, 0, s->id_limit * sizeof *s->accounts);
+    for (uint32_t i = 0; i < STATE_PAGES; i++) {
+        if (s->pages[i]) {
+            memset(s->pages[i], 0, STATE_PAGE_IDS * sizeof **s->pages);
+        }
+    }
     for (uint32_t i = 0; i < s->stored_count; i++) {
         free(s->stored[i].value);
     }
@@ -42,25 +65,6 @@ void state_clear(struct state *s)
     s->next_sequence = 0;
     s->last_ns = 0;
     s->opened = s->closed = false;
-}
-
-/* The account of a tag, which grows the table when an older plan's tag shows up. */
-static struct journal_account *account_of(struct state *s, uint32_t id)
-{
-    if (id >= s->id_limit) {
-        if (id > SLOT_ID_MAX) {
-            return NULL;
-        }
-        uint32_t limit = id + id / 8 + 1;
-        struct journal_account *grown = realloc(s->accounts, limit * sizeof *grown);
-        if (!grown) {
-            return NULL;
-        }
-        memset(grown + s->id_limit, 0, (limit - s->id_limit) * sizeof *grown);
-        s->accounts = grown;
-        s->id_limit = limit;
-    }
-    return s->accounts + id;
 }
 
 static int apply_stored(struct state *s, const struct slot *head)
@@ -124,8 +128,7 @@ static int apply_records(struct state *s, const struct slot *slots, size_t count
             err = apply_control(s, r);
             continue;
         }
-        struct journal_account *a =
-            slot_id(r) < s->id_limit ? s->accounts + slot_id(r) : account_of(s, slot_id(r));
+        struct journal_account *a = account_of(s, slot_id(r));
         if (!a) {
             return ERR_NOMEM;
         }
@@ -194,6 +197,12 @@ int state_apply(struct state *s, const struct frame_header *h, const struct slot
     s->next_sequence = h->first_sequence + h->sequences;
     s->last_ns = h->now_ns;
     return err;
+}
+
+const struct journal_account *state_find_account(const struct state *s, uint32_t id)
+{
+    const struct journal_account *page = id <= SLOT_ID_MAX ? s->pages[id / STATE_PAGE_IDS] : NULL;
+    return page ? page + id % STATE_PAGE_IDS : NULL;
 }
 
 const struct state_stored *state_find_stored(const struct state *s, uint32_t box, const char *key)

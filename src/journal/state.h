@@ -17,10 +17,13 @@ struct state_stored {
     uint8_t *value; /* owned, STORE_VALUE_MAX bytes */
 };
 
+/* Accounts lie in pages of neighbouring ids, so that a forged file with one far id costs one page. */
+#define STATE_PAGE_IDS 256u
+#define STATE_PAGES    ((SLOT_ID_MAX + 1) / STATE_PAGE_IDS)
+
 struct state {
-    struct journal_account *accounts; /* owned; index = id */
-    uint32_t id_limit;
-    struct frame_ring *rings; /* owned, STATE_RINGS_MAX */
+    struct journal_account **pages; /* owned, STATE_PAGES; NULL where no id was seen */
+    struct frame_ring *rings;       /* owned, STATE_RINGS_MAX */
     uint32_t ring_count;
     struct state_stored *stored; /* owned, STATE_STORED_MAX */
     uint32_t stored_count;
@@ -30,6 +33,7 @@ struct state {
     bool closed; /* the last frame was FRAME_CLOSED */
 };
 
+/* The ids below id_limit have their accounts from the start: taking in their records allocates nothing. */
 MUST_USE int state_init(struct state *s, uint32_t id_limit);
 void state_fini(struct state *s);
 void state_clear(struct state *s);
@@ -38,6 +42,8 @@ void state_clear(struct state *s);
  * sequence numbers were all taken in before (a suspect segment's, written again) changes nothing. */
 MUST_USE int state_apply(struct state *s, const struct frame_header *h, const struct slot *slots);
 
+/* NULL: nothing is known of this id. */
+const struct journal_account *state_find_account(const struct state *s, uint32_t id);
 const struct state_stored *state_find_stored(const struct state *s, uint32_t box, const char *key);
 const struct frame_ring *state_find_ring(const struct state *s, uint32_t box);
 

@@ -87,9 +87,11 @@ static void send_tag(struct opening *o, const struct plan_tag *t)
 static void send_accounts(struct opening *o)
 {
     const struct state *s = o->state;
-    for (uint32_t id = 0; !o->err && id < s->id_limit; id++) {
-        const struct journal_account *a = s->accounts + id;
-        if (a->produced) {
+    for (uint32_t id = 0; !o->err && id <= SLOT_ID_MAX; id++) {
+        const struct journal_account *a = state_find_account(s, id);
+        if (!a) {
+            id |= STATE_PAGE_IDS - 1; /* the whole page is empty */
+        } else if (a->produced) {
             struct frame_account out = {
                 id, 0, a->produced, a->journaled, a->suppressed, a->rejected, a->gaps};
             memcpy(entry(o, FRAME_ACCOUNTS, sizeof out), &out, sizeof out);
