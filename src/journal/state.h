@@ -18,7 +18,7 @@ struct state_stored {
 };
 
 /* Accounts lie in pages of neighbouring ids, so that a forged file with one far id costs one page. */
-#define STATE_PAGE_IDS 256u
+#define STATE_PAGE_IDS 1024u
 #define STATE_PAGES    ((SLOT_ID_MAX + 1) / STATE_PAGE_IDS)
 
 struct state {
