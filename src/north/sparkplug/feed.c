@@ -162,6 +162,12 @@ static void flush(struct node_feed *f)
 /* ---- Records in. ---- */
 
 static void next(struct node_feed *f);
+static void go_on(struct node *n);
+
+static void on_pace(uv_timer_t *timer)
+{
+    go_on(timer->data);
+}
 
 /* The source of these tags is gone, as the gateway itself says; only what is live counts. */
 static void on_event(struct node *n, const struct slot *s)
@@ -257,6 +263,9 @@ static void on_end(void *context, const struct answer *end)
         }
     }
     f->in_flight[f->count++] = batch;
+    if (!batch.confirmed) {
+        uv_timer_start(&n->pace, on_pace, PACE_MS, 0);
+    }
     settle(f);
     next(f);
 }
@@ -265,13 +274,21 @@ static void next(struct node_feed *f)
 {
     struct node *n = f->node;
     if (n->state != NODE_BORN || f->state != FEED_LIVE || f->ask ||
-        f->count >= n->options.in_flight) {
+        f->count >= n->options.in_flight || uv_is_active((uv_handle_t *)&n->pace)) {
         return;
     }
     struct ask ask = {.kind = ASK_FEED_NEXT, .feed = f->index, .max_records = n->options.batch};
     struct answer_handler handler = {.record = on_record, .end = on_end, .context = f};
     int request = service_ask(n->host, &ask, &handler);
     f->ask = request > 0 ? (uint32_t)request : 0; /* else at the next tick */
+}
+
+static void go_on(struct node *n)
+{
+    for (uint32_t i = 0; i < n->feed_count; i++) {
+        settle(n->feeds + i);
+        next(n->feeds + i);
+    }
 }
 
 void feeds_acked(struct node *n, int id)
@@ -281,8 +298,10 @@ void feeds_acked(struct node *n, int id)
         for (uint32_t k = 0; k < f->count; k++) {
             if (f->in_flight[k].id == id && !f->in_flight[k].confirmed) {
                 f->in_flight[k].confirmed = true;
-                settle(f);
-                next(f);
+                if (!uv_is_active((uv_handle_t *)&n->pace)) {
+                    settle(f);
+                    next(f);
+                } /* else one message to the reader says both */
                 return;
             }
         }
@@ -345,7 +364,6 @@ void feeds_tick(struct node *n)
         if (f->state == FEED_IDLE) {
             begin(f);
         }
-        settle(f);
-        next(f);
     }
+    go_on(n);
 }

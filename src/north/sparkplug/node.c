@@ -467,6 +467,7 @@ static void finish(struct node *n)
     if (!uv_is_closing((uv_handle_t *)&n->tick)) {
         uv_close((uv_handle_t *)&n->tick, on_handle_closed);
         uv_close((uv_handle_t *)&n->retry, on_handle_closed);
+        uv_close((uv_handle_t *)&n->pace, on_handle_closed);
     }
 }
 
@@ -478,11 +479,12 @@ static void on_tick(uv_timer_t *timer)
 int node_start(struct node *n)
 {
     if (uv_timer_init(service_loop(n->host), &n->tick) ||
-        uv_timer_init(service_loop(n->host), &n->retry)) {
+        uv_timer_init(service_loop(n->host), &n->retry) ||
+        uv_timer_init(service_loop(n->host), &n->pace)) {
         return ERR_IO;
     }
-    n->handles = 2;
-    n->tick.data = n->retry.data = n;
+    n->handles = 3;
+    n->tick.data = n->retry.data = n->pace.data = n;
     uv_timer_start(&n->tick, on_tick, TICK_MS, TICK_MS);
     n->retry_ms = n->options.retry_min_ms;
     n->random = (uint64_t)clock_utc_ns() | 1;

@@ -378,6 +378,15 @@ static const struct sent *last_sent(const char *topic)
     return NULL;
 }
 
+/* Waits until the node may go on with its feeds. */
+static void pass_pace(struct service_host *host)
+{
+    const struct node *n = host->state;
+    while (uv_is_active((const uv_handle_t *)&n->pace)) {
+        uv_run(&host->loop, UV_RUN_ONCE);
+    }
+}
+
 static uint32_t sent_count(const char *topic)
 {
     uint32_t count = 0;
@@ -451,6 +460,7 @@ static void a_batch_counts_when_its_marker_is_acknowledged(void **state)
     struct metric m;
     assert_true(payload_next(&in, &m) == 1 && m.alias == 1 && m.real == 2.5 && !m.is_historical);
     assert_true(payload_next(&in, &m) == 1 && m.alias == 2 && m.real == 3.5 && m.is_historical);
+    pass_pace(host);
     assert_int_equal(host->ask[host->asks - 1].ask.kind, ASK_FEED_NEXT); /* goes on meanwhile */
     broker.events.acked(broker.events.context, s[2].id);                 /* not the marker */
     assert_int_equal(host->ask[host->asks - 1].ask.kind, ASK_FEED_NEXT);
@@ -469,6 +479,8 @@ static void what_is_in_flight_is_bounded(void **state)
         uint32_t next = open_ask(host, ASK_FEED_NEXT);
         answer_record(host, next, 10 + i, 0, 1, 1, 0);
         answer_end(host, next, 0, 10 + i, 11 + i);
+        assert_int_equal(open_ask(host, ASK_FEED_NEXT), 0); /* at its pace */
+        pass_pace(host);
     }
     assert_int_equal(open_ask(host, ASK_FEED_NEXT), 0);
     int second = last_sent("isthmus/isthmus/gw/marker")->id;

@@ -35,7 +35,7 @@ static const struct isthmus_option options[] = {
      "How long a connection may take until all is subscribed."},
     {"reconnect_max", ISTHMUS_OPTION_DURATION, "30s", 500, 3600000, NULL,
      "The longest wait before connecting again; it begins with half a second and doubles."},
-    {"batch", ISTHMUS_OPTION_INT, "1000", 1, 10000, NULL,
+    {"batch", ISTHMUS_OPTION_INT, "5000", 1, 10000, NULL,
      "Records that are confirmed together, at most."},
     {"in_flight", ISTHMUS_OPTION_INT, "4", 1, IN_FLIGHT_MAX, NULL,
      "Batches that may wait for the broker's confirmation."},

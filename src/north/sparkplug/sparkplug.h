@@ -19,6 +19,7 @@
 #define QUIET_MS         1000 /* after so long without a record a lost device dies */
 #define REBIRTH_MS       1000 /* births on command at most so often */
 #define IN_FLIGHT_MAX    64u
+#define PACE_MS          1u /* from a batch to the next: small batches cost more than they carry */
 
 enum mode { MODE_SPARKPLUG, MODE_JSON, MODE_BOTH }; /* the choices of option `mode` */
 
@@ -115,6 +116,7 @@ struct node {
     bool stopping, fetched;
     uint32_t handles;
     uv_timer_t tick, retry;
+    uv_timer_t pace; /* active: no feed asks for its next batch yet */
     uint32_t retry_ms;
     uint64_t random; /* state of the jitter's generator */
 
