@@ -97,20 +97,20 @@ static void merge_sections(struct load *l)
 {
     static const char *const known[] = {"gateway", "journal", "zones",    "devices",  "types",
                                         "assets",  "tags",    "services", "contracts"};
-    for (struct node *n = l->root->child, *before = NULL; n; n = n->next) {
-        bool is_known = false;
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-            is_known |= n->key && !strcmp(n->key, known[i]);
+    enum { KNOWN = sizeof known / sizeof *known };
+    struct node *firsts[KNOWN] = {NULL};
+    for (struct node *n = l->root->child, *before = NULL; n; before = n, n = n->next) {
+        size_t i = 0;
+        while (i < KNOWN && strcmp(n->key, known[i]) != 0) {
+            i++;
         }
-        if (!is_known) {
-            const char *near = nearest(n->key, known, sizeof known / sizeof *known);
+        if (i == KNOWN) {
+            const char *near = nearest(n->key, known, KNOWN);
             key_problem(&l->tree, n, near ? tree_print(&l->tree, "did you mean '%s'?", near) : "",
                         "there is no section '%s'", n->key);
+            continue;
         }
-        struct node *first = l->root->child;
-        while (strcmp(first->key, n->key) != 0) {
-            first = first->next;
-        }
+        struct node *first = firsts[i] ? firsts[i] : (firsts[i] = n);
         if (first != n && first->kind == NODE_LIST && n->kind == NODE_LIST) {
             if (first->last) {
                 first->last->next = n->child;
@@ -120,11 +120,10 @@ static void merge_sections(struct load *l)
             first->last = n->last ? n->last : first->last;
             before->next = n->next;
             n = before;
-        } else if (first != n && is_known) {
+        } else if (first != n) {
             key_problem(&l->tree, n, "keep one of them", "the section '%s' stands in %s too",
                         n->key, first->file);
         }
-        before = n;
     }
 }
 

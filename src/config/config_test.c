@@ -142,6 +142,51 @@ static void test_good(void **state)
     config_free(&r);
 }
 
+/* An asset's own zone goes before its device's. */
+static void test_zones(void **state)
+{
+    (void)state;
+    struct config_result r;
+    struct plan plan;
+    put_both("gateway: {name: g}\n"
+             "zones: [{name: hall}, {name: yard}]\n"
+             "devices: [{name: pump, driver: plc, address: \"127.0.0.1:502\", zone: hall}]\n"
+             "types: [{name: m, tags: [{name: t, address: h1}]}]\n"
+             "assets: [{path: a, type: m, device: pump}, {path: b, type: m, device: pump, zone: "
+             "yard}]\n",
+             "");
+    assert_int_equal(config_load(folder, 0, &r), 0);
+    assert_int_equal(r.error_count, 0);
+    assert_int_equal(plan_open(&plan, r.image, r.image_size), 0);
+    assert_int_equal(plan_find_path(&plan, "a/t")->zone, 0);
+    assert_int_equal(plan_find_path(&plan, "b/t")->zone, 1);
+    config_free(&r);
+}
+
+/* Each key against each would take minutes here. */
+static void test_twins_in_a_large_map(void **state)
+{
+    (void)state;
+    enum { KEYS = 300000, WIDTH = 16 };
+    struct config_result r;
+    char *text = malloc(KEYS * WIDTH + 64);
+    assert_non_null(text);
+    size_t size = (size_t)sprintf(text, "gateway:\n");
+    for (int i = 0; i < KEYS; i++) {
+        size += (size_t)sprintf(text + size, "  k%d: 1\n", i ? i : KEYS - 1);
+    }
+    put("g.yaml", text, size);
+    free(text);
+    assert_int_equal(config_load(folder, 0, &r), 0);
+    bool found = false;
+    for (size_t i = 0; i < r.problem_count; i++) {
+        found |= strstr(r.problems[i].text, "'k299999' stands here twice") &&
+                 r.problems[i].line == KEYS + 1;
+    }
+    assert_true(found);
+    config_free(&r);
+}
+
 static const struct {
     const char *yaml, *text, *proposal;
     int line, column; /* 0: not looked at */
@@ -323,6 +368,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_good, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_zones, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_twins_in_a_large_map, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_all_in_one_pass, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_yaml, setup, teardown),

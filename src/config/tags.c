@@ -337,8 +337,13 @@ static const struct node *find_type(struct load *l, const struct node *at, const
 
 static void load_asset(struct load *l, const struct node *n)
 {
-    static const struct field fields[] = {{"path", true},  {"type", true},         {"device", true},
-                                          {"with", false}, {"description", false}, {0}};
+    static const struct field fields[] = {{"path", true},
+                                          {"type", true},
+                                          {"device", true},
+                                          {"zone", false},
+                                          {"with", false},
+                                          {"description", false},
+                                          {0}};
     check_fields(l, n, "an asset", fields, NULL);
     const char *path = field_text(l, n, "path", NULL), *type_name = field_text(l, n, "type", NULL);
     const char *device = field_text(l, n, "device", NULL);
@@ -346,6 +351,8 @@ static void load_asset(struct load *l, const struct node *n)
         return;
     }
     const struct load_device *d = find_device(l, node_get(n, "device"), device);
+    const char *zone_name = field_text(l, n, "zone", NULL);
+    uint32_t zone = zone_name ? load_zone(l, node_get(n, "zone"), zone_name) : d ? d->zone : 0;
     const struct node *type = find_type(l, node_get(n, "type"), type_name);
     const struct node *with = node_get(n, "with"), *parameters = node_get(type, "parameters");
     for (const struct node *w = with ? with->child : NULL; w && type; w = w->next) {
@@ -360,8 +367,7 @@ static void load_asset(struct load *l, const struct node *n)
         const struct node *address = node_get(t, "address");
         const char *filled = address && name ? fill(l, type, n, address) : NULL;
         if (filled) {
-            add_tag(l, t, tree_print(&l->tree, "%s/%s", path, name), filled, d, d ? d->zone : 0,
-                    type_name);
+            add_tag(l, t, tree_print(&l->tree, "%s/%s", path, name), filled, d, zone, type_name);
         }
     }
 }

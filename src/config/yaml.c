@@ -3,6 +3,7 @@
  * grow without bound, and asset types serve the purpose better. Several documents in one file are refused too. */
 #include "config/tree.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -24,24 +25,42 @@ static void fail(struct walk *w, const yaml_mark_t *at, const char *proposal, co
     w->stopped = true;
 }
 
-static bool has_key(const struct node *map, const char *key)
+static int by_key(const void *a, const void *b)
 {
-    for (const struct node *n = map->child; n; n = n->next) {
-        if (n->key && !strcmp(n->key, key)) {
-            return true;
+    const struct node *x = *(const struct node *const *)a, *y = *(const struct node *const *)b;
+    int order = strcmp(x->key, y->key);
+    order = order ? order : (x->key_line > y->key_line) - (x->key_line < y->key_line);
+    return order ? order : (x->key_column > y->key_column) - (x->key_column < y->key_column);
+}
+
+/* Of a whole map, by sorting: each key against each would take hours on a large hostile one. */
+static void find_twins(struct walk *w, const struct node *map)
+{
+    size_t count = 0, n = 0;
+    for (const struct node *c = map->child; c; c = c->next) {
+        count++;
+    }
+    const struct node **sorted = count > 1 ? malloc(count * sizeof *sorted) : NULL;
+    w->t->no_memory |= count > 1 && !sorted;
+    for (const struct node *c = map->child; sorted && c; c = c->next) {
+        sorted[n++] = c;
+    }
+    if (sorted) {
+        qsort(sorted, n, sizeof *sorted, by_key);
+    }
+    for (size_t i = 1; i < n; i++) {
+        if (!strcmp(sorted[i]->key, sorted[i - 1]->key)) {
+            key_problem(w->t, sorted[i], "keep one of them", "the key '%s' stands here twice",
+                        sorted[i]->key);
         }
     }
-    return false;
+    free(sorted);
 }
 
 /* A scalar in key position of a map. */
 static void take_key(struct walk *w, const yaml_event_t *e, int level)
 {
     const char *key = tree_copy(w->t, (const char *)e->data.scalar.value, e->data.scalar.length);
-    if (has_key(w->stack[level], key) && level > 0) {
-        tree_problem(w->t, w->file, (int)e->start_mark.line + 1, (int)e->start_mark.column + 1,
-                     "keep one of them", "the key '%s' stands here twice", key);
-    }
     w->key[level] = key;
     w->key_line[level] = (int)e->start_mark.line + 1;
     w->key_column[level] = (int)e->start_mark.column + 1;
@@ -145,8 +164,13 @@ static void take(struct walk *w, const yaml_event_t *e)
         open_collection(w, NODE_MAP, e);
         break;
     case YAML_SEQUENCE_END_EVENT:
+        w->depth--;
+        break;
     case YAML_MAPPING_END_EVENT:
         w->depth--;
+        if (w->depth > 0) { /* sections of the same name are joined */
+            find_twins(w, w->stack[w->depth]);
+        }
         break;
     default:
         break;
