@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The API as docs/openapi.yaml describes it: the types that the console uses, and one way to ask.
+
+export interface Gateway { name: string; description: string; version: string; generation: number; tags: number; time: string }
+export interface Tag {
+  id: number; path: string; type: string; unit: string; description: string; device: string;
+  asset_type?: string; low?: number; high?: number;
+}
+export type Value = number | string | boolean | null;
+export interface Now { tag: string; value: Value; status: string; code: number; time?: string }
+export interface Sample { tag: string; value: Value; status: string; code: number; time: string }
+export interface Gap {
+  gap: string; from: string; to: string; produced: number; missed: number; time: string; seq: string;
+  tag?: string; device?: string; box?: string; scope?: 'all';
+}
+export interface Happening { event: string; text: string; time: string; seq: string; box?: string; device?: string }
+export type Note = Gap | Happening;
+export type Journaled = Sample | Note;
+export interface TagLedger {
+  tag: string; produced: number; journaled: number; suppressed: number; rejected: number; gaps: number; balanced: boolean;
+}
+export interface Feed {
+  contract: string; service: string; connected: boolean; tags: number; delivered: number; pending: number; gaps: number;
+  confirmed_seq: string; head_seq: string;
+}
+export interface Device {
+  name: string; description: string; box: string; state: string; reason: string; since: string; last_reply: string;
+  tags: number; period_ms: number; requests: number; replies: number; timeouts: number; exceptions: number;
+  reconnects: number; latency_us: number;
+}
+export interface Process {
+  name: string; state: string; pid: number; restarts: number; reason: string; since: string; cpu_seconds: number;
+  pss_bytes: number; ring_permille: number; layers_missing: string[];
+}
+export interface Journal {
+  disk_bytes: number; limit_bytes: number; written_seq: string; durable_seq: string; flush_ms: number; failures: number; full: boolean;
+}
+
+export const isGap = (r: Journaled): r is Gap => 'gap' in r;
+export const isHappening = (r: Journaled): r is Happening => 'event' in r;
+
+const TIMEOUT_MS = 10_000;
+
+export async function get<T>(path: string): Promise<T> {
+  const reply = await fetch(`/api/v1/${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (!reply.ok) {
+    const problem = await reply.json().catch(() => ({})) as { title?: string; detail?: string };
+    throw new Error([problem.title ?? `HTTP ${reply.status}`, problem.detail].filter(Boolean).join(': '));
+  }
+  return await reply.json() as T;
+}
+
+export async function getTags(): Promise<Tag[]> {
+  const tags: Tag[] = [];
+  for (let after: number | undefined = 0; after !== undefined;) {
+    const part: { tags: Tag[]; next_after?: number } = await get(`tags?after=${after}`);
+    tags.push(...part.tags);
+    after = part.next_after;
+  }
+  return tags;
+}
+
+/** A tag's samples between two times in ms, thinned out to what a screen can show. */
+export async function getHistory(tag: string, from: number, to: number, points: number): Promise<Sample[]> {
+  const window = `from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`;
+  return (await get<{ samples: Sample[] }>(`history?tag=${encodeURIComponent(tag)}&${window}&points=${points}`)).samples;
+}
+
+/** Gaps and events, the newest last, that were noted since a time in ms. */
+export async function getNotes(from: number, limit: number): Promise<Note[]> {
+  return (await get<{ records: Note[] }>(`gaps?from=${new Date(from).toISOString()}&limit=${limit}`)).records;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The frame: who this is, the pages, and a banner as long as the gateway is away. The page is in the address (#devices).
+import type { JSX } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { BoxesPage } from './boxes';
+import { DevicesPage } from './devices';
+import { FeedsPage } from './feeds';
+import { showClock, showTime } from './format';
+import { live } from './live';
+import { useObserved, useTick } from './parts';
+import { PlantPage } from './plant_page';
+
+const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
+  plant: { title: 'Plant', page: PlantPage },
+  devices: { title: 'Devices', page: DevicesPage },
+  boxes: { title: 'Boxes', page: BoxesPage },
+  feeds: { title: 'Feeds', page: FeedsPage },
+};
+
+const chosen = (): string => location.hash.slice(1) in PAGES ? location.hash.slice(1) : 'plant';
+
+function Banner(): JSX.Element {
+  useObserved(live);
+  return (
+    <div role="alert">
+      {live.state === 'lost' && (
+        <div class="banner">
+          <span>
+            <strong>The gateway is away since {showTime(live.lostSince)}.</strong> What is shown is from before. Trying again … <span class="detail">({live.why}.)</span>
+          </span>
+          <button type="button" onClick={() => live.retryNow()}>Try now</button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Clock(): JSX.Element {
+  useObserved(live);
+  useTick(1000);
+  const words = { connecting: 'connecting …', live: 'live', lost: 'not connected' };
+  return <p class="clock"><span class={live.state}>{words[live.state]}</span> <time>{showClock(live.now())}</time></p>;
+}
+
+export function App(): JSX.Element {
+  useObserved(live);
+  const [page, setPage] = useState(chosen());
+  const main = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const moved = (): void => setPage(chosen());
+    addEventListener('hashchange', moved);
+    return () => removeEventListener('hashchange', moved);
+  }, []);
+  const name = live.gateway?.name ?? 'Isthmus';
+  useEffect(() => {
+    document.title = `${PAGES[page]!.title} – ${name} – Isthmus`;
+  }, [page, name]);
+  const Page = PAGES[page]!.page;
+  return (
+    <div class={`app ${live.state}`}>
+      <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); main.current?.focus(); }}>Skip to content</a>
+      <header>
+        <h1>{name} <span class="quiet">{live.gateway?.description}</span></h1>
+        <nav aria-label="Pages">
+          {Object.entries(PAGES).map(([key, { title }]) => (
+            <a key={key} href={`#${key}`} aria-current={key === page ? 'page' : undefined}>{title}</a>
+          ))}
+        </nav>
+        <Clock />
+      </header>
+      <Banner />
+      <main ref={main} tabIndex={-1} class={`page-${page}`}>
+        <Page />
+      </main>
+    </div>
+  );
+}
