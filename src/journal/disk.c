@@ -65,6 +65,12 @@ static int file_allocate(void *context, int fd, uint64_t size)
     return errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_OK;
 }
 
+static void file_forget(void *context, int fd, uint64_t from, uint64_t size)
+{
+    (void)context;
+    posix_fadvise(fd, (off_t)from, (off_t)size, POSIX_FADV_DONTNEED); /* only advice */
+}
+
 static int file_truncate(void *context, int fd, uint64_t size)
 {
     (void)context;
@@ -92,6 +98,7 @@ const struct disk disk_files = {
     .flush = file_flush,
     .flush_dir = file_flush_dir,
     .allocate = file_allocate,
+    .forget = file_forget,
     .truncate = file_truncate,
     .rename = file_rename,
     .remove = file_remove,

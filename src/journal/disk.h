@@ -19,6 +19,8 @@ struct disk {
     int (*flush)(void *context, int fd);                   /* data and size survive loss of power */
     int (*flush_dir)(void *context, int dir);              /* names survive loss of power */
     int (*allocate)(void *context, int fd, uint64_t size); /* space, without changing the size */
+    /* These bytes are durable and will hardly be read soon: their memory is of more use elsewhere. */
+    void (*forget)(void *context, int fd, uint64_t from, uint64_t size);
     int (*truncate)(void *context, int fd, uint64_t size); /* also gives back what was allocated */
     int (*rename)(void *context, int dir, const char *from, const char *to);
     int (*remove)(void *context, int dir, const char *name);

@@ -18,6 +18,11 @@
 #define RETRY_MAX (30 * NS_PER_S)
 #define GATHER_NS (NS_PER_MS / 2) /* a wake-up across cores costs a tenth of that */
 
+/* The page cache keeps the end of the segment, where the reader is. What is older would only take memory from others and
+ * fresh pages for every write. */
+#define CACHE_KEEP (4u << 20)
+#define CACHE_STEP (1u << 20)
+
 static void count(_Atomic uint64_t *word, uint64_t n)
 {
     atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + n,
@@ -54,6 +59,16 @@ static void no_room(struct journal *j, int64_t now)
     j->retry_ns = now + RETRY_MIN;
 }
 
+static void forget_old(struct journal *j)
+{
+    struct segment *s = &j->segment;
+    if (s->durable_offset >= s->forgotten + CACHE_KEEP + CACHE_STEP) {
+        uint64_t to = (s->durable_offset - CACHE_KEEP) & ~UINT64_C(0xffff); /* whole pages */
+        j->disk->forget(j->disk->context, s->fd, s->forgotten, to - s->forgotten);
+        s->forgotten = to;
+    }
+}
+
 /* What became durable enters the state, frees the buffer and lets rings go on. */
 static void settle(struct journal *j)
 {
@@ -72,6 +87,7 @@ static void settle(struct journal *j)
     }
     pthread_mutex_unlock(&j->state_lock);
     j->segment.durable_offset = j->segment.offset;
+    forget_old(j);
     atomic_store_explicit(&j->durable_sequence, j->written_sequence, memory_order_relaxed);
     atomic_store_explicit(&j->durable, at, memory_order_release);
     marks_publish(j);
