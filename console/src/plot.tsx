@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One lane of the trend: the lines of one unit, drawn by uPlot. What is not well is drawn as such: a line ends there, and
-// a ribbon at the lane's foot (one a tag) shows bad as a filled bar, uncertain as a dashed one, a gap as a hatched one,
-// with the gap hatched over the lane's whole height as well.
+// a ribbon at the lane's foot (one a tag) shows bad as a filled bar, uncertain as a dashed one, and below them a gap as a
+// hatched one, for a dead device makes both. Bad is tinted and a gap hatched over the lane's whole height as well.
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
@@ -11,7 +11,8 @@ import { useMedia } from './parts';
 import { type Series, trend } from './series';
 
 export const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 2], [1, 2], [14, 4], [6, 3, 1, 3]];
-const RIBBON = 8; // px
+const RIBBON = 12; // px: half for quality, half for gaps, one free
+const LEAST = 4;
 const AXIS = 58;
 
 type Colours = (name: string) => string;
@@ -37,20 +38,20 @@ function drawSpans(u: uPlot, series: Series[], colour: Colours): void {
   g.save();
   g.lineWidth = ratio;
   series.forEach((s, row) => {
-    const y = top + height - (series.length - row) * RIBBON * ratio;
-    const h = (RIBBON - 2) * ratio;
+    const y = Math.round(top + height - (series.length - row) * RIBBON * ratio);
+    const h = Math.round((RIBBON - 2) / 2 * ratio);
     for (const span of s.spans) {
-      const x = Math.max(left, u.valToPos(span.from, 'x', true));
+      const x = Math.round(Math.max(left, u.valToPos(span.from, 'x', true)));
       const end = Math.min(left + width, span.to === null ? Infinity : u.valToPos(span.to, 'x', true));
       if (end < left || x > left + width) continue;
-      const w = Math.max(2 * ratio, end - x);
+      const w = Math.max(Math.round(LEAST * ratio), Math.round(end - x)); // also the shortest can be seen
       if (span.state === 'gap') {
         g.strokeStyle = colour('--gap');
         g.globalAlpha = 0.35;
         hatch(g, x, top, w, height, 10 * ratio);
         g.globalAlpha = 1;
-        g.strokeRect(x, y, w, h);
-        hatch(g, x, y, w, h, 4 * ratio);
+        g.strokeRect(x + ratio / 2, y + h + ratio / 2, w - ratio, h - ratio);
+        hatch(g, x, y + h, w, h, 4 * ratio);
       } else if (span.state === 'bad') {
         g.fillStyle = colour('--bad');
         g.globalAlpha = 0.1;

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// A user of the console in a real browser: console_user.js URL PICTURES. Reads steps from stdin, one JSON array a line
+// (["search", "pump1 flow"]), and answers each with one line: {"value": …} or {"error": …}. Each step waits until what it
+// is about can be seen. Whatever the browser complains about is kept for the step `complaints`.
+'use strict';
+const { chromium } = require('playwright-core');
+const readline = require('node:readline');
+
+const [url, pictures] = process.argv.slice(2);
+const WAIT_MS = 20_000;
+const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync'];
+const complaints = [];
+let browser;
+let page;
+
+/** Waits until `what`, evaluated in the page with `argument`, is true, and returns it. */
+async function until(what, argument) {
+  const handle = await page.waitForFunction(what, argument, { timeout: WAIT_MS });
+  return handle.jsonValue();
+}
+
+const row = (path) => `.row[data-path="${path}"]`;
+
+const steps = {
+  async open(width, height, scheme, hash = 'plant') {
+    if (page) await page.context().close();
+    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+    page = await context.newPage();
+    page.on('pageerror', (e) => complaints.push(e.message));
+    page.on('console', (m) => m.type() === 'error' && complaints.push(m.text()));
+    page.on('dialog', (d) => { complaints.push(`dialog: ${d.message()}`); d.dismiss(); });
+    await page.goto(`${url}/#${hash}`);
+    await until(() => document.querySelector('.app.live'));
+  },
+
+  async page(name) {
+    await page.click(`nav a[href="#${name}"]`);
+    await page.waitForSelector(`main.page-${name}`);
+  },
+
+  /** The tags that the tree shows for these words. */
+  async search(words) {
+    await page.fill('input[type=search]', words);
+    return page.$$eval('.row.leaf', (rows) => rows.map((r) => r.dataset.path));
+  },
+
+  /** What the tree says of a tag, once its cells contain these texts. */
+  async row(path, cells = {}) {
+    await page.fill('input[type=search]', path);
+    return until(([selector, wanted]) => {
+      const found = document.querySelector(selector);
+      if (!found) return null;
+      const text = (name) => found.querySelector(`.${name}`)?.textContent.trim();
+      const all = Object.fromEntries(['name', 'value', 'unit', 'state', 'age'].map((n) => [n, text(n)]));
+      all.mark = found.querySelector('.mark')?.getAttribute('aria-label') ?? '';
+      return Object.entries(wanted).every(([n, part]) => all[n].includes(part)) && all;
+    }, [row(path), cells]);
+  },
+
+  /** So many different values of a tag, seen one after another. */
+  async values(path, count) {
+    await steps.row(path);
+    const seen = [];
+    while (seen.length < count) {
+      seen.push(await until(([selector, last]) => {
+        const text = document.querySelector(selector)?.textContent;
+        return text && text !== last && text;
+      }, [`${row(path)} .value`, seen.at(-1) ?? '–']));
+    }
+    return seen;
+  },
+
+  async choose(...paths) {
+    for (const path of paths) {
+      await page.fill('input[type=search]', path);
+      await page.click(row(path));
+      await page.waitForSelector(`.legend li[data-path="${path}"]`);
+    }
+    await page.fill('input[type=search]', '');
+  },
+
+  /** Waits until the lanes hold this many pixels of the colour with this name (a property of the style sheet). */
+  drawn: (colour, pixels) => until(([name, least]) => {
+    const probe = document.createElement('canvas').getContext('2d');
+    probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    probe.fillRect(0, 0, 1, 1);
+    const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
+    let found = 0;
+    for (const canvas of document.querySelectorAll('.lanes canvas')) {
+      if (canvas.width === 0 || canvas.height === 0) continue;
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      for (let i = 0; i < data.length; i += 4) {
+        found += data[i + 3] > 200 && Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 12;
+      }
+    }
+    return found >= least && found;
+  }, [colour, pixels]),
+
+  /** Waits until the legend's row of a tag contains the text. */
+  legend: (path, text) => until(([selector, part]) => document.querySelector(selector)?.textContent.includes(part),
+    [`.legend li[data-path="${path}"]`, text]),
+
+  /** Gives the window another size, and waits until each lane is as wide as its place. */
+  async resize(width, height) {
+    await page.setViewportSize({ width, height });
+    return until((wide) => {
+      const lanes = [...document.querySelectorAll('.plot')];
+      const fits = lanes.every((l) => l.clientWidth < wide && Math.abs(l.querySelector('.uplot').clientWidth - l.clientWidth) < 2);
+      return fits && lanes.map((l) => l.clientWidth);
+    }, width);
+  },
+
+  /** The rows of a page's table as {head: text}, once there are some. */
+  table: (label) => until((name) => {
+    const rows = [...document.querySelectorAll(`table[aria-label="${name}"] tbody tr`)];
+    return rows.length > 0 && rows.map((r) => Object.fromEntries([...r.cells].map((c) => [c.dataset.head, c.textContent.trim()])));
+  }, label),
+
+  account: () => until(() => {
+    const cells = [...document.querySelectorAll('.account [data-term]')];
+    return cells.length > 0 && Object.fromEntries(cells.map((c) => [c.dataset.term, Number(c.textContent.replaceAll(',', ''))]));
+  }),
+
+  /** Waits until the page's text contains this. */
+  text: (part) => until((t) => document.body.innerText.includes(t), part),
+
+  banner: (shown) => until((wanted) => Boolean(document.querySelector('[role=alert] .banner')) === wanted, shown),
+
+  /** By how much the page is wider than the window, the ground's brightness, and how many elements there are. */
+  measure: () => page.evaluate(() => ({
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    brightness: getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0) / 3,
+    elements: document.querySelectorAll('*').length,
+    images: document.querySelectorAll('img').length,
+  })),
+
+  /** Presses keys, then waits until what has the focus is as wanted. */
+  async press(keys, wanted = {}) {
+    for (const key of keys) await page.keyboard.press(key);
+    return until((all) => {
+      const a = document.activeElement;
+      const active = document.getElementById(a.getAttribute('aria-activedescendant'));
+      const style = getComputedStyle(active ?? a);
+      const focus = {
+        what: a.getAttribute('aria-label') ?? a.textContent, row: active?.dataset.path ?? '',
+        open: active?.getAttribute('aria-expanded') ?? '', pressed: a.getAttribute('aria-pressed') ?? '',
+        visible: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
+      };
+      return Object.entries(all).every(([k, v]) => focus[k] === v) && focus;
+    }, wanted);
+  },
+
+  type: (text) => page.keyboard.type(text),
+  picture: (name) => page.screenshot({ path: `${pictures}/${name}.png` }).then(() => undefined),
+  complaints: () => complaints.splice(0),
+};
+
+async function main() {
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGUMENTS });
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const [name, ...more] = JSON.parse(line);
+    let answer;
+    try {
+      answer = { value: await steps[name](...more) ?? null };
+    } catch (e) {
+      answer = { error: `${line}: ${e.message}\n${page ? await page.evaluate(() => document.body.innerText).catch(() => '') : ''}` };
+      if (page) await steps.picture(`failed-${name}`).catch(() => undefined);
+    }
+    console.log(JSON.stringify(answer));
+  }
+  await browser.close();
+}
+
+main();

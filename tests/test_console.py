@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The console in a real browser, against a real gateway with the simulated waterworks and a broker."""
+
+import json
+import subprocess
+
+import plant
+import pytest
+
+HOSTILE = '<img src=x onerror="alert(1)">'
+FLOW, LEVEL, ODD = "waterworks/line1/pump1/flow", "waterworks/line1/storage/level", "waterworks/line1/odd"
+PAGES = ["plant", "devices", "boxes", "feeds"]
+
+
+class Waterworks:
+    """Simulator, broker and gateway, each of which can be ended and started again."""
+
+    def __init__(self, folder, tags):
+        self.folder, self.tags = folder, tags
+        self.plcs = [plant.free_port(), plant.free_port()]
+        self.port = plant.free_port()
+        broker = plant.free_port()
+        write = ["sim", "waterworks", "--ports", self.ports, "--tags", str(tags), "--write-config", folder]
+        subprocess.run([plant.ISTHMUS, *write], check=True, capture_output=True)
+        file = folder / "isthmus.yaml"
+        file.write_text(file.read_text().replace(":8480", f":{self.port}").replace(":11883", f":{broker}"))
+        with open(folder / "tags.csv", "a") as rows:
+            quoted = HOSTILE.replace('"', '""')
+            rows.write(f'{ODD},plc1,holding:2:float32,%,0,100,,"{quoted}"\n')
+        self.broker = plant.mosquitto(folder, broker)
+        self.start_simulator()
+        self.gateway = plant.Gateway(folder)
+
+    @property
+    def ports(self):
+        return ",".join(map(str, self.plcs))
+
+    def start_simulator(self):
+        argv = [plant.ISTHMUS, "sim", "waterworks", "--ports", self.ports, "--tags", str(self.tags)]
+        self.simulator = plant.Process(argv, self.folder / "simulator.log")
+        plant.wait_for(lambda: all(map(plant.port_listens, self.plcs)), "the PLCs listen")
+
+    def stop(self):
+        for process in (self.gateway, self.simulator, self.broker):
+            process.stop()
+
+
+class User:
+    """console_user.js: each method is one of its steps."""
+
+    def __init__(self, port, folder):
+        self.errors = open(folder / "user.log", "wb")
+        self.child = subprocess.Popen(
+            ["node", plant.ROOT / "tests" / "peers" / "console_user.js", f"http://127.0.0.1:{port}", folder],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True)  # fmt: skip
+
+    def __getattr__(self, step):
+        def call(*more):
+            self.child.stdin.write(json.dumps([step, *more]) + "\n")
+            self.child.stdin.flush()
+            line = self.child.stdout.readline()
+            assert line, "the browser ended; see user.log"
+            answer = json.loads(line)
+            assert "error" not in answer, answer.get("error")
+            return answer["value"]
+
+        return call
+
+    def end(self):
+        self.child.stdin.close()
+        try:
+            self.child.wait(20)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+        self.child.stdout.close()
+        self.errors.close()
+
+
+@pytest.fixture(scope="module")
+def works(tmp_path_factory):
+    w = Waterworks(tmp_path_factory.mktemp("console"), 300)
+    yield w
+    w.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(works):
+    u = User(works.port, works.folder)
+    yield u
+    u.end()
+
+
+@pytest.fixture
+def user(browser):
+    """A fresh window; at its end the browser must have had nothing to complain about."""
+    browser.open(1440, 900, "light")
+    yield browser
+    assert browser.complaints() == []
+
+
+def test_tree_and_search(user):
+    assert user.search("line3 PUMP2 flow") == ["waterworks/line3/pump2/flow"]
+    assert user.search("town draws line2") == ["waterworks/line2/storage/demand"]
+    assert user.search("no such thing") == []
+    user.text("No tag matches")
+    assert FLOW in user.search(""), "without a search the first branch is open"
+
+
+def test_live_values_have_unit_status_and_age(user):
+    assert len(set(user.values(FLOW, 3))) >= 2
+    row = user.row(FLOW, {"state": "Good"})
+    assert row["unit"] == "m³/h" and row["age"].endswith(" s") and row["mark"] == ""
+    assert user.row(LEVEL)["unit"] == "m"
+
+
+def test_text_from_outside_is_never_markup(user):
+    assert HOSTILE in user.row(ODD)["name"]
+    assert user.measure()["images"] == 0
+
+
+def test_trend_of_two_tags_redraws_on_resize(user):
+    user.choose(FLOW, LEVEL)
+    user.drawn("--s0", 20)
+    user.drawn("--s1", 20)
+    wide = user.resize(1440, 900)
+    narrow = user.resize(900, 900)
+    assert len(wide) == len(narrow) == 2 and wide != narrow, "one lane a unit, as wide as the window lets it"
+    user.drawn("--s0", 20)
+
+
+def test_bad_values_and_gaps_can_be_seen(works, user):
+    user.choose(FLOW)
+    user.drawn("--s0", 20)
+    works.simulator.stop()
+    row = user.row(FLOW, {"state": "Bad"})
+    assert (row["value"], row["mark"]) == ("–", "Bad"), "by shape and word, not by colour alone"
+    user.legend(FLOW, "bad span")
+    user.drawn("--bad", 10)
+    user.page("devices")
+    user.text("Bad: down")
+    works.start_simulator()
+    user.text("all answer")
+    user.page("plant")
+    user.row(FLOW, {"state": "Good"})
+    user.legend(FLOW, "gap")
+    user.drawn("--gap", 10)
+    user.page("feeds")
+    user.text("Gap: device down")
+
+
+def test_devices_boxes_and_feeds(works, user):
+    user.page("devices")
+    devices = {d["Device"].split()[0]: d for d in user.table("Devices")}
+    assert set(devices) == {"plc1", "plc2"}
+    assert devices["plc1"]["State"] == "up" and devices["plc1"]["Latency"].endswith(" ms")
+    user.page("boxes")
+    plant.wait_for(lambda: all("%" in b["CPU"] for b in user.table("Boxes")), "the second look tells the load")
+    boxes = {b["Process"]: b for b in user.table("Boxes")}
+    processes = works.gateway.get("/api/v1/processes")["processes"]
+    assert set(boxes) == {p["name"] for p in processes}
+    for p in processes:
+        shown = boxes[p["name"]]
+        assert shown["State"] == "running" and shown["Memory"].endswith("B")
+        assert shown["Missing layers"] == ("".join(p["layers_missing"]) or "none")
+    user.page("feeds")
+    (feed,) = user.table("Feeds")
+    assert feed["Contract"] == "pumps-and-tanks" and feed["Tags"] == "301" and feed["State"] == "up to date"
+    user.text("every value is accounted for")
+    account = user.account()
+    assert account["produced"] > 0
+    assert account["produced"] == sum(account[k] for k in ("journaled", "suppressed", "rejected", "gaps"))
+
+
+def test_by_keyboard_alone(user):
+    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Search tags"]
+    for what in stops:
+        user.press(["Tab"], {"what": what, "visible": True})
+    user.press(["Tab"], {"visible": True})
+    user.press(["Tab"], {"what": "Plant", "row": "waterworks", "visible": True})
+    user.press(["ArrowDown"], {"row": "waterworks/line1", "visible": True})
+    user.press(["ArrowLeft"], {"open": "false"})
+    user.press(["ArrowDown"], {"row": "waterworks/line2"})
+    user.press(["ArrowUp", "ArrowRight"], {"row": "waterworks/line1", "open": "true"})
+    user.press(["ArrowRight"], {"row": "waterworks/line1/pump1"})
+    user.press(["ArrowDown"], {"row": "waterworks/line1/pump1/speed"})
+    user.press(["Enter"])
+    user.legend("waterworks/line1/pump1/speed", "%")
+    user.press(["End"], {"row": "waterworks/line10"})
+    user.press(["Home"], {"row": "waterworks"})
+    user.press(["Tab"], {"what": "5 min", "visible": True})
+    user.press(["Enter"], {"pressed": "true"})
+    user.press(["Shift+Tab"] * 3, {"what": "Search tags"})
+    user.type("line2 volume")
+    user.press(["Tab", "Tab"], {"row": "waterworks"})
+    user.press(["End", "Enter"])
+    user.legend("waterworks/line2/volume", "m³")
+    user.press(["Shift+Tab"] * 3, {"what": "Feeds"})
+    user.press(["Enter"])
+    user.text("every value is accounted for")
+
+
+@pytest.mark.parametrize("width,height", [(1440, 900), (390, 844)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fits_the_screen_in_light_and_dark(user, width, height, scheme):
+    user.open(width, height, scheme)
+    user.choose(FLOW, "waterworks/line1/pump2/flow", LEVEL)
+    for name in PAGES:
+        user.page(name)
+        if name != "plant":
+            user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events"}[name])
+        seen = user.measure()
+        user.picture(f"{name}-{width}-{scheme}")
+        assert seen["overflow"] <= 0, (name, seen)
+        assert seen["brightness"] > 200 if scheme == "light" else seen["brightness"] < 50
+
+
+def test_gateway_away_and_back(works, user):
+    user.choose(FLOW)
+    user.banner(False)
+    works.gateway.stop()
+    user.banner(True)
+    user.text("The gateway is away since")
+    works.gateway.start()
+    user.banner(False)
+    assert len(set(user.values(FLOW, 3))) >= 2
+    user.legend(FLOW, "gap")
+    assert all("ERR_" in c or "WebSocket" in c for c in user.complaints()), "only of the connection"
+
+
+def test_ten_thousand_tags(tmp_path, started):
+    w = started(Waterworks(tmp_path, 10000))
+    u = User(w.port, tmp_path)
+    try:
+        u.open(1440, 900, "light")
+        u.text("9,991 tags")
+        u.press(["Tab"] * 6, {"what": "Search tags"})
+        u.type("waterworks")
+        u.press(["Tab", "Tab", "End"], {"row": "waterworks/line333/volume", "visible": True})
+        assert u.measure()["elements"] < 1000, "the document stays small"
+        u.press(["PageUp"])
+        u.press(["Home"], {"row": "waterworks", "visible": True})
+        assert len(set(u.values("waterworks/line333/pump1/flow", 3))) >= 2
+    finally:
+        u.end()
