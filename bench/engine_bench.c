@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* engine.ingest: samples a second through intake, scaling, now and a real journal (10 ms group commit) in this folder's
  * temporary directory, all in one process: fill a ring, step until it is taken, again. 1,000 float64 tags. */
-#include "engine/engine.h"
-#include "engine/internal.h"
+#include "bench/plan.h"
 
 #include "base/clock.h"
-#include "tag/plan_build.h"
+#include "engine/engine.h"
+#include "engine/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,31 +15,6 @@
 #define TAGS    1000u
 #define BATCH   500u
 #define SECONDS 4
-
-static void *make_plan(const char *dir, size_t *size)
-{
-    struct plan_build *b = plan_build_new();
-    plan_build_header(b)->state_dir = plan_build_text(b, dir);
-    plan_build_header(b)->journal_limit = UINT64_C(8) << 30;
-    plan_build_header(b)->segment_size = UINT64_C(256) << 20;
-    plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "plant")});
-    plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "box"),
-                                         .kind = BOX_SOUTH,
-                                         .ring_capacity = 65536});
-    plan_build_device(b, &(struct plan_device){.name = plan_build_text(b, "device")});
-    for (uint32_t i = 0; i < TAGS; i++) {
-        char path[32];
-        snprintf(path, sizeof path, "plant/tag%u", i);
-        plan_build_tag(b, &(struct plan_tag){.id = i + 1,
-                                             .path = plan_build_text(b, path),
-                                             .type = VALUE_FLOAT64,
-                                             .raw_type = VALUE_FLOAT64});
-    }
-    void *image = NULL;
-    int err = plan_build_finish(b, &image, size);
-    plan_build_free(b);
-    return err ? NULL : image;
-}
 
 static void fill(struct ring_producer *p, uint64_t *produced)
 {
@@ -71,7 +46,7 @@ static double measure(const char *dir)
     struct engine *e = NULL;
     struct journal_recovered recovered;
     struct ring_producer p;
-    void *image = make_plan(dir, &size);
+    void *image = small_plan(dir, TAGS, 65536, &size);
     if (!image || gateway_new(&g, image, size)) {
         return 0;
     }
