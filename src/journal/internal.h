@@ -32,6 +32,7 @@ struct box_track {
 struct segment { /* the one being written; journal's thread */
     int fd;      /* -1: none, the disk fails */
     uint64_t number, offset, durable_offset;
+    uint64_t opening;   /* bytes of its header, catalogue and opening state */
     uint64_t allocated; /* bytes that surely have room */
     uint64_t forgotten; /* bytes at the front that need not stay in memory */
 };

@@ -111,6 +111,28 @@ static void segments_roll_and_open_with_the_whole_state(void **state)
     plant_fini(&p);
 }
 
+/* With many tags the opening alone is longer than a segment's size: that must not roll to the next one at once. */
+static void a_long_opening_leaves_room_for_data(void **state)
+{
+    (void)state;
+    struct plant p;
+    char name[64];
+    uint8_t value[STORE_VALUE_MAX] = {1};
+    plant_init(&p, SYNC_PERIOD, 4u << 10, 0);
+    plant_open(&p);
+    for (char key[] = "a"; *key <= 'd'; ++*key) {
+        plant_store(&p, key, value, sizeof value);
+    }
+    plant_settle(&p);
+    for (uint64_t n = 0; n < 100; n += 10) {
+        assert_true(plant_put(&p, 10, n));
+        plant_settle(&p);
+    }
+    assert_true(plant_files(&p, ".seg", name) <= 4); /* 8 KiB of values, 3 KiB of samples */
+    assert_int_equal(read_all(&p, 0), 100);
+    plant_fini(&p);
+}
+
 /* A frame that the disk got only in part: cut, reported, and the journal goes on. */
 static void a_torn_tail_is_cut(void **state)
 {
@@ -207,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_put_is_there_after_a_restart),
         cmocka_unit_test(segments_roll_and_open_with_the_whole_state),
+        cmocka_unit_test(a_long_opening_leaves_room_for_data),
         cmocka_unit_test(a_torn_tail_is_cut),
         cmocka_unit_test(a_segment_without_a_header_is_set_aside),
         cmocka_unit_test(damage_in_the_middle_is_stepped_over),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Life of the segment being written. A segment's space is allocated when it is made: its size, one whole buffer (what
- * was admitted before we knew that there is no next one) and the reserve for gap records. */
+/* Life of the segment being written. A segment's space is allocated when it is made: its opening (with a million tags, far
+ * more than a segment), its size, one whole buffer (what was admitted before we knew that there is no next one) and the
+ * reserve for gap records. */
 #include "journal/internal.h"
 
 #include "base/clock.h"
@@ -100,7 +101,7 @@ static int fill(struct journal *j, struct segment *s)
             err = j->disk->flush_dir(j->disk->context, j->dir);
         }
     }
-    s->durable_offset = s->offset;
+    s->opening = s->durable_offset = s->offset;
     return err;
 }
 
@@ -109,13 +110,13 @@ int segment_next(struct journal *j)
     const struct disk *d = j->disk;
     uint64_t limit = j->plan->header->journal_limit;
     uint64_t wanted = j->segment_size + j->capacity + j->reserve;
-    uint64_t used = j->closed_bytes + j->segment.offset;
+    uint64_t used = j->closed_bytes + j->segment.offset + j->segment.opening; /* the next one's */
     bool first = !j->segment.number;
     assert(j->written == atomic_load(&j->durable)); /* invariant 4 */
     if (limit && used + wanted > limit) {
         if (!first) {
             recount(j);
-            used = j->closed_bytes + j->segment.offset;
+            used = j->closed_bytes + j->segment.offset + j->segment.opening;
         }
         if (used + wanted > limit) {
             if (!first && j->segment.fd >= 0) {
@@ -127,7 +128,7 @@ int segment_next(struct journal *j)
             wanted = j->reserve; /* a start at the limit: room for gaps and events only */
         }
     }
-    struct segment s = {.number = j->last_number + 1, .allocated = wanted};
+    struct segment s = {.number = j->last_number + 1};
     char name[SEGMENT_NAME_SIZE];
     segment_name(s.number, name);
     s.fd = d->open(d->context, j->dir, name, O_RDWR | O_CREAT | O_EXCL);
@@ -135,9 +136,10 @@ int segment_next(struct journal *j)
         j->last_number += s.fd == ERR_EXISTS;
         return s.fd;
     }
-    int err = d->allocate(d->context, s.fd, wanted);
+    int err = fill(j, &s);
+    s.allocated = s.opening + wanted;
     if (!err) {
-        err = fill(j, &s);
+        err = d->allocate(d->context, s.fd, s.allocated);
     }
     if (err) {
         d->close(d->context, s.fd);

@@ -122,7 +122,7 @@ static bool flush(struct journal *j, int64_t now, bool closing)
 static uint64_t gather(struct journal *j, uint64_t head, uint64_t *sequence, uint64_t *frames)
 {
     uint64_t end = j->written;
-    uint64_t room = j->segment_size;
+    uint64_t room = j->segment.opening + j->segment_size;
     bool full = atomic_load(&j->trouble) == TROUBLE_FULL;
     *frames = 0;
     while (end < head) {
@@ -144,7 +144,7 @@ static uint64_t gather(struct journal *j, uint64_t head, uint64_t *sequence, uin
 /* Sees to it that there is a segment with room. false: none now. */
 static bool have_segment(struct journal *j, int64_t now)
 {
-    bool over = j->segment.offset >= j->segment_size;
+    bool over = j->segment.offset >= j->segment.opening + j->segment_size;
     enum trouble trouble = atomic_load(&j->trouble);
     if (j->segment.fd >= 0 && !over && trouble != TROUBLE_FULL) {
         return true;
@@ -156,7 +156,7 @@ static bool have_segment(struct journal *j, int64_t now)
         int err = segment_next(j);
         if (!err) {
             if (atomic_load(&j->trouble) == TROUBLE_FULL &&
-                j->segment.allocated > j->segment_size) {
+                j->segment.allocated > j->segment.opening + j->segment_size) {
                 set_trouble(j, TROUBLE_NONE);
             }
             marks_publish(j);
