@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "reader/reader.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,6 +54,7 @@ int cli_run(int argc, char **argv)
         fprintf(stderr, "isthmus: can't make the gateway's shared memory: %s\n", err_text(err));
         return CLI_FAILED;
     }
+    malloc_trim(0); /* every process is forked from this one: what loading left would be in all */
     int status = keeper_run(g, engine_main, reader_main);
     gateway_free(g);
     return status ? CLI_FAILED : CLI_OK;
