@@ -11,7 +11,7 @@ _isthmus() {
         case $command in
             run) words='--help' ;;
             check) words='--json --help' ;;
-            sim) words='waterworks --ports --seed --speed --tags --leak --write-config --help' ;;
+            sim) words='waterworks --ports --seed --speed --tags --leak --idle --json --write-config --help' ;;
             status | devices) words='--json --socket --help' ;;
             get | watch)
                 words='--json --socket --help'

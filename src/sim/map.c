@@ -1,231 +1,195 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Commands live twice: as the registers that their writer reads back, and in the works, which obeys. The registers are
+ * written first and then decoded, so half a float is judged together with the half that was there. */
 #include "sim/map.h"
 
 #include "base/err.h"
+#include "sim/points.h"
 
-#include <errno.h>
-#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-enum kind { FLOAT_BIG, FLOAT_SWAPPED, TENTHS, HUNDREDTHS, COUNT, BIT };
-
-struct point {
-    const char *name, *unit;
-    enum kind kind;
-    uint8_t plc;      /* 1, 2 */
-    uint8_t offset;   /* register within the line's block; bit: number of the bit in register 0 */
-    double low, high; /* range; equal: none */
-    double noise;
-    double (*value)(const struct works_line *l, int pump);
-    int pump;
-    const char *description;
-};
-
-#define GET(name, expression)                                                                      \
-    static double name(const struct works_line *l, int pump)                                       \
-    {                                                                                              \
-        (void)pump;                                                                                \
-        return expression;                                                                         \
-    }
-GET(pump_speed, l->pumps[pump].speed * 100)
-GET(pump_flow, l->pumps[pump].flow)
-GET(pump_head, l->pumps[pump].head)
-GET(pump_power, l->pumps[pump].power)
-GET(pump_temperature, l->pumps[pump].temperature)
-GET(pump_vibration, l->pumps[pump].vibration)
-GET(pump_wear, l->pumps[pump].wear * 100)
-GET(pump_hours, l->pumps[pump].hours)
-GET(pump_current, l->pumps[pump].power * 1.72)
-GET(pump_running, l->pumps[pump].running)
-GET(line_intake, l->intake_level)
-GET(line_storage, l->storage_level)
-GET(line_inflow, l->inflow)
-GET(line_demand, l->demand)
-GET(line_valve, l->valve * 100)
-GET(line_pressure, l->pressure)
-GET(line_temperature, l->water_temperature)
-GET(line_set_point, l->set_point)
-GET(line_volume, l->volume)
-GET(line_low, l->storage_level < 1)
-GET(line_high, l->storage_level > 5.5)
-
-#define PUMP_POINTS(n, at)                                                                         \
-    {"pump" #n "/speed", "%",   FLOAT_BIG,           1, at + 0, 0, 100, 0.05,                      \
-     pump_speed,         n - 1, "speed of the drive"},                                             \
-        {"pump" #n "/flow", "m3/h", FLOAT_BIG, 1, at + 2, 0, 400, 0.6, pump_flow, n - 1, "flow"},  \
-        {"pump" #n "/head", "m", FLOAT_BIG, 1, at + 4, 0, 80, 0.05, pump_head, n - 1, "head"},     \
-        {"pump" #n "/power", "kW",  FLOAT_BIG,       1, at + 6, 0, 90, 0.1,                        \
-         pump_power,         n - 1, "electric power"},                                             \
-        {"pump" #n "/current", "A",   FLOAT_BIG, 1, at + 8, 0, 160, 0.2,                           \
-         pump_current,         n - 1, "current"},                                                  \
-        {"pump" #n "/bearing", "Cel", TENTHS,   1, at + 10, -20, 150, 0.1,                         \
-         pump_temperature,     n - 1, "bearing"},                                                  \
-        {"pump" #n "/vibration", "mm/s", HUNDREDTHS, 1, at + 11, 0, 20, 0.04,                      \
-         pump_vibration,         n - 1,  "vibration"},                                             \
-        {"pump" #n "/wear", "%",   HUNDREDTHS,      1, at + 12, 0, 100, 0,                         \
-         pump_wear,         n - 1, "estimated wear"},                                              \
-        {"pump" #n "/hours", "h", FLOAT_BIG, 1, at + 13, 0, 0, 0, pump_hours, n - 1, "run time"},  \
-    {                                                                                              \
-        "pump" #n "/running", "", BIT, 1, n - 1, 0, 0, 0, pump_running, n - 1, "the pump runs"     \
-    }
-
-static const struct point points[] = {
-    PUMP_POINTS(1, 2),
-    PUMP_POINTS(2, 18),
-    {"intake/level", "m", FLOAT_SWAPPED, 2, 2, 0, 6, 0.004, line_intake, 0,
-     "level of the intake tank"},
-    {"intake/inflow", "m3/h", FLOAT_SWAPPED, 2, 4, 0, 400, 0.8, line_inflow, 0, "raw water"},
-    {"storage/level", "m", FLOAT_SWAPPED, 2, 6, 0, 6, 0.004, line_storage, 0,
-     "level of the storage tank"},
-    {"storage/demand", "m3/h", FLOAT_SWAPPED, 2, 8, 0, 400, 0.8, line_demand, 0,
-     "what the town draws"},
-    {"storage/set-point", "m", HUNDREDTHS, 2, 10, 0, 6, 0, line_set_point, 0,
-     "level that the controller holds"},
-    {"valve/position", "%", TENTHS, 2, 11, 0, 100, 0.05, line_valve, 0, "opening of the valve"},
-    {"pressure", "bar", HUNDREDTHS, 2, 12, 0, 16, 0.01, line_pressure, 0,
-     "pressure behind the pumps"},
-    {"temperature", "Cel", TENTHS, 2, 13, -5, 40, 0.05, line_temperature, 0,
-     "temperature of the water"},
-    {"volume", "m3", COUNT, 2, 14, 0, 0, 0, line_volume, 0, "pumped in all"},
-    {"storage/high", "", BIT, 2, 1, 0, 0, 0, line_high, 0, "the storage tank is nearly full"},
-};
-_Static_assert(sizeof points / sizeof *points == TAGS_PER_LINE, "the number of tags per line");
-
-static void put_float(uint16_t *r, double v, bool swapped)
+uint32_t map_units(uint32_t lines)
 {
-    float f = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &f, 4);
-    r[swapped] = (uint16_t)(bits >> 16);
-    r[!swapped] = (uint16_t)bits;
+    return (lines + LINES_PER_UNIT - 1) / LINES_PER_UNIT;
 }
 
-static void put_count(uint16_t *r, double v)
+uint32_t map_tags(uint32_t lines)
 {
-    uint64_t n = (uint64_t)v;
-    for (int i = 0; i < 4; i++) { /* words in swapped order: the lowest first */
-        r[i] = (uint16_t)(n >> (16 * i));
+    return lines * TAGS_PER_LINE + map_units(lines) * TAGS_PER_UNIT;
+}
+
+uint32_t map_lines(uint32_t tags)
+{
+    uint32_t lines = (tags + TAGS_PER_LINE / 2) / TAGS_PER_LINE;
+    while (lines > 1 &&
+           (map_tags(lines) > TAGS_MAX || map_tags(lines) > tags + TAGS_PER_LINE / 2)) {
+        lines--;
     }
+    return lines ? lines : 1;
 }
 
-static void put_scaled(uint16_t *r, double v, double factor)
+static void *field(struct works *w, const struct point *p, uint32_t line)
 {
-    double n = nearbyint(v * factor);
-    n = n < -32768 ? -32768 : n > 32767 ? 32767 : n;
-    *r = (uint16_t)(int16_t)n;
+    return (char *)(w->lines + line) + p->at;
 }
 
-static void fill_point(struct works *w, const struct point *p, const struct works_line *l,
-                       uint16_t *block)
+static double get(struct works *w, const struct point *p, uint32_t line)
 {
-    double v = p->value(l, p->pump) + (p->noise > 0 ? works_noise(w, p->noise) : 0);
-    switch (p->kind) {
-    case FLOAT_BIG:
-    case FLOAT_SWAPPED:
-        put_float(block + p->offset, v, p->kind == FLOAT_SWAPPED);
-        break;
-    case TENTHS:
-        put_scaled(block + p->offset, v, 10);
-        break;
-    case HUNDREDTHS:
-        put_scaled(block + p->offset, v, 100);
-        break;
-    case COUNT:
-        put_count(block + p->offset, v);
-        break;
-    case BIT:
-        block[0] = (uint16_t)((block[0] & ~(1u << p->offset)) | (v > 0.5 ? 1u << p->offset : 0));
-        break;
-    }
+    const void *at = field(w, p, line);
+    return p->kind == BIT ? (double)*(const bool *)at : *(const double *)at * p->factor;
 }
 
-void map_fill(struct works *w, struct plc *plc1, struct plc *plc2)
+static void set(struct works *w, const struct point *p, uint32_t line, double value)
 {
-    for (uint32_t i = 0; i < w->line_count; i++) {
-        for (size_t k = 0; k < TAGS_PER_LINE; k++) {
-            struct plc *plc = points[k].plc == 1 ? plc1 : plc2;
-            fill_point(w, points + k, w->lines + i, plc->holding + i * LINE_REGISTERS);
-        }
-        struct works_line *l = w->lines + i;
-        plc2->holding[i * LINE_REGISTERS] =
-            (uint16_t)((plc2->holding[i * LINE_REGISTERS] & ~1u) | (line_low(l, 0) > 0.5));
-    }
-}
-
-static void write_tag(FILE *f, const struct point *p, uint32_t line)
-{
-    static const char *const types[] = {"float32", "float32:cdab", "int16",
-                                        "int16",   "uint64:cdab",  "bool"};
-    uint32_t at = line * LINE_REGISTERS + (p->kind == BIT ? 0 : p->offset);
-    fprintf(f, "waterworks/line%u/%s,plc%u,holding:%u", line + 1, p->name, p->plc, at);
+    void *at = field(w, p, line);
     if (p->kind == BIT) {
-        fprintf(f, ".%u", p->offset);
-    }
-    fprintf(f, ":%s,%s,", types[p->kind], p->unit);
-    if (p->high > p->low) {
-        fprintf(f, "%g,%g", p->low, p->high);
+        *(bool *)at = value != 0;
     } else {
-        fputs(",", f);
+        *(double *)at = value / p->factor;
     }
-    fprintf(f, ",%s,%s\n",
-            p->kind == TENTHS       ? "0.1"
-            : p->kind == HUNDREDTHS ? "0.01"
-                                    : "",
-            p->description);
 }
 
-static FILE *create(const char *dir, const char *name)
+static void put_bit(uint8_t *bits, uint32_t at, bool on)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return fopen(path, "we");
+    uint8_t mask = (uint8_t)(1u << at % 8);
+    bits[at / 8] = (uint8_t)(on ? bits[at / 8] | mask : bits[at / 8] & ~mask);
 }
 
-int map_write_config(const char *dir, uint32_t lines, int port1, int port2)
+static void fill_point(struct plc *plc, const struct point *p, uint32_t line)
 {
-    if (mkdir(dir, 0755) && errno != EEXIST) {
-        return err_from_errno(errno);
+    struct plc_unit *unit = plc->units + line / LINES_PER_UNIT;
+    uint32_t at = line % LINES_PER_UNIT * point_stride(p->plc, p->table) + p->offset;
+    double value = get(plc->works, p, line);
+    if (p->kind == BIT) {
+        put_bit(unit->bits[p->table - PLC_COIL], at, value != 0);
+    } else {
+        value += p->noise > 0 ? works_noise(plc->works->lines + line, p->noise) : 0;
+        if (p->high > p->low) { /* a transmitter gives no more than its range */
+            value = value < p->low ? p->low : value > p->high ? p->high : value;
+        }
+        point_encode(p, value, unit->registers[p->table] + at);
     }
-    FILE *f = create(dir, "isthmus.yaml");
-    if (!f) {
-        return err_from_errno(errno);
-    }
-    fprintf(f,
-            "# SPDX-License-Identifier: Apache-2.0\n"
-            "# The simulated waterworks: isthmus sim waterworks --ports %d,%d\n"
-            "gateway: {name: waterworks, description: The simulated waterworks}\n\n"
-            "devices:\n"
-            "  - {name: plc1, driver: modbus, address: \"127.0.0.1:%d\", period: 500ms, "
-            "description: Pumps}\n"
-            "  - {name: plc2, driver: modbus, address: \"127.0.0.1:%d\", period: 1s, description: "
-            "Tanks and valves}\n\n"
-            "services:\n"
-            "  - {name: console, module: http, listen: \"127.0.0.1:8480\"}\n"
-            "  - {name: cloud, module: sparkplug, address: \"127.0.0.1:11883\", group: waterworks, "
-            "node: gateway}\n\n"
-            "contracts:\n"
-            "  - name: pumps-and-tanks\n"
-            "    service: cloud\n"
-            "    tags: [\"waterworks/**\"]\n"
-            "    purpose: show the plant in the cloud\n"
-            "    owner: operations\n"
-            "    custodian: data team\n"
-            "    freshness: 5s\n",
-            port1, port2, port1, port2);
-    int bad = ferror(f);
-    bad |= fclose(f);
-    f = create(dir, "tags.csv");
-    if (!f) {
-        return err_from_errno(errno);
-    }
-    fputs("path,device,address,unit,low,high,scale,description\n", f);
-    for (uint32_t i = 0; i < lines; i++) {
-        for (size_t k = 0; k < TAGS_PER_LINE; k++) {
-            write_tag(f, points + k, i);
+}
+
+static void fill(struct plc *plc, bool commands)
+{
+    for (uint32_t line = 0; line < plc->works->line_count; line++) {
+        for (const struct point *p = points; p < points + TAGS_PER_LINE; p++) {
+            if (p->plc == plc->number && p->writable == commands) {
+                fill_point(plc, p, line);
+            }
         }
     }
-    bad |= ferror(f);
-    bad |= fclose(f);
-    return bad ? ERR_IO : ERR_OK;
+}
+
+void map_fill(struct plc *plc)
+{
+    fill(plc, false);
+}
+
+static void fill_plate(struct plc *plc, const struct plate *p, uint32_t unit)
+{
+    char text[64] = "";
+    snprintf(text, sizeof text, p->text, unit + 1);
+    for (uint32_t i = 0; i < p->bytes / 2; i++) {
+        plc->units[unit].registers[p->table][p->offset + i] =
+            (uint16_t)((uint8_t)text[2 * i] << 8 | (uint8_t)text[2 * i + 1]);
+    }
+}
+
+int map_init(struct plc *plc, unsigned number, struct works *works)
+{
+    *plc =
+        (struct plc){.works = works, .number = number, .unit_count = map_units(works->line_count)};
+    plc->units = calloc(plc->unit_count, sizeof *plc->units);
+    if (!plc->units) {
+        return ERR_NOMEM;
+    }
+    for (uint32_t unit = 0; unit < plc->unit_count; unit++) {
+        for (const struct plate *p = plates; p < plates + TAGS_PER_UNIT; p++) {
+            if (p->plc == number) {
+                fill_plate(plc, p, unit);
+            }
+        }
+    }
+    fill(plc, true);
+    fill(plc, false);
+    return ERR_OK;
+}
+
+void map_fini(struct plc *plc)
+{
+    free(plc->units);
+    *plc = (struct plc){0};
+}
+
+/* The command at an address, and its line; NULL: nothing there may be written. */
+static const struct point *command_at(const struct plc *plc, uint32_t unit, enum plc_table table,
+                                      uint32_t at, uint32_t *line)
+{
+    uint32_t stride = point_stride(plc->number, table);
+    uint32_t offset = stride ? at % stride : 0;
+    *line = unit * LINES_PER_UNIT + (stride ? at / stride : 0);
+    if (!stride || at / stride >= LINES_PER_UNIT || *line >= plc->works->line_count) {
+        return NULL;
+    }
+    for (const struct point *p = points; p < points + TAGS_PER_LINE; p++) {
+        if (p->writable && p->plc == plc->number && p->table == table && offset >= p->offset &&
+            offset < p->offset + point_words(p->kind)) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+enum map_refusal map_write_registers(struct plc *plc, uint32_t unit, uint32_t start,
+                                     const uint16_t *values, uint32_t count)
+{
+    uint16_t before[125];
+    uint16_t *registers = plc->units[unit].registers[PLC_HOLDING];
+    uint32_t stride = point_stride(plc->number, PLC_HOLDING), line;
+    enum map_refusal refusal = MAP_WRITTEN;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!command_at(plc, unit, PLC_HOLDING, start + i, &line)) {
+            return MAP_READ_ONLY;
+        }
+    }
+    memcpy(before, registers + start, count * sizeof *before);
+    memcpy(registers + start, values, count * sizeof *values);
+    /* first judged, then obeyed */
+    for (int pass = 0; pass < 2 && refusal == MAP_WRITTEN; pass++) {
+        for (uint32_t i = 0; i < count; i++) {
+            const struct point *p = command_at(plc, unit, PLC_HOLDING, start + i, &line);
+            uint32_t at = line % LINES_PER_UNIT * stride + p->offset;
+            double value = point_decode(p, registers + at);
+            if (!(value >= p->low && value <= p->high)) { /* NaN too */
+                refusal = MAP_OUT_OF_RANGE;
+            } else if (pass == 1) {
+                set(plc->works, p, line, value);
+            }
+        }
+    }
+    if (refusal != MAP_WRITTEN) {
+        memcpy(registers + start, before, count * sizeof *before);
+    }
+    return refusal;
+}
+
+enum map_refusal map_write_coils(struct plc *plc, uint32_t unit, uint32_t start, const bool *values,
+                                 uint32_t count)
+{
+    uint32_t line;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!command_at(plc, unit, PLC_COIL, start + i, &line)) {
+            return MAP_READ_ONLY;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct point *p = command_at(plc, unit, PLC_COIL, start + i, &line);
+        put_bit(plc->units[unit].bits[0], start + i, values[i]);
+        set(plc->works, p, line, values[i]);
+    }
+    return MAP_WRITTEN;
 }

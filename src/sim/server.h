@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Modbus TCP server over a plc's registers (MODBUS Application Protocol 1.1b3; Messaging on TCP/IP 1.0b). */
+/* A PLC's Modbus TCP port. Bounded: SERVER_CLIENTS_MAX connections, more are closed at once; one that sends no whole request
+ * for the idle time is closed too. */
 #ifndef ISTHMUS_SIM_SERVER_H
 #define ISTHMUS_SIM_SERVER_H
 
@@ -7,16 +8,14 @@
 
 #include "sim/map.h"
 
-#define MODBUS_FRAME_MAX 260
-
-/* Answers one whole request frame (MBAP header included) of `size` bytes into `out`. The reply's length, or 0 when the frame
- * is no Modbus and the connection must end. Pure. */
-size_t server_answer(struct plc *plc, const uint8_t *frame, size_t size,
-                     uint8_t out[MODBUS_FRAME_MAX]);
+#define SERVER_CLIENTS_MAX 64
 
 struct server;
-/* Listens on a loopback port (0: a free one, then *port says which). 0 or a negative err. `name` for identification. */
-int server_open(struct server **server, uv_loop_t *loop, struct plc *plc, int *port);
-void server_close(struct server *server); /* ends with the loop */
+/* Listens on a loopback port (0: a free one; *port says which). 0 or a negative err, and then nothing is left open once
+ * the loop has run. `plc` is borrowed until the loop has ended. */
+int server_open(struct server **server, uv_loop_t *loop, struct plc *plc, uint64_t idle_ms,
+                int *port);
+/* Closes the port and its connections; the loop frees what is left. NULL is fine. */
+void server_close(struct server *server);
 
 #endif
