@@ -97,8 +97,8 @@ def test_wireshark_finds_no_fault_in_our_modbus_and_mqtt(line, tmp_path, started
 
 
 def read_and_write(client):
-    """Reads 3 registers from 3000 after writing 2 from 3001; the argument's name changed with pymodbus 3.8."""
-    where = {"read_address": 3000, "read_count": 3, "write_address": 3001}
+    """Reads 3 registers from 0 after writing 2 from 1; the argument's name changed with pymodbus 3.8."""
+    where = {"read_address": 0, "read_count": 3, "write_address": 1}
     name = "values" if "values" in inspect.signature(client.readwrite_registers).parameters else "write_registers"
     return client.readwrite_registers(**where, **{name: [8, 9]})
 
@@ -107,9 +107,9 @@ def test_wireshark_finds_no_fault_in_our_simulator(tmp_path, started):
     """Every function code that it knows, its exceptions, a lost connection, asked by pymodbus."""
     from pymodbus.client import ModbusTcpClient
 
-    sim = started(plant.Process([plant.ISTHMUS, "sim", "waterworks"], tmp_path / "sim.log"))
+    sim = started(plant.Process([plant.ISTHMUS, "sim", "waterworks", "--json"], tmp_path / "sim.log"))
     ports = json.loads(plant.wait_for(lambda: sim.text().partition("\n")[0], "the simulator's ports"))
-    proxy = started(capture.Proxy(tmp_path / "sim.pcap", ports["plc1"], capture.MODBUS))
+    proxy = started(capture.Proxy(tmp_path / "sim.pcap", ports["plc2"], capture.MODBUS))
     for _ in range(2):
         client = ModbusTcpClient("127.0.0.1", port=proxy.port)
         assert client.connect()
@@ -117,9 +117,9 @@ def test_wireshark_finds_no_fault_in_our_simulator(tmp_path, started):
         for ask in read:
             assert not ask(0, 9 if ask in read[:2] else 100).isError()
             assert ask(65530, 100).isError(), "beyond the last address"
-        assert not client.write_coil(3000, True).isError() and not client.write_register(3000, 7).isError()
-        assert not client.write_coils(3000, [True] * 9).isError() and not client.write_registers(3000, [1, 2, 3]).isError()
-        assert not client.mask_write_register(3000, 0xFF00, 0x0012).isError()
+        assert not client.write_coil(0, True).isError() and not client.write_register(0, 7).isError()
+        assert not client.write_coils(0, [True] * 8).isError() and not client.write_registers(0, [1, 2, 3]).isError()
+        assert not client.mask_write_register(0, 0xFF00, 0x0012).isError()
         assert read_and_write(client).registers == [0x12, 8, 9]
         proxy.cut()
         client.close()

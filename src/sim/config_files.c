@@ -91,14 +91,14 @@ int map_write_config(const char *dir, uint32_t lines, int port1, int port2)
         return err_from_errno(errno);
     }
     fputs("path,device,address,unit,low,high,scale,description\n", f);
-    for (uint32_t unit = 0; unit < map_units(lines); unit++) {
-        for (size_t k = 0; k < TAGS_PER_UNIT; k++) {
-            write_plate(f, plates + k, unit);
-        }
-    }
     for (uint32_t line = 0; line < lines; line++) {
         for (size_t k = 0; k < TAGS_PER_LINE; k++) {
             write_point(f, points + k, line);
+        }
+    }
+    for (uint32_t unit = 0; unit < map_units(lines); unit++) {
+        for (size_t k = 0; k < TAGS_PER_UNIT; k++) {
+            write_plate(f, plates + k, unit);
         }
     }
     bad |= ferror(f);
