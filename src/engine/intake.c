@@ -143,6 +143,20 @@ static void answer_store(struct frame *f, const struct slot *s, const struct rec
     }
 }
 
+/* The latest value of a key: since the engine's start, else what the journal had before. NULL: there is none. */
+static const struct store_entry *recall(struct engine *e, uint32_t owner, const char *key)
+{
+    uint8_t value[STORE_VALUE_MAX];
+    const struct store_entry *entry = store_find(&e->store, owner, key);
+    if (!entry) {
+        int size = journal_stored(e->journal, owner, key, value, sizeof value);
+        if (size >= 0 && store_put(&e->store, owner, key, value, (size_t)size) == ERR_OK) {
+            entry = store_find(&e->store, owner, key);
+        }
+    }
+    return entry;
+}
+
 static void take_store(struct frame *f, struct slot *s, size_t count)
 {
     struct record_store request;
@@ -158,7 +172,7 @@ static void take_store(struct frame *f, struct slot *s, size_t count)
         return;
     }
     if (fetch) {
-        answer_store(f, s, &request, 0, store_find(&f->e->store, f->in->box, request.key));
+        answer_store(f, s, &request, 0, recall(f->e, f->in->box, request.key));
         return;
     }
     struct store_waiting w = {
