@@ -40,9 +40,10 @@ export const isGap = (r: Journaled): r is Gap => 'gap' in r;
 export const isHappening = (r: Journaled): r is Happening => 'event' in r;
 
 const TIMEOUT_MS = 10_000;
+const HISTORY_TIMEOUT_MS = 120_000; // a week is read from disk
 
-export async function get<T>(path: string): Promise<T> {
-  const reply = await fetch(`/api/v1/${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+export async function get<T>(path: string, timeout = TIMEOUT_MS): Promise<T> {
+  const reply = await fetch(`/api/v1/${path}`, { signal: AbortSignal.timeout(timeout) });
   if (!reply.ok) {
     const problem = await reply.json().catch(() => ({})) as { title?: string; detail?: string };
     throw new Error([problem.title ?? `HTTP ${reply.status}`, problem.detail].filter(Boolean).join(': '));
@@ -63,10 +64,11 @@ export async function getTags(): Promise<Tag[]> {
 /** A tag's samples between two times in ms, thinned out to what a screen can show. */
 export async function getHistory(tag: string, from: number, to: number, points: number): Promise<Sample[]> {
   const window = `from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`;
-  return (await get<{ samples: Sample[] }>(`history?tag=${encodeURIComponent(tag)}&${window}&points=${points}`)).samples;
+  const path = `history?tag=${encodeURIComponent(tag)}&${window}&points=${points}`;
+  return (await get<{ samples: Sample[] }>(path, HISTORY_TIMEOUT_MS)).samples;
 }
 
 /** Gaps and events, the newest last, that were noted since a time in ms. */
 export async function getNotes(from: number, limit: number): Promise<Note[]> {
-  return (await get<{ records: Note[] }>(`gaps?from=${new Date(from).toISOString()}&limit=${limit}`)).records;
+  return (await get<{ records: Note[] }>(`gaps?from=${new Date(from).toISOString()}&limit=${limit}`, HISTORY_TIMEOUT_MS)).records;
 }

@@ -7,7 +7,7 @@ import { plural, showAge, showStatus, showUnit, showValue } from './format';
 import { live } from './live';
 import { Mark, Status, useMedia } from './parts';
 import { type Node, type Point, abnormalBelow, tagsBelow } from './plant';
-import { MAX_SERIES, drawable, trend } from './series';
+import { drawable, trend } from './series';
 
 const SPARE_ROWS = 8; // beyond each edge
 const HEADS = ['Equipment and tags', 'Value', 'Unit', 'Status', 'Age', 'Trend'];
@@ -112,7 +112,6 @@ export function Grid({ rows, isOpen, toggle, flat }: {
           );
         })}
       </div>
-      <p class="note" role="status">{trend.full ? `At most ${MAX_SERIES} tags fit into the trend.` : ''}</p>
     </div>
   );
 }

@@ -7,7 +7,7 @@ import { Grid } from './grid';
 import { live } from './live';
 import { useObserved, useTick } from './parts';
 import { type Node, abnormalBelow, tagsBelow, visibleRows } from './plant';
-import { trend } from './series';
+import { MAX_SERIES, trend } from './series';
 import { TrendPanel } from './trend';
 
 const FIRST_ROWS = 60; // so many at most are open at first
@@ -42,7 +42,8 @@ export function PlantPage(): JSX.Element {
   if (!kept.opened && root.children.length > 0) kept.opened = openFirst(root);
   const opened = kept.opened ?? new Set<string>();
   const flat = search.trim() !== '' || abnormal;
-  const rows = useMemo(() => visibleRows(root, opened, search, abnormal), [root, opened, turn, search, abnormal, abnormal && {}]);
+  const fresh = abnormal ? {} : null; // what is abnormal changes with the values: never the rows of before
+  const rows = useMemo(() => visibleRows(root, opened, search, abnormal), [root, opened, turn, search, fresh]);
   const toggle = (node: Node): void => {
     if (flat) return;
     if (!opened.delete(node.path)) opened.add(node.path);
@@ -62,6 +63,7 @@ export function PlantPage(): JSX.Element {
           </span>
         </div>
         {rows.length === 0 && live.state === 'live' && <p class="quiet">{tagsBelow(root) === 0 ? 'No tags are configured.' : 'No tag matches.'}</p>}
+        <p class="note" role="status">{trend.full ? `At most ${MAX_SERIES} tags fit into the trend: remove one first.` : ''}</p>
         <Grid rows={rows} isOpen={(n) => flat || opened.has(n.path)} toggle={toggle} flat={flat} />
       </section>
       <TrendPanel />

@@ -9,6 +9,7 @@ export const MAX_SERIES = 8;
 const POINTS = 2400; // asked for
 const POINTS_MAX = 8000; // kept; then it is thinned out again
 const SETTLE_MS = 500;
+const STREAMED_MAX = 200; // kept to be put behind a load that was under way meanwhile
 
 export interface Span { from: number; to: number | null; state: 'bad' | 'uncertain' | 'gap'; why: string } // s; null: still
 
@@ -24,7 +25,9 @@ export class Series {
   times: number[] = []; // s, rising
   values: (number | null)[] = []; // null: the line ends
   spans: Span[] = [];
+  loading = true;
   failed = '';
+  private streamed: Sample[] = [];
 
   constructor(readonly point: Point, readonly colour: number) {}
 
@@ -39,6 +42,7 @@ export class Series {
       this.append(s);
     }
     ends.forEach((t) => this.end(t));
+    this.streamed.forEach((s) => this.append(s));
   }
 
   private end(t: number): void {
@@ -48,7 +52,13 @@ export class Series {
     }
   }
 
-  append(s: Sample): void {
+  /** From the stream. */
+  take(s: Sample): void {
+    if (this.streamed.push(s) > STREAMED_MAX) this.streamed.shift();
+    this.append(s);
+  }
+
+  private append(s: Sample): void {
     const t = Date.parse(s.time) / 1000;
     if (t <= (this.times.at(-1) ?? 0)) return; // late: the next load has it in its place
     const state = s.code >>> 30 === 0 ? 'good' : s.code >>> 30 === 1 ? 'uncertain' : 'bad';
@@ -74,7 +84,7 @@ export class Series {
 
   /** Times and values; a good last value is known to hold until `now`: what changes or is lost would have been told. */
   held(now: number | null): [number[], (number | null)[]] {
-    const last = this.values.at(-1) ?? null;
+    const last = this.point.state === 'bad' || this.point.state === 'gap' ? null : this.values.at(-1) ?? null;
     if (now === null || last === null || now <= this.times.at(-1)!) return [this.times, this.values];
     return [[...this.times, now], [...this.values, last]];
   }
@@ -145,6 +155,7 @@ class Trend extends Observable {
 
   private async load(series: Series[]): Promise<void> {
     if (series.length === 0) return;
+    series.forEach((s) => { s.loading = true; });
     const { from, to } = this.window();
     const asked = [this.width, this.until];
     const notes = getNotes(from, 1000).catch((): Note[] => []);
@@ -155,8 +166,10 @@ class Trend extends Observable {
         if (asked[0] !== this.width || asked[1] !== this.until) return; // another window was chosen meanwhile
         s.fill(samples, gaps);
         s.failed = '';
+        s.loading = false;
       } catch (e) {
         s.failed = (e as Error).message;
+        s.loading = false;
       }
       this.changed();
     }));
@@ -166,7 +179,7 @@ class Trend extends Observable {
     if (this.until !== null) return;
     const s = this.series.find((one) => one.point.tag.path === sample.tag);
     if (!s) return;
-    s.append(sample);
+    s.take(sample);
     if (s.times.length > POINTS_MAX) this.reload();
   }
 }

@@ -58,7 +58,7 @@ function LegendRow({ series: s }: { series: Series }): JSX.Element {
       <svg class={`swatch c${s.colour}`} viewBox="0 0 28 8" aria-hidden="true"><path d="M0 4h28" stroke-dasharray={DASHES[s.colour]!.join(' ') || undefined} /></svg>
       <span class="path" title={tag.path}><span class="quiet">{tag.path.slice(0, cut)}</span>{tag.path.slice(cut)}</span>
       <span class="value">{showValue(value, tag)} <span class="quiet">{showUnit(tag.unit)}</span></span>
-      <span class="troubles">{troubles(s)}{s.failed && <span class="status bad"><Mark state="bad" /> {s.failed}</span>}</span>
+      <span class="troubles">{s.loading && s.times.length === 0 && <span class="quiet">loading …</span>}{troubles(s)}{s.failed && <span class="status bad"><Mark state="bad" /> {s.failed}</span>}</span>
       <button type="button" aria-label={`Remove ${tag.path} from the trend`} onClick={() => trend.toggle(s.point)}>✕</button>
     </li>
   );

@@ -58,17 +58,18 @@ const steps = {
     }, [row(path), cells]);
   },
 
-  /** So many different values of a tag, seen one after another. */
+  /** So many values of a tag, each different from the one before, and the seconds they took. */
   async values(path, count) {
     await steps.row(path);
     const seen = [];
+    const start = performance.now();
     while (seen.length < count) {
       seen.push(await until(([selector, last]) => {
         const text = document.querySelector(selector)?.textContent;
         return text && text !== last && text;
       }, [`${row(path)} .value`, seen.at(-1) ?? '–']));
     }
-    return seen;
+    return { seen, seconds: (performance.now() - start) / 1000 };
   },
 
   async choose(...paths) {
