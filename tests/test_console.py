@@ -146,6 +146,10 @@ def test_bad_values_and_gaps_can_be_seen(works, user):
     user.row(FLOW, {"state": "Good"})
     user.legend(FLOW, "gap")
     user.drawn("--gap", 10)
+    user.open(1440, 900, "light")
+    user.choose(FLOW)
+    user.legend(FLOW, "bad span")
+    user.legend(FLOW, "gap")
     user.page("feeds")
     user.text("Gap: device down")
 

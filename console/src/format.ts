@@ -31,6 +31,7 @@ export function showUnit(ucum: string): string {
 
 /** "BadNoCommunication" → "no communication". */
 export function showStatus(status: string): string {
+  if (status === 'UncertainEngineeringUnitsExceeded') return 'outside range';
   const words = status.replace(/^(Bad|Uncertain|Good)/, '').replace(/([a-z])([A-Z])/g, '$1 $2');
   return words.toLowerCase();
 }

@@ -79,13 +79,14 @@ function timeLabels(_: uPlot, splits: number[], __: number, ___: number, step: n
 }
 
 /** Leaves room for the ribbons below the lines. */
-function above(u: uPlot, ribbons: number, [low, high]: uPlot.Range.MinMax): [number, number] {
+function above(u: uPlot, ribbons: number, low: number, high: number): [number, number] {
   const foot = ribbons * RIBBON + 2;
   const height = Math.max(2 * foot, u.bbox.height / devicePixelRatio);
-  return [low! - (high! - low!) * foot / (height - foot), high!];
+  return [low - (high - low) * foot / (height - foot), high];
 }
 
 function optionsFor(series: Series[], onoff: boolean, last: boolean, colour: Colours): uPlot.Options {
+  let floor = 0; // of the lines: below are the ribbons
   const axis = { stroke: colour('--quiet'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line'), width: 1 }, font: '12px system-ui, sans-serif' };
   return {
     width: 100, height: 100, legend: { show: false }, padding: [8, 14, last ? 0 : 6, 0],
@@ -94,15 +95,26 @@ function optionsFor(series: Series[], onoff: boolean, last: boolean, colour: Col
     },
     scales: {
       x: { time: true },
-      y: { range: (u, low, high) => above(u, series.length, onoff || low === null ? [-0.1, 1.1] : uPlot.rangeNum(low, high, 0.1, low === high)) },
+      y: {
+        range: (u, low, high) => {
+          const wide = onoff || low === null ? [-0.1, 1.1] : uPlot.rangeNum(low, high, 0.1, low === high);
+          floor = wide[0]!;
+          return above(u, series.length, floor, wide[1]!);
+        },
+      },
     },
     axes: [
       { ...axis, size: last ? 30 : 0, values: last ? timeLabels : (_, at) => at.map(() => ''), space: 70 },
-      { ...axis, size: AXIS, space: 28, ...(onoff && { splits: () => [0, 1], values: () => ['off', 'on'] }) },
+      {
+        ...axis, size: AXIS, space: 28, filter: (_, at) => at.map((v) => v < floor ? null : v),
+        ...(onoff && { splits: () => [0, 1], values: () => ['off', 'on'] }),
+      },
     ],
     series: [{}, ...series.map((s) => ({
       stroke: colour(`--s${s.colour}`), width: 1.5, dash: DASHES[s.colour], points: { show: false },
       paths: uPlot.paths.stepped!({ align: 1 }), // a value holds until the next
+      gaps: (_: uPlot, __: number, ___: number, ____: number, gaps: uPlot.Series.Gaps) => // no trace of the step behind one
+        gaps.map(([from, to]): [number, number] => [from, to + 2 * devicePixelRatio]),
     }))],
     hooks: {
       draw: [(u) => drawSpans(u, series, colour)],

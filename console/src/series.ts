@@ -38,18 +38,19 @@ export class Series {
     const ends = this.spans.map((s) => s.from).sort((a, b) => a - b);
     for (const s of samples) {
       const t = Date.parse(s.time) / 1000;
-      while (ends.length > 0 && ends[0]! <= t) this.end(ends.shift()!);
+      while (ends.length > 0 && ends[0]! < t) this.end(ends.shift()!);
       this.append(s);
     }
     ends.forEach((t) => this.end(t));
     this.streamed.forEach((s) => this.append(s));
   }
 
+  /** A gap begins: the line ends, behind a sample of the same millisecond. */
   private end(t: number): void {
-    if (t > (this.times.at(-1) ?? Infinity)) {
-      this.times.push(t);
-      this.values.push(null);
-    }
+    const last = this.times.at(-1);
+    if (last === undefined) return;
+    this.times.push(Math.max(t, last + 0.0005));
+    this.values.push(null);
   }
 
   /** From the stream. */
