@@ -44,8 +44,8 @@ void account_gap(struct engine *e, const struct record_gap *gap)
     note_gap(e, gap);
 }
 
-/* Samples that found no room in a ring: the box counts them per tag, we turn the growth into gaps. What was seen is
- * kept in shared memory, so that an engine started anew neither forgets nor counts twice. */
+/* Samples that found no room in a ring: the box counts them per tag, we turn the growth into gaps. What has a durable gap
+ * is kept in shared memory, so that an engine started anew neither forgets nor counts twice. */
 void account_drops(struct engine *e, struct inlet *in)
 {
     uint64_t total = atomic_load_explicit(&in->up.head->dropped, memory_order_acquire);
@@ -59,10 +59,9 @@ void account_drops(struct engine *e, struct inlet *in)
             continue;
         }
         struct drop_counter *d = in->seat->drops + at;
-        _Atomic uint64_t *seen = in->seat->drops_seen + at++;
+        uint64_t *noted = in->noted_drops + at++;
         uint64_t count = atomic_load_explicit(&d->count, memory_order_acquire);
-        uint64_t before = atomic_load_explicit(seen, memory_order_relaxed);
-        if (count <= before) {
+        if (count <= *noted) {
             continue;
         }
         struct record_gap gap = {.scope = GAP_TAG,
@@ -70,19 +69,32 @@ void account_drops(struct engine *e, struct inlet *in)
                                  .cause = GAP_RING_FULL,
                                  .from_ns = atomic_load(&d->first_ns),
                                  .to_ns = atomic_load(&d->last_ns),
-                                 .produced = count - before};
+                                 .produced = count - *noted};
         if (gap.from_ns > gap.to_ns) {
             gap.from_ns = gap.to_ns;
         }
         if (!note_gap(e, &gap)) {
             return; /* no room in the journal's buffer: go on at the next tick */
         }
-        atomic_store_explicit(seen, count, memory_order_relaxed);
+        *noted = count;
+        in->drops_until = journal_next_sequence(e->journal);
         struct now_entry *entry = engine_entry(e->tags + i);
         ledger_add(&entry->produced, gap.produced);
         ledger_add(&entry->gaps, gap.produced);
     }
     in->seen_dropped = total;
+}
+
+void account_durable_drops(struct engine *e, struct inlet *in)
+{
+    if (!in->drops_until || journal_durable_sequence(e->journal) < in->drops_until) {
+        return;
+    }
+    uint32_t count = e->g->plan.boxes[in->box].tag_count;
+    for (uint32_t i = 0; i < count; i++) {
+        atomic_store_explicit(in->seat->drops_seen + i, in->noted_drops[i], memory_order_relaxed);
+    }
+    in->drops_until = 0;
 }
 
 /* Frames that the disk would not take: their samples count as gaps, no longer as journaled. */

@@ -43,8 +43,35 @@ static void restore_ledger(struct engine *e)
     }
 }
 
+/* The ring went on past what the journal holds: the disk failed, and the engine died before it noted the loss. */
+static void note_unjournaled(struct engine *e, const struct inlet *in, uint64_t slots,
+                             int64_t last_ns)
+{
+    struct record_gap gap = {.scope = in->box == FRAME_READER ? GAP_ALL : GAP_BOX,
+                             .which = in->box == FRAME_READER ? 0 : in->box,
+                             .cause = GAP_JOURNAL_FAILED,
+                             .from_ns = last_ns < e->utc_ns ? last_ns : e->utc_ns,
+                             .to_ns = e->utc_ns,
+                             .missed = slots};
+    account_gap(e, &gap);
+}
+
+/* Copies what has its gap already; the box may be gone, its drops remain. */
+static int attach_drops(struct engine *e, struct inlet *in)
+{
+    if (!in->seat->drops) {
+        return ERR_OK;
+    }
+    uint32_t count = e->g->plan.boxes[in->box].tag_count;
+    in->noted_drops = calloc(count + 1, sizeof *in->noted_drops);
+    for (uint32_t i = 0; in->noted_drops && i < count; i++) {
+        in->noted_drops[i] = atomic_load(in->seat->drops_seen + i);
+    }
+    return in->noted_drops ? ERR_OK : ERR_NOMEM;
+}
+
 /* Goes on exactly where the journal's last frame from this ring ended, even if the tail did not move any more. */
-static int attach(struct engine *e, struct inlet *in)
+static int attach(struct engine *e, struct inlet *in, int64_t last_ns)
 {
     struct seat *s = in->seat;
     int err = ring_consumer_init(&in->up, s->up, s->up_capacity, s->up_tail);
@@ -53,16 +80,20 @@ static int attach(struct engine *e, struct inlet *in)
     }
     uint64_t life, position;
     if (!err && journal_ring_position(e->journal, in->box, &life, &position) &&
-        life == in->ring_life && position > in->up.next &&
-        position - in->up.next <= ring_waiting(&in->up)) {
-        in->up.next = position;
-        ring_release(&in->up, position);
+        life == in->ring_life) {
+        if (position > in->up.next && position - in->up.next <= ring_waiting(&in->up)) {
+            in->up.next = position;
+            ring_release(&in->up, position);
+        } else if (position < in->up.next) {
+            note_unjournaled(e, in, in->up.next - position, last_ns);
+        }
     }
     return ring_producer_init(&in->down, s->down, s->down_capacity, s->down_tail,
                               s->from_engine_write);
 }
 
-int engine_new(struct engine **engine, struct gateway *g, struct journal *journal)
+int engine_new(struct engine **engine, struct gateway *g, struct journal *journal,
+               const struct journal_recovered *recovered, int64_t utc_ns, int64_t mono_ns)
 {
     struct engine *e = calloc(1, sizeof *e);
     if (!e) {
@@ -70,6 +101,8 @@ int engine_new(struct engine **engine, struct gateway *g, struct journal *journa
     }
     e->g = g;
     e->journal = journal;
+    e->utc_ns = utc_ns;
+    e->mono_ns = mono_ns;
     e->inlet_count = g->seat_count - 1;
     e->inlets = calloc(e->inlet_count + 1, sizeof *e->inlets);
     e->taken = calloc(INTAKE_SLOTS, sizeof *e->taken);
@@ -85,8 +118,10 @@ int engine_new(struct engine **engine, struct gateway *g, struct journal *journa
         in->seat = g->seats + SEAT_READER + i;
         in->box = i ? (uint32_t)(i - 1) : FRAME_READER;
         in->ring_life = g->life;
-        in->epoch = atomic_load(&in->seat->panel->epoch);
-        err = attach(e, in);
+        in->epoch = watch_epoch(e, in);
+        err = attach_drops(e, in);
+        in->heard_ns = mono_ns;
+        err = err ? err : attach(e, in, recovered->last_ns);
     }
     if (err) {
         engine_free(e);
@@ -104,6 +139,9 @@ void engine_free(struct engine *e)
         free(e->by_id);
         free(e->tags);
         free(e->taken);
+        for (size_t i = 0; e->inlets && i < e->inlet_count; i++) {
+            free(e->inlets[i].noted_drops);
+        }
         free(e->inlets);
         free(e);
     }
@@ -145,6 +183,7 @@ static void release_durable(struct engine *e)
         if (e->store.waiting_count) {
             confirm_stored(e, in, durable);
         }
+        account_durable_drops(e, in);
         /* A ring that is half full wants its room back before the next tick. */
         e->waits_for_durable |= in->up.next - tail > in->up.capacity / 2;
     }

@@ -26,13 +26,17 @@ struct inlet { /* one seat's ring, as the engine sees it */
     uint32_t box; /* index in the plan; FRAME_READER */
     struct ring_consumer up;
     struct ring_producer down;
-    uint64_t epoch;         /* of the process that fills the ring; 0: none yet */
-    uint64_t ring_life;     /* what frames record as the box's epoch */
-    int64_t last_alive_utc; /* last time its heart was seen beating */
-    int64_t seen_heartbeat;
-    bool condemned;        /* a verdict was raised; ignore it until its epoch changes */
-    bool down_noted;       /* its tags are bad in now */
-    uint64_t seen_dropped; /* ring_head.dropped at the last scan */
+    uint64_t epoch;                   /* of the process that fills the ring (watch_epoch) */
+    uint64_t ring_life;               /* what frames record as the box's epoch */
+    int64_t last_alive_utc;           /* last time its heart was seen beating */
+    int64_t seen_heartbeat, heard_ns; /* the heart's last word, and when it came by our clock */
+    bool condemned;                   /* a verdict was raised; ignore it until its epoch changes */
+    bool down_noted;                  /* its tags are bad in now */
+    uint64_t seen_dropped;            /* ring_head.dropped at the last scan */
+    uint64_t *
+        noted_drops; /* owned; per tag of a south box: drops with a gap in the journal, durable or not */
+    uint64_t
+        drops_until; /* when the journal is durable up to here, all noted drops are; 0: they are */
 };
 
 struct engine {
@@ -81,10 +85,13 @@ void account_event(struct engine *e, enum event_kind kind, uint32_t box, uint64_
                    const char *text);
 void account_gap(struct engine *e, const struct record_gap *gap);
 void account_drops(struct engine *e, struct inlet *in);
+void account_durable_drops(struct engine *e, struct inlet *in);
 void account_losses(struct engine *e);
 
 /* watch.c: who lives, who died, who lied. */
 void watch_seats(struct engine *e);
+/* 0: the process was never started. */
+uint64_t watch_epoch(const struct engine *e, const struct inlet *in);
 void watch_condemn(struct engine *e, struct inlet *in, const char *reason);
 
 /* reply.c: records to a seat. */

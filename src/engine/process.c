@@ -87,7 +87,6 @@ static void sleep_until_woken(struct engine *e, struct pollfd *fds, struct wakes
 
 static void note_start(struct engine *e, const struct gateway *g, const struct journal_recovered *r)
 {
-    e->utc_ns = clock_utc_ns();
     bool first = atomic_load(&g->engine->panel.epoch) - g->life == 1;
     if (first) {
         account_event(e, EVENT_GATEWAY_START, PLAN_NONE, 0, "gateway started");
@@ -109,7 +108,8 @@ static int run(struct gateway *g, struct journal *journal, struct wakes *w,
 {
     struct engine *e = NULL;
     struct pollfd *fds = calloc(g->seat_count + 1, sizeof *fds);
-    int err = fds ? engine_new(&e, g, journal) : ERR_NOMEM;
+    int err =
+        fds ? engine_new(&e, g, journal, recovered, clock_utc_ns(), clock_mono_ns()) : ERR_NOMEM;
     if (err) {
         free(fds);
         return err;

@@ -103,24 +103,39 @@ static void adopt(struct engine *e, struct inlet *in, uint64_t epoch)
     }
 }
 
+/* Which life of the process fills the ring: the supervisor counts them; the process itself is not asked. */
+uint64_t watch_epoch(const struct engine *e, const struct inlet *in)
+{
+    const struct health_seat *h = e->g->health->seats + (in->seat - e->g->seats);
+    uint64_t starts = atomic_load_explicit(&h->starts, memory_order_acquire);
+    return starts ? e->g->life + starts : 0;
+}
+
+/* A heartbeat counts when it changes, by our clock. */
+static bool heard(struct engine *e, struct inlet *in, bool changed)
+{
+    int64_t heartbeat = atomic_load(&in->seat->panel->heartbeat_ns);
+    if (changed || heartbeat != in->seen_heartbeat) {
+        in->seen_heartbeat = heartbeat;
+        in->heard_ns = e->mono_ns;
+        in->last_alive_utc = e->utc_ns;
+    }
+    return e->mono_ns - in->heard_ns <= HEART_LATE_NS;
+}
+
 void watch_seats(struct engine *e)
 {
     for (size_t i = 0; i < e->inlet_count; i++) {
         struct inlet *in = e->inlets + i;
-        uint64_t epoch = atomic_load_explicit(&in->seat->panel->epoch, memory_order_acquire);
-        int64_t heartbeat = atomic_load(&in->seat->panel->heartbeat_ns);
-        if (epoch != in->epoch) {
+        uint64_t epoch = watch_epoch(e, in);
+        bool changed = epoch != in->epoch;
+        if (changed) {
             adopt(e, in, epoch);
-            in->seen_heartbeat = heartbeat;
-            in->last_alive_utc = e->utc_ns;
-        } else if (heartbeat != in->seen_heartbeat) {
-            in->seen_heartbeat = heartbeat;
-            in->last_alive_utc = e->utc_ns;
         }
+        bool alive = heard(e, in, changed);
         bool box = in->epoch && in->box < e->g->plan.header->boxes.count;
         const struct health_seat *h = e->g->health->seats + (in->seat - e->g->seats);
-        bool dead =
-            atomic_load(&h->state) == SEAT_WAITING || heartbeat < e->mono_ns - HEART_LATE_NS;
+        bool dead = atomic_load(&h->state) == SEAT_WAITING || !alive;
         if (box && dead && !in->down_noted && e->g->plan.boxes[in->box].kind == BOX_SOUTH) {
             note_down(e, in, "the box is down");
         }
