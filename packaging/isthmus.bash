@@ -9,8 +9,8 @@ _isthmus() {
         words='run check sim status devices get watch version help'
     else
         case $command in
-            run) words='--help' ;;
-            check) words='--json --help' ;;
+            run) words='--json --help' ;;
+            check) words='--json --schema --help' ;;
             sim) words='waterworks --ports --seed --speed --tags --leak --idle --json --write-config --help' ;;
             status | devices) words='--json --socket --help' ;;
             get | watch)
@@ -19,7 +19,8 @@ _isthmus() {
                     words=$("${COMP_WORDS[0]}" get '**' 2>/dev/null | tail -n +2 | cut -d' ' -f1)
                 fi
                 ;;
-            help) words='run check sim status devices get watch version' ;;
+            version) words='--json --help' ;;
+            help) words='run check sim status devices get watch version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

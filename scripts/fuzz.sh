@@ -14,7 +14,6 @@ in build/fuzz/crash and belongs into the corpus once the fault is mended." "$@"
     need fuzz
     local name failed=() names=("$@")
     (($# > 0)) || mapfile -t names < <(fuzz_names)
-    ((${#names[@]} > 0)) || { say "There are no fuzz targets." && return; }
     build_fuzz
     for name in "${names[@]}"; do
         [[ -x build/fuzz/fuzz/${name}_fuzz ]] || die "$EXIT_USAGE" "fuzz: no target '$name'"

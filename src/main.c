@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of subcommands. */
+#include "base/json.h"
 #include "cli/cli.h"
 #include "sim/sim.h"
 
@@ -46,7 +47,10 @@ static void print_help(FILE *out)
         fprintf(out, "  %-8s %-11s %s\n", commands[i].name, commands[i].arguments,
                 commands[i].summary);
     }
-    fputs("\n`isthmus COMMAND --help` tells more; `man isthmus` has it all.\n", out);
+    fputs("\n`isthmus COMMAND --help` tells more; `man isthmus` has it all. With --json this list\n"
+          "is JSON, and so is what every other command says.\n\n"
+          "exit status: 0 done, 1 it did not work out, 2 wrong usage, 3 no gateway answers\n",
+          out);
 }
 
 static int cli_version(int argc, char **argv)
@@ -56,7 +60,7 @@ static int cli_version(int argc, char **argv)
         return CLI_OK;
     }
     if (argc == 2 && !strcmp(argv[1], "--help")) {
-        puts("usage: isthmus version [--json]");
+        puts("usage: isthmus version [--json]\n\nexit status: 0 done, 2 wrong usage");
         return CLI_OK;
     }
     if (argc > 1) {
@@ -73,8 +77,30 @@ static int unknown(const char *name)
     return CLI_USAGE;
 }
 
+static void print_commands(void)
+{
+    struct json j;
+    json_init(&j, 0);
+    json_open(&j, '[');
+    for (size_t i = 0; i < COMMANDS; i++) {
+        json_open(&j, '{');
+        json_pair_text(&j, "name", commands[i].name);
+        json_pair_text(&j, "arguments", commands[i].arguments);
+        json_pair_text(&j, "summary", commands[i].summary);
+        json_close(&j, '}');
+    }
+    json_close(&j, ']');
+    json_newline(&j);
+    fwrite(j.text, 1, j.size, stdout);
+    json_fini(&j);
+}
+
 static int cli_help(int argc, char **argv)
 {
+    if (argc == 2 && !strcmp(argv[1], "--json")) {
+        print_commands();
+        return CLI_OK;
+    }
     if (argc < 2 || argv[1][0] == '-') {
         print_help(stdout);
         return CLI_OK;

@@ -23,6 +23,10 @@ const struct isthmus_driver *module_driver(const char *name, char *why, size_t w
 /* The function `symbol` of module `name` of `side` ("south", "north", "cli"), or NULL with the reason. */
 void *module_symbol(const char *name, const char *side, const char *symbol, char *why,
                     size_t why_size);
+/* The names of what lies where modules of `side` are looked for, each once, sorted; not all of it need be of that side.
+ * Returns how many. */
+#define MODULE_NAME_SIZE 64
+size_t module_names(const char *side, char (*names)[MODULE_NAME_SIZE], size_t capacity);
 const struct service *module_service(const char *name, char *why, size_t why_size);
 
 /* Checks option texts against a table: fills settings (owned, free()). 0, or ERR_CONFIG with `why` and the index of the

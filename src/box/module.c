@@ -5,6 +5,7 @@
 #include "box/service.h"
 
 #include <dlfcn.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,50 @@ static bool find(const char *name, const char *side, char *path, size_t size)
     }
     snprintf(path, size, "%s/%s.so", ISTHMUS_MODULE_DIR, name);
     return !access(path, R_OK);
+}
+
+static size_t add_names(const char *pattern, char (*names)[MODULE_NAME_SIZE], size_t count,
+                        size_t capacity)
+{
+    glob_t found;
+    if (glob(pattern, 0, NULL, &found)) {
+        return count;
+    }
+    for (size_t i = 0; i < found.gl_pathc && count < capacity; i++) {
+        const char *file = strrchr(found.gl_pathv[i], '/') + 1;
+        size_t length = strlen(file) - strlen(".so"), k = 0;
+        if (length >= MODULE_NAME_SIZE) {
+            continue;
+        }
+        snprintf(names[count], MODULE_NAME_SIZE, "%.*s", (int)length, file);
+        while (strcmp(names[k], names[count]) != 0) {
+            k++;
+        }
+        count += k == count && name_is_plain(names[count]);
+    }
+    globfree(&found);
+    return count;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+size_t module_names(const char *side, char (*names)[MODULE_NAME_SIZE], size_t capacity)
+{
+    char dir[PATH_SIZE / 2], pattern[PATH_SIZE];
+    const char *own = getenv("ISTHMUS_MODULES");
+    size_t count = 0;
+    if (own && snprintf(pattern, sizeof pattern, "%s/*.so", own) < (int)sizeof pattern) {
+        count = add_names(pattern, names, count, capacity);
+    }
+    executable_dir(dir, sizeof dir);
+    snprintf(pattern, sizeof pattern, "%s/src/%s/*/*.so", dir, side);
+    count = add_names(pattern, names, count, capacity);
+    count = add_names(ISTHMUS_MODULE_DIR "/*.so", names, count, capacity);
+    qsort(names, count, sizeof *names, by_name);
+    return count;
 }
 
 void *module_symbol(const char *name, const char *side, const char *symbol, char *why,

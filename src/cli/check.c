@@ -10,9 +10,13 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: isthmus check DIR [--json]\n\n"
+    "usage: isthmus check DIR [--json]\n"
+    "       isthmus check --schema\n\n"
     "Finds every mistake in the configuration folder DIR, each with file, line and column\n"
     "and what to do about it. Writes nothing.\n\n"
+    "  --json    one JSON document instead of texts\n"
+    "  --schema  print the JSON Schema of the folder's YAML files, with all options of all\n"
+    "            drivers and services, for editors\n\n"
     "exit status: 0 no mistakes, 1 mistakes or not readable, 2 wrong usage\n";
 
 /* The offending line with a mark below the column. */
@@ -61,7 +65,7 @@ void cli_print_problems(FILE *out, const char *dir, const struct config_result *
     }
 }
 
-static void print_json(const struct config_result *r)
+void cli_print_check(const struct config_result *r)
 {
     struct json j;
     json_init(&j, 0);
@@ -89,7 +93,18 @@ static void print_json(const struct config_result *r)
     json_close(&j, '}');
     json_newline(&j);
     fwrite(j.text, 1, j.size, stdout);
+    fflush(stdout);
     json_fini(&j);
+}
+
+static int print_schema(void)
+{
+    struct json j;
+    json_init(&j, 0);
+    config_schema(&j);
+    int status = j.bad || fwrite(j.text, 1, j.size, stdout) != j.size ? CLI_FAILED : CLI_OK;
+    json_fini(&j);
+    return status;
 }
 
 int cli_check(int argc, char **argv)
@@ -100,6 +115,9 @@ int cli_check(int argc, char **argv)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
             fputs(usage, stdout);
             return CLI_OK;
+        }
+        if (!strcmp(argv[i], "--schema") && argc == 2) {
+            return print_schema();
         }
         if (!strcmp(argv[i], "--json")) {
             json = true;
@@ -121,7 +139,7 @@ int cli_check(int argc, char **argv)
         return CLI_FAILED;
     }
     if (json) {
-        print_json(&r);
+        cli_print_check(&r);
     } else {
         cli_print_problems(stdout, dir, &r);
         printf("%s: %zu devices, %zu tags, %zu services, %zu contracts: %zu errors\n", dir,

@@ -13,6 +13,9 @@ struct config_result;
 /* What is wrong with a folder, one problem after the other, with the offending line; colour only on a terminal. */
 void cli_print_problems(FILE *out, const char *dir, const struct config_result *result);
 
+/* The same as one JSON document to stdout. */
+void cli_print_check(const struct config_result *result);
+
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
 /* status, devices, get, watch. */

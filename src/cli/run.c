@@ -12,9 +12,10 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: isthmus run DIR\n\n"
+    "usage: isthmus run DIR [--json]\n\n"
     "Runs the gateway that the folder DIR describes, until SIGTERM or Ctrl-C.\n"
     "`isthmus check DIR` tells what is wrong with a folder without running it.\n\n"
+    "  --json  first say what the folder holds, and its mistakes, as one JSON document\n\n"
     "environment:\n"
     "  ISTHMUS_STATE    where the journal and the socket live (default: what the\n"
     "                   configuration says)\n"
@@ -23,24 +24,39 @@ static const char usage[] =
 
 int cli_run(int argc, char **argv)
 {
-    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-        fputs(usage, stdout);
-        return CLI_OK;
+    bool json = false;
+    const char *dir = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            fputs(usage, stdout);
+            return CLI_OK;
+        }
+        if (!strcmp(argv[i], "--json")) {
+            json = true;
+        } else if (argv[i][0] != '-' && !dir) {
+            dir = argv[i];
+        } else {
+            dir = NULL;
+            break;
+        }
     }
-    if (argc != 2 || argv[1][0] == '-') {
+    if (!dir) {
         fputs(usage, stderr);
         return CLI_USAGE;
     }
     struct config_result result = {0};
-    int err = config_load(argv[1], 1, &result);
+    int err = config_load(dir, 1, &result);
     if (err) {
-        fprintf(stderr, "isthmus: can't read the configuration in %s: %s\n", argv[1],
-                err_text(err));
+        fprintf(stderr, "isthmus: can't read the configuration in %s: %s\n", dir, err_text(err));
         return CLI_FAILED;
     }
-    cli_print_problems(stderr, argv[1], &result);
+    if (json) {
+        cli_print_check(&result);
+    } else {
+        cli_print_problems(stderr, dir, &result);
+    }
     if (!result.image) {
-        fprintf(stderr, "isthmus: not started: the configuration in %s has errors\n", argv[1]);
+        fprintf(stderr, "isthmus: not started: the configuration in %s has errors\n", dir);
         config_free(&result);
         return CLI_FAILED;
     }

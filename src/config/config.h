@@ -29,4 +29,9 @@ struct config_result {
 MUST_USE int config_load(const char *dir, int assign, struct config_result *result);
 void config_free(struct config_result *result);
 
+/* The JSON Schema (2020-12) of a YAML file of the folder: made from the tables that check it, and from the option tables
+ * of all drivers and services that are found. */
+struct json;
+void config_schema(struct json *j);
+
 #endif

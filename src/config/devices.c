@@ -109,8 +109,8 @@ struct plan_range load_options(struct load *l, const struct node *map, const cha
     return range;
 }
 
-static const struct field device_fields[] = {
-    {"name", true}, {"driver", true}, {"box", false}, {"zone", false}, {"description", false}, {0}};
+const struct field device_fields[] = {{"name", true},  {"driver", true},       {"box", false},
+                                      {"zone", false}, {"description", false}, {0}};
 
 struct box_draft { /* boxes are added to the plan when all their devices are known */
     const char *name, *driver;

@@ -47,6 +47,8 @@ struct field { /* a table per section; ends with name == NULL */
     const char *name;
     bool required;
 };
+extern const struct field gateway_fields[], journal_fields[], zone_fields[], device_fields[],
+    tag_fields[], type_fields[], asset_fields[], service_fields[], contract_fields[];
 /* Reports missing fields, and unknown ones (not in the table nor, when given, in `options`), with the nearest known. */
 void check_fields(struct load *l, const struct node *map, const char *what,
                   const struct field *fields, const struct isthmus_option *options);

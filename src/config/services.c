@@ -8,8 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct field service_fields[] = {
+const struct field service_fields[] = {
     {"name", true}, {"module", true}, {"description", false}, {0}};
+const struct field contract_fields[] = {
+    {"name", true},       {"service", true},     {"tags", true},
+    {"purpose", false},   {"owner", false},      {"custodian", false},
+    {"freshness", false}, {"live_first", false}, {0}};
 
 static void load_service(struct load *l, const struct node *n)
 {
@@ -113,11 +117,7 @@ static uint32_t add_feed_tags(struct load *l, const struct node *globs, struct p
 
 static void load_contract(struct load *l, const struct node *n)
 {
-    static const struct field fields[] = {
-        {"name", true},       {"service", true},     {"tags", true},
-        {"purpose", false},   {"owner", false},      {"custodian", false},
-        {"freshness", false}, {"live_first", false}, {0}};
-    check_fields(l, n, "a contract", fields, NULL);
+    check_fields(l, n, "a contract", contract_fields, NULL);
     const char *name = field_text(l, n, "name", NULL);
     if (!name || !check_name(l, node_get(n, "name"), name)) {
         return;

@@ -7,16 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct field gateway_fields[] = {
+    {"name", true}, {"description", false}, {"state", false}, {0}};
+const struct field journal_fields[] = {{"sync", false}, {"limit", false}, {"segment", false}, {0}};
+const struct field zone_fields[] = {{"name", true}, {"description", false}, {0}};
+
 static void load_journal(struct load *l)
 {
-    static const struct field fields[] = {
-        {"sync", false}, {"limit", false}, {"segment", false}, {0}};
     const struct node *map = node_get(l->root, "journal");
     struct plan_header *h = plan_build_header(l->plan);
     if (!map) {
         return;
     }
-    check_fields(l, map, "journal", fields, NULL);
+    check_fields(l, map, "journal", journal_fields, NULL);
     const char *sync = field_text(l, map, "sync", "10ms");
     double ms;
     if (!strcmp(sync, "always")) {
@@ -51,7 +54,6 @@ static void load_journal(struct load *l)
 
 static void load_zones(struct load *l)
 {
-    static const struct field fields[] = {{"name", true}, {"description", false}, {0}};
     const struct node *list = node_get(l->root, "zones");
     size_t count = 1;
     for (const struct node *n = list ? list->child : NULL; n; n = n->next) {
@@ -67,7 +69,7 @@ static void load_zones(struct load *l)
         list = NULL;
     }
     for (const struct node *n = list ? list->child : NULL; n; n = n->next) {
-        check_fields(l, n, "a zone", fields, NULL);
+        check_fields(l, n, "a zone", zone_fields, NULL);
         const char *name = field_text(l, n, "name", NULL);
         if (!name || !check_name(l, node_get(n, "name"), name)) {
             continue;
@@ -117,8 +119,6 @@ static const char *absolute(struct load *l, const char *dir)
 
 void load_gateway(struct load *l)
 {
-    static const struct field fields[] = {
-        {"name", true}, {"description", false}, {"state", false}, {0}};
     const struct node *map = node_get(l->root, "gateway");
     struct plan_header *h = plan_build_header(l->plan);
     const char *name = NULL, *state = ".state";
@@ -126,7 +126,7 @@ void load_gateway(struct load *l)
         tree_problem(&l->tree, "isthmus.yaml", 0, 0, "add gateway: {name: …}",
                      "the folder names no gateway");
     } else {
-        check_fields(l, map, "gateway", fields, NULL);
+        check_fields(l, map, "gateway", gateway_fields, NULL);
         name = field_text(l, map, "name", NULL);
         if (name && !check_name(l, node_get(map, "name"), name)) {
             name = NULL;

@@ -9,12 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct field tag_fields[] = {
+const struct field tag_fields[] = {
     {"path", false},       {"name", false},        {"device", false},
     {"address", true},     {"type", false},        {"unit", false},
     {"range", false},      {"low", false},         {"high", false},
     {"scale", false},      {"offset", false},      {"deadband", false},
     {"max_length", false}, {"description", false}, {0}};
+const struct field type_fields[] = {
+    {"name", true}, {"parameters", false}, {"tags", true}, {"description", false}, {0}};
+const struct field asset_fields[] = {{"path", true},
+                                     {"type", true},
+                                     {"device", true},
+                                     {"zone", false},
+                                     {"with", false},
+                                     {"description", false},
+                                     {0}};
 
 static const struct load_device *find_device(struct load *l, const struct node *at,
                                              const char *name)
@@ -337,14 +346,7 @@ static const struct node *find_type(struct load *l, const struct node *at, const
 
 static void load_asset(struct load *l, const struct node *n)
 {
-    static const struct field fields[] = {{"path", true},
-                                          {"type", true},
-                                          {"device", true},
-                                          {"zone", false},
-                                          {"with", false},
-                                          {"description", false},
-                                          {0}};
-    check_fields(l, n, "an asset", fields, NULL);
+    check_fields(l, n, "an asset", asset_fields, NULL);
     const char *path = field_text(l, n, "path", NULL), *type_name = field_text(l, n, "type", NULL);
     const char *device = field_text(l, n, "device", NULL);
     if (!path || !type_name || !device || !check_path(l, node_get(n, "path"), path)) {
@@ -374,11 +376,9 @@ static void load_asset(struct load *l, const struct node *n)
 
 static void load_types(struct load *l)
 {
-    static const struct field fields[] = {
-        {"name", true}, {"parameters", false}, {"tags", true}, {"description", false}, {0}};
     const struct node *types = node_get(l->root, "types"), *assets = node_get(l->root, "assets");
     for (const struct node *t = types ? types->child : NULL; t; t = t->next) {
-        check_fields(l, t, "an asset type", fields, NULL);
+        check_fields(l, t, "an asset type", type_fields, NULL);
         const struct node *tags = node_get(t, "tags");
         for (const struct node *n = tags ? tags->child : NULL; n; n = n->next) {
             check_fields(l, n, "a type's tag", tag_fields, NULL);
