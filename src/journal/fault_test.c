@@ -87,15 +87,19 @@ static int f_allocate(void *x, int fd, uint64_t size)
     return disk_files.allocate(x, fd, size);
 }
 
-static struct disk faulty_disk(void)
+/* A plant, not opened yet, on a disk that does as it is told. */
+static void plant_on_faulty_disk(struct plant *p, enum journal_sync sync, uint64_t segment_size)
 {
-    struct disk d = disk_files;
-    d.open = f_open;
-    d.write = f_write;
-    d.flush = f_flush;
-    d.flush_dir = f_flush_dir;
-    d.allocate = f_allocate;
-    return d;
+    static struct disk faulty;
+    faulty = disk_files;
+    faulty.open = f_open;
+    faulty.write = f_write;
+    faulty.flush = f_flush;
+    faulty.flush_dir = f_flush_dir;
+    faulty.allocate = f_allocate;
+    reset();
+    plant_init(p, sync, segment_size, 0);
+    p->disk = &faulty;
 }
 
 /* What an engine does every 100 ms. */
@@ -170,14 +174,11 @@ static void check_after_restart(struct plant *p, uint64_t put)
 static void one_failed_call_loses_nothing(void **state)
 {
     (void)state;
-    struct disk disk = faulty_disk();
     for (int call = 0; call < CALL_ALLOCATE; call++) {
         uint64_t failures = 0;
         for (int n = 1; n < 24; n++) {
             struct plant p;
-            reset();
-            plant_init(&p, SYNC_ALWAYS, 16u << 10, 0);
-            p.disk = &disk;
+            plant_on_faulty_disk(&p, SYNC_ALWAYS, 16u << 10);
             plant_open(&p);
             atomic_store(&fault.fail_at[call], atomic_load(&fault.calls[call]) + n);
             uint64_t put = 0;
@@ -198,11 +199,8 @@ static void one_failed_call_loses_nothing(void **state)
 static void short_writes_are_continued(void **state)
 {
     (void)state;
-    struct disk disk = faulty_disk();
     struct plant p;
-    reset();
-    plant_init(&p, SYNC_PERIOD, 64u << 10, 0);
-    p.disk = &disk;
+    plant_on_faulty_disk(&p, SYNC_PERIOD, 64u << 10);
     atomic_store(&fault.short_writes, true);
     plant_open(&p);
     for (uint64_t i = 0; i < 50; i++) {
@@ -256,11 +254,8 @@ static void at_the_limit_samples_become_gaps(void **state)
 static void a_full_disk_costs_gaps_until_there_is_room(void **state)
 {
     (void)state;
-    struct disk disk = faulty_disk();
     struct plant p;
-    reset();
-    plant_init(&p, SYNC_PERIOD, 64u << 10, 0);
-    p.disk = &disk;
+    plant_on_faulty_disk(&p, SYNC_PERIOD, 64u << 10);
     plant_open(&p);
     uint64_t put = 0, lost = 0;
     atomic_store(&fault.space, 40000);
@@ -288,11 +283,8 @@ static void a_full_disk_costs_gaps_until_there_is_room(void **state)
 static void a_bad_disk_stops_nothing(void **state)
 {
     (void)state;
-    struct disk disk = faulty_disk();
     struct plant p;
-    reset();
-    plant_init(&p, SYNC_PERIOD, 1u << 20, 0);
-    p.disk = &disk;
+    plant_on_faulty_disk(&p, SYNC_PERIOD, 1u << 20);
     plant_open(&p);
     atomic_store(&fault.fail_at[CALL_WRITE], -1);
     uint64_t put = 0;
@@ -319,11 +311,8 @@ static void a_bad_disk_stops_nothing(void **state)
 static void a_stalled_flush_is_survived(void **state)
 {
     (void)state;
-    struct disk disk = faulty_disk();
     struct plant p;
-    reset();
-    plant_init(&p, SYNC_PERIOD, 8u << 20, 0);
-    p.disk = &disk;
+    plant_on_faulty_disk(&p, SYNC_PERIOD, 8u << 20);
     plant_open(&p);
     atomic_store(&fault.hold_flush, true);
     uint64_t put = 0;
@@ -353,11 +342,8 @@ static void a_stalled_flush_is_survived(void **state)
 static void a_start_without_a_disk_works(void **state)
 {
     (void)state;
-    struct disk disk = faulty_disk();
     struct plant p;
-    reset();
-    plant_init(&p, SYNC_PERIOD, 64u << 10, 0);
-    p.disk = &disk;
+    plant_on_faulty_disk(&p, SYNC_PERIOD, 64u << 10);
     atomic_store(&fault.space, 0);
     plant_open(&p);
     assert_true(plant_put(&p, 100, 0));
