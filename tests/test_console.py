@@ -138,6 +138,7 @@ def test_bad_values_and_gaps_can_be_seen(works, user):
     assert (row["value"], row["mark"]) == ("–", "Bad"), "by shape and word, not by colour alone"
     user.legend(FLOW, "bad span")
     user.drawn("--bad", 10)
+    user.text("Devices  2")
     user.page("devices")
     user.text("Bad: down")
     works.start_simulator()

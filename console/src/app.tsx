@@ -2,12 +2,13 @@
 // The frame: who this is, the pages, and a banner as long as the gateway is away. The page is in the address (#devices).
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { BoxesPage } from './boxes';
-import { DevicesPage } from './devices';
-import { FeedsPage } from './feeds';
+import type { Device, Feed, Process } from './api';
+import { BoxesPage, boxUnwell } from './boxes';
+import { DevicesPage, deviceUnwell } from './devices';
+import { FeedsPage, feedUnwell } from './feeds';
 import { showClock, showTime } from './format';
 import { live } from './live';
-import { useObserved, useTick } from './parts';
+import { Mark, useObserved, usePolled, useTick } from './parts';
 import { PlantPage } from './plant_page';
 
 const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
@@ -42,6 +43,26 @@ function Clock(): JSX.Element {
   return <p class="clock"><span class={live.state}>{words[live.state]}</span> <time>{showClock(live.now())}</time></p>;
 }
 
+const LOOK_MS = 3000;
+
+/** The way to the pages, and on each how many of its things are not well. */
+function Pages({ page }: { page: string }): JSX.Element {
+  const unwell: Record<string, number | undefined> = {
+    devices: usePolled<{ devices: Device[] }>('devices', LOOK_MS).now?.devices.filter(deviceUnwell).length,
+    boxes: usePolled<{ processes: Process[] }>('processes', LOOK_MS).now?.processes.filter(boxUnwell).length,
+    feeds: usePolled<{ feeds: Feed[] }>('feeds', LOOK_MS).now?.feeds.filter(feedUnwell).length,
+  };
+  return (
+    <nav aria-label="Pages">
+      {Object.entries(PAGES).map(([key, { title }]) => (
+        <a key={key} href={`#${key}`} aria-current={key === page ? 'page' : undefined}>
+          {title}{unwell[key] ? <span class="status bad"> <Mark state="bad" /> {unwell[key]}</span> : null}
+        </a>
+      ))}
+    </nav>
+  );
+}
+
 export function App(): JSX.Element {
   useObserved(live);
   const [page, setPage] = useState(chosen());
@@ -61,11 +82,7 @@ export function App(): JSX.Element {
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); main.current?.focus(); }}>Skip to content</a>
       <header>
         <h1>{name} <span class="quiet">{live.gateway?.description}</span></h1>
-        <nav aria-label="Pages">
-          {Object.entries(PAGES).map(([key, { title }]) => (
-            <a key={key} href={`#${key}`} aria-current={key === page ? 'page' : undefined}>{title}</a>
-          ))}
-        </nav>
+        <Pages page={page} />
         <Clock />
       </header>
       <Banner />

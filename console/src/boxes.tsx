@@ -7,6 +7,8 @@ import { type Column, Status, Table, usePolled } from './parts';
 
 interface Row extends Process { load: number | null }
 
+export const boxUnwell = (p: Process): boolean => p.state !== 'running';
+
 /** What each missing layer would have done. */
 const LAYERS: Record<string, string> = {
   'no-new-privileges': 'programs could gain rights',
@@ -28,7 +30,7 @@ function withLoad(now: Process[], before: Process[] | undefined, span: number): 
 
 const COLUMNS: Column<Row>[] = [
   { head: 'Process', cell: (p) => <strong>{p.name}</strong> },
-  { head: 'State', cell: (p) => p.state === 'running' ? 'running' : <Status state={p.state === 'starting' ? 'uncertain' : 'bad'} detail={p.state} /> },
+  { head: 'State', cell: (p) => !boxUnwell(p) ? p.state : <Status state={p.state === 'starting' ? 'uncertain' : 'bad'} detail={p.state} /> },
   { head: 'Since', cell: (p) => showTime(Date.parse(p.since)) },
   { head: 'CPU', cell: (p) => <>{p.load === null ? '–' : `${(p.load * 100).toFixed(1)} %`} <span class="quiet">({p.cpu_seconds.toFixed(1)} s)</span></>, number: true },
   { head: 'Memory', cell: (p) => showBytes(p.pss_bytes), number: true },
@@ -68,7 +70,7 @@ export function BoxesPage(): JSX.Element {
   const { now, before, span } = usePolled<{ processes: Process[] }>('processes', 2000);
   const journal = usePolled<{ journal: Journal[] }>('journal', 2000).now?.journal[0];
   const rows = withLoad(now?.processes ?? [], before?.processes, span);
-  const unwell = rows.filter((p) => p.state !== 'running').length;
+  const unwell = rows.filter(boxUnwell).length;
   const memory = rows.reduce((sum, p) => sum + p.pss_bytes, 0);
   return (
     <section aria-labelledby="boxes-title">

@@ -7,6 +7,8 @@ import { live } from './live';
 import { type Column, Status, Table, usePolled } from './parts';
 import type { State } from './plant';
 
+export const deviceUnwell = (d: Device): boolean => d.state !== 'up';
+
 const STATES: Record<string, State> = { up: 'good', degraded: 'uncertain', connecting: 'uncertain', down: 'bad' };
 
 function DeviceState({ device }: { device: Device }): JSX.Element {
@@ -51,7 +53,7 @@ const COLUMNS: Column<Device>[] = [
 export function DevicesPage(): JSX.Element {
   const { now } = usePolled<{ devices: Device[] }>('devices', 1000);
   const devices = now?.devices ?? [];
-  const unwell = devices.filter((d) => d.state !== 'up').length;
+  const unwell = devices.filter(deviceUnwell).length;
   return (
     <section aria-labelledby="devices-title">
       <h2 id="devices-title">Devices</h2>

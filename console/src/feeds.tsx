@@ -7,8 +7,10 @@ import { type Column, Status, Table, usePolled } from './parts';
 
 const NOTES_SHOWN = 50;
 
+export const feedUnwell = (f: Feed): boolean => !f.connected;
+
 function FeedState({ feed: f }: { feed: Feed }): JSX.Element {
-  if (!f.connected) return <Status state="bad" detail="not connected; what waits is safe in the journal" />;
+  if (feedUnwell(f)) return <Status state="bad" detail="not connected; what waits is safe in the journal" />;
   return f.pending > 1000 ? <Status state="uncertain" detail="catching up" /> : <>up to date</>;
 }
 

@@ -61,7 +61,8 @@ function keyOf(gap: Gap): string {
 /** Does the gap concern this tag? */
 export const concerns = (gap: Gap, point: Point): boolean => point.gapKeys.includes(keyOf(gap));
 
-const severity = (code: number): State => code >>> 30 === 0 ? 'good' : code >>> 30 === 1 ? 'uncertain' : 'bad';
+/** The severity of an OPC UA StatusCode. */
+export const severity = (code: number): 'good' | 'uncertain' | 'bad' => code >>> 30 === 0 ? 'good' : code >>> 30 === 1 ? 'uncertain' : 'bad';
 
 export class Plant extends Observable {
   root = newNode('', '', null);

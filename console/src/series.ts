@@ -3,7 +3,7 @@
 // spans in which it was bad or uncertain or its samples are missing. A line ends where a gap or a bad value begins.
 import { type Gap, type Note, type Sample, type Tag, type Value, getHistory, getNotes, isGap } from './api';
 import { live } from './live';
-import { Observable, type Point, concerns } from './plant';
+import { Observable, type Point, concerns, severity } from './plant';
 
 export const MAX_SERIES = 8;
 const POINTS = 2400; // asked for
@@ -62,7 +62,7 @@ export class Series {
   private append(s: Sample): void {
     const t = Date.parse(s.time) / 1000;
     if (t <= (this.times.at(-1) ?? 0)) return; // late: the next load has it in its place
-    const state = s.code >>> 30 === 0 ? 'good' : s.code >>> 30 === 1 ? 'uncertain' : 'bad';
+    const state = severity(s.code);
     this.times.push(t);
     this.values.push(state === 'bad' ? null : numberOf(s.value));
     const open = this.spans.findLast((span) => span.to === null);

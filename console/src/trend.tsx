@@ -2,6 +2,7 @@
 // The trend of the chosen tags: which stretch of time, one lane for each unit, and a legend that tells the value under
 // the pointer, or else the current one.
 import type { JSX } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
 import { plural, showClock, showDate, showUnit, showValue } from './format';
 import { live } from './live';
 import { Mark, useObserved, useTick } from './parts';
@@ -14,11 +15,20 @@ const WIDTHS = [
   { ms: 360 * MINUTE, text: '6 h' }, { ms: 1440 * MINUTE, text: '24 h' }, { ms: 10_080 * MINUTE, text: '7 d' },
 ];
 
+/** The end of the range; while somebody types into it, nothing else is written there. */
+function Until({ value }: { value: string }): JSX.Element {
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (document.activeElement !== field.current) field.current!.value = value;
+  });
+  const choose = (text: string): void => trend.show(trend.width, text ? new Date(text).getTime() : null);
+  return <input ref={field} type="datetime-local" step="1" onChange={(e) => choose(e.currentTarget.value)} />;
+}
+
 function Controls(): JSX.Element {
   const { to } = trend.window();
   const isLive = trend.until === null;
   const move = (by: number): void => trend.show(trend.width, to + by * trend.width);
-  const chooseEnd = (text: string): void => trend.show(trend.width, text ? new Date(text).getTime() : null);
   return (
     <div class="bar" role="group" aria-label="Time range">
       <span class="choice">
@@ -31,8 +41,7 @@ function Controls(): JSX.Element {
         <button type="button" aria-label="Later" title="Later" disabled={isLive} onClick={() => move(0.5)}>▸</button>
         <button type="button" aria-pressed={isLive} onClick={() => trend.show(trend.width, null)}>Live</button>
       </span>
-      <label class="until">until <input type="datetime-local" step="1" value={isLive ? '' : `${showDate(to)}T${showClock(to)}`}
-        onChange={(e) => chooseEnd(e.currentTarget.value)} /></label>
+      <label class="until">until <Until value={isLive ? '' : `${showDate(to)}T${showClock(to)}`} /></label>
     </div>
   );
 }
