@@ -103,6 +103,39 @@ static void templates_are_filled_in(void **state)
     assert_int_equal(template_expand("{path}x", &names, out), ERR_TOO_LONG);
 }
 
+/* Whatever a template says: it is refused with a reason, or gives a topic that may be published. */
+static void assert_template_is_safe(const char *template)
+{
+    char out[TOPIC_MAX], why[96] = "";
+    const struct topic_names names = {"g#", "p", "n+", "\n", "a/b+", "f", 7};
+    int checked = template_check(template, why, sizeof why);
+    int err = template_expand(template, &names, out);
+    assert_true(checked == 0 || (checked == ERR_MALFORMED && *why));
+    assert_true(err == 0 || err == ERR_MALFORMED || err == ERR_TOO_LONG);
+    if (err == 0) {
+        assert_null(strpbrk(out, "+#\n"));
+    } else if (err == ERR_MALFORMED) {
+        assert_int_equal(checked, ERR_MALFORMED);
+    }
+}
+
+static void every_damage_to_a_template_is_refused_or_harmless(void **state)
+{
+    (void)state;
+    static const char good[] = "it/{gateway}/{group}/{node}/{device}/{path}/{feed}/{id}";
+    char copy[sizeof good];
+    for (size_t n = 0; n < sizeof good - 1; n++) {
+        memcpy(copy, good, sizeof good);
+        copy[n] = '\0';
+        assert_template_is_safe(copy);
+        for (unsigned b = 1; b < 256; b++) {
+            memcpy(copy, good, sizeof good);
+            copy[n] = (char)b;
+            assert_template_is_safe(copy);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +143,7 @@ int main(void)
         cmocka_unit_test(topics_are_told_apart),
         cmocka_unit_test(states_are_read_strictly),
         cmocka_unit_test(templates_are_filled_in),
+        cmocka_unit_test(every_damage_to_a_template_is_refused_or_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
