@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define SLOT_LONG        UINT32_C(0x80000000)
 #define SLOT_CONTROL     UINT32_C(0xffffff00) /* tag >= this: a control record, kind in the low byte */
@@ -62,6 +63,15 @@ static inline size_t slot_record_length(const struct slot *s)
         return 1;
     }
     return s->value.u64 > SLOT_PAYLOAD_MAX ? 0 : slot_count_for((size_t)s->value.u64);
+}
+
+/* Copies a record; nearly all are one slot, which needs no call. */
+static inline void slots_copy(struct slot *to, const struct slot *from, size_t count)
+{
+    *to = *from;
+    if (count > 1) {
+        memcpy(to + 1, from + 1, (count - 1) * sizeof *to);
+    }
 }
 
 static inline const uint8_t *slot_payload(const struct slot *s)

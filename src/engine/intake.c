@@ -18,7 +18,7 @@ struct frame { /* under construction */
 
 static void emit(struct frame *f, const struct slot *slots, size_t count)
 {
-    memcpy(f->out + f->used, slots, count * sizeof *slots);
+    slots_copy(f->out + f->used, slots, count);
     f->used += count;
 }
 

@@ -216,7 +216,7 @@ static void on_record(void *context, const struct answer *run, const struct slot
                                                   .slot = (uint32_t)f->slot_count,
                                                   .tag = tag,
                                                   .historical = historical};
-    memcpy(f->slots + f->slot_count, s, count * sizeof *s);
+    slots_copy(f->slots + f->slot_count, s, count);
     f->slot_count += count;
 }
 

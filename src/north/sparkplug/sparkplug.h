@@ -23,12 +23,13 @@
 
 enum mode { MODE_SPARKPLUG, MODE_JSON, MODE_BOTH }; /* the choices of option `mode` */
 
-struct node_tag {
+struct node_tag { /* what every sample needs comes first, in one cache line */
     struct metric_shape shape;
+    uint32_t id;
     uint32_t place;    /* of its device */
+    uint32_t follower; /* the tag that came after this one the last time */
     uint32_t text_at;  /* in node.texts, for long types */
     uint32_t text_max; /* bytes there */
-    uint32_t follower; /* the tag that came after this one the last time */
     bool known;        /* it has had a value or a status */
     bool lost;         /* no communication with its source */
     struct slot last;  /* what was last published live */

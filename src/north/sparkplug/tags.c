@@ -128,6 +128,7 @@ static void fill(struct node *n)
     for (uint32_t i = 0; i < n->tag_count; i++) {
         const struct plan_tag *t = n->plan->tags + i;
         struct node_tag *tag = n->tags + i;
+        tag->id = t->id;
         metric_shape_init(&tag->shape, t->id, (enum value_type)t->type);
         tag->place = t->device == PLAN_NONE ? n->device_count - 1 : t->device;
         tag->text_at = text_at;
@@ -204,7 +205,7 @@ uint32_t tags_find(struct node *n, uint32_t id)
         return UINT32_MAX;
     }
     struct node_tag *before = n->tags + n->found;
-    if (n->plan->tags[before->follower].id != id) {
+    if (n->tags[before->follower].id != id) {
         const struct plan_tag *t = plan_find_tag(n->plan, id);
         if (!t) {
             return UINT32_MAX;
