@@ -148,6 +148,14 @@ class Gateway:
         return self.process.stop()
 
 
+def modbus_units(folder, port, *arguments):
+    """Modbus units that pymodbus serves (peers/modbus_units.py)."""
+    command = [PYTHON, ROOT / "tests/peers/modbus_units.py", "--port", port, *arguments]
+    units = Process(command, pathlib.Path(folder) / "units.log")
+    wait_for(lambda: port_listens(port), f"the units listen\n{units.text()}")
+    return units
+
+
 def mosquitto(folder, port):
     """A real broker on loopback."""
     conf = pathlib.Path(folder) / "mosquitto.conf"

@@ -12,18 +12,6 @@ import pytest
 REBIRTH = bytes.fromhex("121a0a144e6f646520436f6e74726f6c2f52656269727468200b7001")
 
 
-def modbus_units(folder, started):
-    port = plant.free_port()
-    peer = started(
-        plant.Process(
-            [plant.PYTHON, plant.ROOT / "tests/peers/modbus_units.py", "--port", port, "--units", "1,2,7"],
-            folder / "units.log",
-        )
-    )
-    plant.wait_for(lambda: plant.port_listens(port), "the units listen")
-    return peer, port
-
-
 def write_plant(folder, device_port, broker_port, mode="both"):
     """All tables of three units, one unit that is not there, addresses that are not there, a service."""
     (folder / "isthmus.yaml").write_text(
@@ -53,8 +41,8 @@ def good(gateway, tag):
 @pytest.fixture
 def line(tmp_path, started):
     """units ⇄ proxy ⇄ gateway ⇄ proxy ⇄ broker"""
-    _, device_port = modbus_units(tmp_path, started)
-    broker_port = plant.free_port()
+    device_port, broker_port = plant.free_port(), plant.free_port()
+    started(plant.modbus_units(tmp_path, device_port, "--units", "1,2,7"))
     started(plant.mosquitto(tmp_path, broker_port))
     south = started(capture.Proxy(tmp_path / "modbus.pcap", device_port, capture.MODBUS))
     north = started(capture.Proxy(tmp_path / "mqtt.pcap", broker_port, capture.MQTT))

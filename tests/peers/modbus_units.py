@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several Modbus units behind one TCP port, served by pymodbus, with 100 addresses in each of the four tables.
+"""Several Modbus units behind one TCP port, served by pymodbus, with 100 addresses (or --size) in each of the four tables.
 
-  modbus_units.py --port PORT [--units 1,2,7]
+  modbus_units.py --port PORT [--units 1,2,7] [--size 100] [--set ADDRESS:VALUE…]
 
 What lies beyond is answered with exception 2, a unit that is not there not at all. Registers hold the unit's id times 1000
-plus their address; every third bit is on."""
+plus their address, or what was set; every third bit is on."""
 
 import argparse
 import asyncio
@@ -14,9 +14,9 @@ from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, M
 from pymodbus.server import StartAsyncTcpServer
 
 
-def unit(number):
-    bits = ModbusSequentialDataBlock(0, [i % 3 == 0 for i in range(100)])
-    registers = ModbusSequentialDataBlock(0, [number * 1000 + i for i in range(100)])
+def unit(number, size, values):
+    bits = ModbusSequentialDataBlock(0, [i % 3 == 0 for i in range(size)])
+    registers = ModbusSequentialDataBlock(0, [values.get(i, number * 1000 + i) for i in range(size)])
     return ModbusSlaveContext(co=bits, di=bits, hr=registers, ir=registers, zero_mode=True)
 
 
@@ -24,10 +24,14 @@ async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--units", default="1")
+    parser.add_argument("--size", type=int, default=100)
+    parser.add_argument("--set", nargs="*", default=[])
     args = parser.parse_args()
+    values = dict(map(int, pair.split(":")) for pair in args.set)
     # Version 3.0 (Debian 12) has to be told to take a port again at once; later ones do so by themselves.
     more = {"allow_reuse_address": True} if pymodbus.__version__.startswith("3.0") else {}
-    context = ModbusServerContext(slaves={int(n): unit(int(n)) for n in args.units.split(",")}, single=False)
+    units = {int(n): unit(int(n), args.size, values) for n in args.units.split(",")}
+    context = ModbusServerContext(slaves=units, single=False)
     await StartAsyncTcpServer(context=context, address=("127.0.0.1", args.port), ignore_missing_slaves=True, **more)
 
 

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents tell people to type is typed here: README's first device word for word, every other command, the demo."""
+
+import fcntl
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import termios
+
+import plant
+import pytest
+
+README = plant.ROOT / "README.md"
+DOCUMENTS = [README, *sorted((plant.ROOT / "docs").glob("*.md"))]
+
+
+def blocks(document, *languages):
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", document.read_text(), re.M | re.S)
+    return [text for language, text in found if language in languages]
+
+
+def commands(document):
+    """The commands in a document's blocks, without what is said about them."""
+    lines = [line for block in blocks(document, "", "sh", "console") for line in block.splitlines()]
+    plain = [re.split(r"  +|\s+#", line.removeprefix("$ "))[0].strip() for line in lines]
+    return [line for line in plain if re.match(r"(build/)?isthmus |\./run ", line)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder in which the commands mean what they say: build/isthmus, and README's plant with ports that nobody has."""
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/isthmus").symlink_to(plant.ISTHMUS)
+    (tmp_path / "plant").mkdir()
+    (config,) = [b for b in blocks(README, "yaml") if b.startswith("# plant/isthmus.yaml")]
+    ports = {502: plant.free_port(), 1883: plant.free_port(), 8480: plant.free_port()}
+    config = re.sub(r"127\.0\.0\.1:(\d+)", lambda m: f"127.0.0.1:{ports[int(m[1])]}", config)
+    (tmp_path / "plant/isthmus.yaml").write_text(config)
+    return tmp_path, ports
+
+
+def start(folder, command, **environment):
+    """A command that goes on until it is told to stop."""
+    path = f"{folder}/build:{os.environ['PATH']}"
+    log = folder / f"{re.sub(r'[^a-z]+', '-', command)}.log"
+    return plant.Process(["bash", "-c", f"exec {command}"], log, cwd=folder, env={**os.environ, "PATH": path, **environment})
+
+
+def said(folder, command, **environment):
+    """What a command says that ends well; None if it does not."""
+    path = f"{folder}/build:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PATH": path, **environment},
+    )  # fmt: skip
+    return done.stdout if done.returncode == 0 else None
+
+
+def test_the_first_device_of_the_readme(folder, started):
+    folder, ports = folder
+    power, energy = struct.unpack(">2H", struct.pack(">f", 123.5)), (1, 34464)  # 123.5, 100000
+    values = [f"{100 + i}:{power[i]}" for i in (0, 1)] + [f"{110 + i}:{energy[i]}" for i in (0, 1)]
+    started(plant.modbus_units(folder, ports[502], "--size", "200", "--set", *values))
+    started(plant.mosquitto(folder, ports[1883]))
+    seen = started(plant.Process(["mosquitto_sub", "-p", ports[1883], "-t", "spBv1.0/#", "-F", "%t"], folder / "seen.txt"))
+    check, run, status, devices, get, watch = [c for c in commands(README) if "isthmus" in c]
+    assert "1 devices, 2 tags, 2 services, 1 contracts: 0 errors" in said(folder, check)
+    gateway = started(start(folder, run))
+    (setting,) = re.findall(r"with `ISTHMUS_SOCKET=([^`]+)`", README.read_text())
+    there = {"ISTHMUS_SOCKET": setting}
+    plant.wait_for((folder / setting).exists, "the gateway's socket")
+    plant.wait_for(lambda: re.search(r"^meter +up ", said(folder, devices, **there) or "", re.M), "the meter is up")
+    plant.wait_for(lambda: re.search(r"^plant/hall/meter/power +123\.5 +kW +Good", said(folder, get, **there) or "", re.M), "the power")
+    assert re.search(r"^plant/hall/meter/energy +10000(\.0)? +kW\.h +Good", said(folder, get, **there), re.M)
+    running = set(re.findall(r"^([\w-]+) +running", said(folder, status, **there), re.M))
+    assert running >= {"supervisor", "engine", "reader", "modbus", "console", "cloud"}
+    watching = started(start(folder, watch, **there))
+    plant.wait_for(lambda: re.search(r"plant/hall/meter/power +123\.5", watching.text()), "the power as it comes")
+    plant.wait_for(lambda: "spBv1.0/my-plant/DDATA/my-plant/meter" in seen.text(), "data at the broker")
+    assert gateway.stop() == 0
+
+
+OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d != README or c.startswith("./run")]
+
+
+@pytest.mark.parametrize("document, command", OTHERS, ids=[f"{d}: {c}" for d, c in OTHERS])
+def test_every_other_command_of_the_documents(document, command, folder):
+    folder, _ = folder
+    words = command.split()
+    if words[0] == "./run":  # to run its command here would not end
+        assert f"  ./run {words[1]} " in said(plant.ROOT, "./run")
+        assert f"usage: ./run {words[1]}" in said(plant.ROOT, f"./run {words[1]} --help")
+        return
+    shutil.copytree(folder / "plant", folder / "DIR")
+    command = re.sub(r"--ports \d+,\d+", "--ports 0,0", command)
+    goes_on = words[1] == "run" or (words[1] == "sim" and "--write-config" not in words)
+    if not goes_on:
+        assert said(folder, command) is not None
+        return
+    process = start(folder, command)
+    try:
+        plant.wait_for(lambda: process.text() or process.child.poll() is not None, "it says something")
+        assert process.child.poll() is None, process.text()
+    finally:
+        assert process.stop() == 0
+
+
+def descendants(pid):
+    """All processes below pid, with their start times: (pid, start) names a process for good."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat") as file:
+                    rest = file.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(entry)] = (int(rest[1]), rest[19])
+    found, before = {pid}, set()
+    while found != before:
+        before, found = found, found | {p for p, (parent, _) in parents.items() if parent in found}
+    return {(p, parents[p][1]) for p in found if p in parents}
+
+
+def answer(port, target):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", target)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    except OSError:
+        return 0, b""
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def terminal():
+    """A terminal: what it shows is read from its end, what is typed is written to it."""
+    user, program = os.openpty()
+    yield user, program
+    os.close(user)
+    os.close(program)
+
+
+def test_the_demo_starts_shows_values_and_leaves_nothing_running(tmp_path, terminal):
+    """As a person sees it, at a terminal, until Ctrl-C."""
+    user, program = terminal
+    log = tmp_path / "demo.log"
+    with open(log, "wb") as output:
+        demo = subprocess.Popen(
+            [plant.ROOT / "run", "demo"],
+            stdin=program, stdout=output, stderr=output, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+    running = set()
+    try:
+
+        def welcome():
+            assert demo.poll() is None, log.read_text()
+            return re.search(r"http://127\.0\.0\.1:(\d+)/", log.read_text())
+
+        port = int(plant.wait_for(welcome, "the demo says where its console is", 300)[1])
+        assert b"<html" in answer(port, "/")[1]
+
+        def live():
+            status, body = answer(port, "/api/v1/now?tags=**/level")
+            return status == 200 and any(v["status"] == "Good" for v in json.loads(body)["values"])
+
+        plant.wait_for(live, "a live value")
+        running = descendants(demo.pid)
+        assert len(running) > 8, "broker, simulator and the gateway's processes"
+        os.write(user, b"\x03")
+        assert demo.wait(30) == 130
+    finally:
+        if demo.poll() is None:
+            demo.send_signal(signal.SIGTERM)
+            demo.wait(30)
+    plant.wait_for(lambda: not {p for p, start in running if (p, start) in descendants(p)}, "nothing is left running")
