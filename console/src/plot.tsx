@@ -37,6 +37,7 @@ function drawSpans(u: uPlot, series: Series[], colour: Colours): void {
   const { left, top, width, height } = u.bbox;
   g.save();
   g.lineWidth = ratio;
+  g.setLineDash([]); // the last line's is still set
   series.forEach((s, row) => {
     const y = Math.round(top + height - (series.length - row) * RIBBON * ratio);
     const h = Math.round((RIBBON - 2) / 2 * ratio);
