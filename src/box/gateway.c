@@ -102,10 +102,12 @@ static void lay_out(struct gateway *g, int index, struct segment *s, struct segm
     seat->down_capacity = DOWN_RING_SLOTS;
     seat->down = carve(e, ring_bytes(seat->down_capacity));
     seat->verdict = carve(e, sizeof *seat->verdict);
+    seat->memory = carve(e, sizeof *seat->memory);
     if (south) {
         seat->devices = carve(s, p->header->devices.count * sizeof *seat->devices);
         seat->drops = carve(s, b->tag_count * sizeof *seat->drops);
         seat->drops_seen = carve(e, b->tag_count * sizeof *seat->drops_seen);
+        seat->other_gaps = carve(e, b->tag_count * sizeof *seat->other_gaps);
     }
     if (north) {
         seat->ask_capacity = ASK_RING_SLOTS;
@@ -403,7 +405,9 @@ static void forget(struct gateway *g)
             s->up_tail = NULL;
             s->down = NULL;
             s->verdict = NULL;
+            s->memory = NULL;
             s->drops_seen = NULL;
+            s->other_gaps = NULL;
         }
         if (gone(seat_segment(g, i, 2))) {
             s->ask_tail = NULL;
@@ -556,8 +560,9 @@ static void skip_ring(void *memory, size_t capacity, struct ring_tail *tail)
     struct ring_head *head = memory;
     if (head) {
         uint64_t position = atomic_load(&tail->tail) + capacity;
+        atomic_store(&tail->tail,
+                     position); /* first: a tail beyond its own position tells the consumer */
         atomic_store(&head->head, position);
-        atomic_store(&tail->tail, position);
     }
 }
 

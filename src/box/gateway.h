@@ -89,6 +89,12 @@ struct health {
     struct health_seat seats[]; /* one per seat */
 };
 
+/* What an engine must know of a seat that its predecessor knew: lives in engine→seat segment. */
+struct seat_memory {
+    _Atomic uint64_t starts; /* of the process, up to which the journal durably tells of them */
+    _Atomic int64_t alive_utc_ns; /* last time its heart was seen beating; 0: never */
+};
+
 /* The engine's word to the supervisor about a box: lives in engine→seat segment. */
 struct verdict {
     _Atomic uint64_t epoch;      /* of the process that is meant */
@@ -98,6 +104,7 @@ struct verdict {
 
 struct engine_panel {
     struct panel panel;
+    _Atomic uint32_t start_told; /* the journal has been told that the gateway was started */
     struct journal_marks marks;
 };
 
@@ -113,6 +120,7 @@ struct seat {
     size_t down_capacity;
     struct ring_tail *down_tail; /* in its own segment */
     struct verdict *verdict;     /* in engine→seat */
+    struct seat_memory *memory;  /* in engine→seat */
     void *ask;                   /* north boxes: in its own segment */
     size_t ask_capacity;
     struct ring_tail *ask_tail; /* in reader→box */
@@ -122,6 +130,9 @@ struct seat {
     struct device_panel *devices;  /* south: [plan device_count], own ones used */
     _Atomic uint64_t
         *drops_seen; /* south: [plan_box.tag_count], in engine→seat: drops made into gaps already */
+    /* south: [plan_box.tag_count], in engine→seat: 1 + the gaps in the ledger that are no drops; 0: not known yet. So the
+     * drops that are gaps already follow from the ledger, and with it from the journal. */
+    _Atomic uint64_t *other_gaps;
     struct drop_counter *drops; /* south: [plan_box.tag_count], its tags in id order */
     int to_engine_read,
         to_engine_write; /* wake pipes; -1 where this process doesn't hold that end */

@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One control record in a frame of the engine's own. A journal without room for it is full: then the journal counts the
- * loss itself. */
-static bool note(struct engine *e, struct slot head, const void *payload, size_t size,
-                 int sequences)
+#define DROPS_MAX (UINT64_C(1) << 48) /* of a tag between two looks: years of a fast one */
+
+/* One sequenced control record in a frame of its own. False: the journal's buffer has no room. */
+static bool note_in(struct engine *e, const struct journal_frame *frame, struct slot head,
+                    const void *payload, size_t size)
 {
     size_t count = slot_count_for(size);
-    struct journal_frame frame = {.box = FRAME_ENGINE, .now_ns = e->utc_ns};
-    struct slot *out = journal_begin(e->journal, &frame, count);
+    struct slot *out = journal_begin(e->journal, frame, count);
     if (!out) {
         return false;
     }
@@ -20,8 +20,14 @@ static bool note(struct engine *e, struct slot head, const void *payload, size_t
     head.value.u64 = size;
     out[0] = head;
     memcpy(out + 1, payload, size);
-    journal_commit(e->journal, count, (uint64_t)sequences);
+    journal_commit(e->journal, count, 1);
     return true;
+}
+
+static bool note(struct engine *e, struct slot head, const void *payload, size_t size)
+{
+    return note_in(e, &(struct journal_frame){.box = FRAME_ENGINE, .now_ns = e->utc_ns}, head,
+                   payload, size);
 }
 
 void account_event(struct engine *e, enum event_kind kind, uint32_t box, uint64_t detail,
@@ -30,13 +36,13 @@ void account_event(struct engine *e, enum event_kind kind, uint32_t box, uint64_
     struct record_event event = {.box = box, .device = PLAN_NONE, .detail = detail};
     snprintf(event.text, sizeof event.text, "%s", text);
     struct slot head = {.time = e->utc_ns, .tag = record_tag(RECORD_EVENT), .status = kind};
-    note(e, head, &event, sizeof event, 1);
+    note(e, head, &event, sizeof event);
 }
 
 static bool note_gap(struct engine *e, const struct record_gap *gap)
 {
     struct slot head = {.time = e->utc_ns, .tag = record_tag(RECORD_GAP)};
-    return note(e, head, gap, sizeof *gap, 1);
+    return note(e, head, gap, sizeof *gap);
 }
 
 void account_gap(struct engine *e, const struct record_gap *gap)
@@ -44,57 +50,89 @@ void account_gap(struct engine *e, const struct record_gap *gap)
     note_gap(e, gap);
 }
 
-/* Samples that found no room in a ring: the box counts them per tag, we turn the growth into gaps. What has a durable gap
- * is kept in shared memory, so that an engine started anew neither forgets nor counts twice. */
+void account_skip(struct engine *e, struct inlet *in, uint64_t from, enum gap_cause cause)
+{
+    struct journal_frame frame = {in->box, in->ring_life, from, in->up.next, e->utc_ns};
+    struct slot head = {.time = e->utc_ns, .tag = record_tag(RECORD_GAP)};
+    struct record_gap gap = {.scope = GAP_BOX,
+                             .which = in->box,
+                             .cause = cause,
+                             .from_ns =
+                                 e->last_ns && e->last_ns < e->utc_ns ? e->last_ns : e->utc_ns,
+                             .to_ns = e->utc_ns,
+                             .missed = in->up.next - from};
+    if (cause) {
+        note_in(e, &frame, head, &gap, sizeof gap);
+    } else if (journal_begin(e->journal, &frame, 0)) {
+        journal_commit(e->journal, 0, 0);
+    }
+}
+
+/* How many of a tag's drops are gaps already. The ledger knows, and after a restart of the engine the journal knew it:
+ * so drops are never counted twice, nor forgotten, whenever the engine dies. */
+static uint64_t drops_told(const struct inlet *in, struct tag_state *t)
+{
+    return atomic_load(&engine_entry(t)->gaps) + 1 -
+           atomic_load(in->seat->other_gaps + t->box_index);
+}
+
+/* False: no room in the journal's buffer. */
+static bool tell_drops(struct engine *e, struct inlet *in, struct tag_state *t)
+{
+    struct drop_counter *d = in->seat->drops + t->box_index;
+    uint64_t count = atomic_load_explicit(&d->count, memory_order_acquire);
+    uint64_t more = count - drops_told(in, t);
+    if (!more || more > INT64_MAX) { /* more: it counts backwards */
+        return true;
+    }
+    if (more > DROPS_MAX) {
+        watch_condemn(e, in, "its count of lost samples can't be true");
+        return true;
+    }
+    struct record_gap gap = {.scope = GAP_TAG,
+                             .which = t->tag->id,
+                             .cause = GAP_RING_FULL,
+                             .from_ns = atomic_load(&d->first_ns),
+                             .to_ns = atomic_load(&d->last_ns),
+                             .produced = more};
+    if (gap.from_ns > gap.to_ns) {
+        gap.from_ns = gap.to_ns;
+    }
+    if (!note_gap(e, &gap)) {
+        return false;
+    }
+    ledger_add(&engine_entry(t)->produced, more);
+    ledger_add(&engine_entry(t)->gaps, more);
+    atomic_store_explicit(in->seat->drops_seen + t->box_index, count, memory_order_release);
+    return true;
+}
+
+/* Samples that found no room in a ring: the box counts them per tag, we turn the growth into gaps. */
 void account_drops(struct engine *e, struct inlet *in)
 {
     uint64_t total = atomic_load_explicit(&in->up.head->dropped, memory_order_acquire);
     if (!in->seat->drops || total == in->seen_dropped) {
         return;
     }
-    const struct plan *p = &e->g->plan;
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < p->header->tags.count; i++) {
-        if (p->tags[i].box != in->box) {
-            continue;
+    for (uint32_t i = 0; i < e->g->plan.header->tags.count && !in->condemned; i++) {
+        if (e->tags[i].tag->box == in->box && !tell_drops(e, in, e->tags + i)) {
+            return; /* go on at the next tick */
         }
-        struct drop_counter *d = in->seat->drops + at;
-        uint64_t *noted = in->noted_drops + at++;
-        uint64_t count = atomic_load_explicit(&d->count, memory_order_acquire);
-        if (count <= *noted) {
-            continue;
-        }
-        struct record_gap gap = {.scope = GAP_TAG,
-                                 .which = p->tags[i].id,
-                                 .cause = GAP_RING_FULL,
-                                 .from_ns = atomic_load(&d->first_ns),
-                                 .to_ns = atomic_load(&d->last_ns),
-                                 .produced = count - *noted};
-        if (gap.from_ns > gap.to_ns) {
-            gap.from_ns = gap.to_ns;
-        }
-        if (!note_gap(e, &gap)) {
-            return; /* no room in the journal's buffer: go on at the next tick */
-        }
-        *noted = count;
-        in->drops_until = journal_next_sequence(e->journal);
-        struct now_entry *entry = engine_entry(e->tags + i);
-        ledger_add(&entry->produced, gap.produced);
-        ledger_add(&entry->gaps, gap.produced);
     }
     in->seen_dropped = total;
 }
 
-void account_durable_drops(struct engine *e, struct inlet *in)
+void account_forget_drops(struct engine *e, struct inlet *in)
 {
-    if (!in->drops_until || journal_durable_sequence(e->journal) < in->drops_until) {
-        return;
+    for (uint32_t i = 0; in->seat->drops && i < e->g->plan.header->tags.count; i++) {
+        struct tag_state *t = e->tags + i;
+        if (t->tag->box == in->box) {
+            uint64_t count = atomic_load(&in->seat->drops[t->box_index].count);
+            atomic_store(in->seat->drops_seen + t->box_index, count);
+            atomic_store(in->seat->other_gaps + t->box_index,
+                         atomic_load(&engine_entry(t)->gaps) + 1 - count);
+        }
     }
-    uint32_t count = e->g->plan.boxes[in->box].tag_count;
-    for (uint32_t i = 0; i < count; i++) {
-        atomic_store_explicit(in->seat->drops_seen + i, in->noted_drops[i], memory_order_relaxed);
-    }
-    in->drops_until = 0;
 }
 
 /* Frames that the disk would not take: their samples count as gaps, no longer as journaled. */
@@ -108,7 +146,11 @@ void account_losses(struct engine *e)
         if (t && gaps[i].scope == GAP_TAG) {
             struct now_entry *entry = engine_entry(t);
             ledger_add(&entry->journaled, 0 - gaps[i].produced);
+            _Atomic uint64_t *other = e->g->seats[SEAT_BOX + t->tag->box].other_gaps;
             ledger_add(&entry->gaps, gaps[i].produced);
+            if (other) {
+                ledger_add(other + t->box_index, gaps[i].produced);
+            }
         }
     }
 }

@@ -20,10 +20,17 @@ static int index_tags(struct engine *e)
     if (!e->tags || !e->by_id || !e->touched) {
         return ERR_NOMEM;
     }
+    uint32_t *counts = calloc(p->header->boxes.count + 1, sizeof *counts);
+    if (!counts) {
+        return ERR_NOMEM;
+    }
     for (uint32_t i = 0; i < n; i++) {
-        e->tags[i] = (struct tag_state){.tag = p->tags + i, .zone = e->g->zones + p->tags[i].zone};
+        e->tags[i] = (struct tag_state){.tag = p->tags + i,
+                                        .zone = e->g->zones + p->tags[i].zone,
+                                        .box_index = counts[p->tags[i].box]++};
         e->by_id[p->tags[i].id] = i + 1;
     }
+    free(counts);
     return ERR_OK;
 }
 
@@ -43,49 +50,22 @@ static void restore_ledger(struct engine *e)
     }
 }
 
-/* The ring went on past what the journal holds: the disk failed, and the engine died before it noted the loss. */
-static void note_unjournaled(struct engine *e, const struct inlet *in, uint64_t slots,
-                             int64_t last_ns)
+/* What the predecessor in shared memory and the journal know of a seat. */
+static int open_inlet(struct engine *e, struct inlet *in, size_t i)
 {
-    struct record_gap gap = {.scope = in->box == FRAME_READER ? GAP_ALL : GAP_BOX,
-                             .which = in->box == FRAME_READER ? 0 : in->box,
-                             .cause = GAP_JOURNAL_FAILED,
-                             .from_ns = last_ns < e->utc_ns ? last_ns : e->utc_ns,
-                             .to_ns = e->utc_ns,
-                             .missed = slots};
-    account_gap(e, &gap);
-}
-
-/* Copies what has its gap already; the box may be gone, its drops remain. */
-static int attach_drops(struct engine *e, struct inlet *in)
-{
-    if (!in->seat->drops) {
-        return ERR_OK;
+    struct seat *s = in->seat = e->g->seats + SEAT_READER + i;
+    uint64_t life;
+    in->box = i ? (uint32_t)(i - 1) : FRAME_READER;
+    in->ring_life = e->g->life;
+    in->starts = atomic_load(&s->memory->starts);
+    if (!journal_ring_position(e->journal, in->box, &life, &in->journaled) ||
+        life != in->ring_life) {
+        in->journaled = 0;
     }
-    uint32_t count = e->g->plan.boxes[in->box].tag_count;
-    in->noted_drops = calloc(count + 1, sizeof *in->noted_drops);
-    for (uint32_t i = 0; in->noted_drops && i < count; i++) {
-        in->noted_drops[i] = atomic_load(in->seat->drops_seen + i);
-    }
-    return in->noted_drops ? ERR_OK : ERR_NOMEM;
-}
-
-/* Goes on exactly where the journal's last frame from this ring ended, even if the tail did not move any more. */
-static int attach(struct engine *e, struct inlet *in, int64_t last_ns)
-{
-    struct seat *s = in->seat;
-    int err = ring_consumer_init(&in->up, s->up, s->up_capacity, s->up_tail);
-    if (err) {
-        watch_condemn(e, in, "its ring's position can't be true");
-    }
-    uint64_t life, position;
-    if (!err && journal_ring_position(e->journal, in->box, &life, &position) &&
-        life == in->ring_life) {
-        if (position > in->up.next && position - in->up.next <= ring_waiting(&in->up)) {
-            in->up.next = position;
-            ring_release(&in->up, position);
-        } else if (position < in->up.next) {
-            note_unjournaled(e, in, in->up.next - position, last_ns);
+    for (uint32_t k = 0; s->other_gaps && k < e->g->plan.header->tags.count; k++) {
+        struct tag_state *t = e->tags + k;
+        if (t->tag->box == in->box && !atomic_load(s->other_gaps + t->box_index)) {
+            atomic_store(s->other_gaps + t->box_index, atomic_load(&engine_entry(t)->gaps) + 1);
         }
     }
     return ring_producer_init(&in->down, s->down, s->down_capacity, s->down_tail,
@@ -103,6 +83,7 @@ int engine_new(struct engine **engine, struct gateway *g, struct journal *journa
     e->journal = journal;
     e->utc_ns = utc_ns;
     e->mono_ns = mono_ns;
+    e->last_ns = recovered->last_ns;
     e->inlet_count = g->seat_count - 1;
     e->inlets = calloc(e->inlet_count + 1, sizeof *e->inlets);
     e->taken = calloc(INTAKE_SLOTS, sizeof *e->taken);
@@ -114,19 +95,13 @@ int engine_new(struct engine **engine, struct gateway *g, struct journal *journa
         restore_ledger(e);
     }
     for (size_t i = 0; !err && i < e->inlet_count; i++) {
-        struct inlet *in = e->inlets + i;
-        in->seat = g->seats + SEAT_READER + i;
-        in->box = i ? (uint32_t)(i - 1) : FRAME_READER;
-        in->ring_life = g->life;
-        in->epoch = watch_epoch(e, in);
-        err = attach_drops(e, in);
-        in->heard_ns = mono_ns;
-        err = err ? err : attach(e, in, recovered->last_ns);
+        err = open_inlet(e, e->inlets + i, i);
     }
     if (err) {
         engine_free(e);
         return err;
     }
+    watch_attach(e); /* when all that the journal had is known: this writes to it */
     *engine = e;
     return ERR_OK;
 }
@@ -139,9 +114,6 @@ void engine_free(struct engine *e)
         free(e->by_id);
         free(e->tags);
         free(e->taken);
-        for (size_t i = 0; e->inlets && i < e->inlet_count; i++) {
-            free(e->inlets[i].noted_drops);
-        }
         free(e->inlets);
         free(e);
     }
@@ -183,10 +155,32 @@ static void release_durable(struct engine *e)
         if (e->store.waiting_count) {
             confirm_stored(e, in, durable);
         }
-        account_durable_drops(e, in);
         /* A ring that is half full wants its room back before the next tick. */
         e->waits_for_durable |= in->up.next - tail > in->up.capacity / 2;
     }
+}
+
+static void tick(struct engine *e)
+{
+    e->next_tick_ns = e->mono_ns + TICK_NS;
+    watch_seats(e);
+    account_losses(e);
+    for (size_t i = 0; i < e->inlet_count; i++) {
+        if (!e->inlets[i].condemned) {
+            account_drops(e, e->inlets + i);
+        }
+    }
+}
+
+bool engine_is_drained(const struct engine *e)
+{
+    for (size_t i = 0; i < e->inlet_count; i++) {
+        const struct inlet *in = e->inlets + i;
+        if (!in->condemned && ring_waiting(&in->up)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool engine_step(struct engine *e, int64_t utc_ns, int64_t mono_ns)
@@ -195,16 +189,13 @@ bool engine_step(struct engine *e, int64_t utc_ns, int64_t mono_ns)
     e->mono_ns = mono_ns;
     bool more = false;
     if (mono_ns >=
-        e->next_tick_ns) { /* before the intake: a box's new life is noted before its first sample */
-        e->next_tick_ns = mono_ns + TICK_NS;
-        watch_seats(e);
-        account_losses(e);
+        e->next_tick_ns) { /* before the intake: a box's new life is noted before its samples */
+        tick(e);
     }
     for (size_t i = 0; i < e->inlet_count; i++) {
         struct inlet *in = e->inlets + i;
-        if (!in->condemned && in->up.head) {
+        if (!in->condemned) {
             more |= intake_run(e, in) > 0;
-            account_drops(e, in);
         }
     }
     release_durable(e);

@@ -15,5 +15,7 @@ void engine_free(struct engine *engine);
 /* One step: takes what the rings hold (bounded), updates now, hands frames to the journal, releases what is durable.
  * Returns true when there is more to do at once. */
 bool engine_step(struct engine *engine, int64_t utc_ns, int64_t mono_ns);
+/* Whether a step left nothing in the rings. */
+bool engine_is_drained(const struct engine *engine);
 
 #endif

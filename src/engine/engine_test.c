@@ -1,579 +1,796 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The step with the clock handed in, a journal in a folder of its own, and rings that the test fills as boxes would. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "engine/internal.h"
+#include "engine/test_bed.h"
 
 #include "base/clock.h"
-#include "journal/follow.h"
-#include "tag/plan_build.h"
 #include "tag/status.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define T0   INT64_C(1700000000000000000)
-#define MS   INT64_C(1000000)
-#define TAGS 4u
-
-enum { FIELD = SEAT_BOX, OTHER };
-enum { LEVEL = 1, COUNT, NAME, FOREIGN }; /* tag ids; FOREIGN belongs to the other box */
-
-struct world {
-    char dir[64];
-    int dir_fd;
-    uint32_t sync_ms;
-    struct gateway *g;
-    struct journal *journal;
-    struct engine *e;
-    struct ring_producer up; /* of the field box */
-    int64_t utc, mono;
-};
-
-static void *make_plan(const struct world *w, size_t *size)
+static struct slot sample(uint32_t tag, uint64_t value)
 {
-    struct plan_build *b = plan_build_new();
-    plan_build_header(b)->state_dir = plan_build_text(b, w->dir);
-    plan_build_header(b)->sync_ms = w->sync_ms;
-    plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "process")});
-    for (int i = 0; i < 2; i++) {
-        plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, i ? "other" : "field"),
-                                             .kind = BOX_SOUTH,
-                                             .ring_capacity = 1024});
-        plan_build_device(b, &(struct plan_device){.name = plan_build_text(b, i ? "d2" : "d1"),
-                                                   .box = (uint32_t)i,
-                                                   .period_ms = 100});
-    }
-    struct plan_tag tags[TAGS] = {
-        {.id = LEVEL, .type = VALUE_FLOAT64, .raw_type = VALUE_FLOAT64},
-        {.id = COUNT,
-         .type = VALUE_UINT16,
-         .raw_type = VALUE_UINT16,
-         .deadband_kind = DEADBAND_ABSOLUTE,
-         .deadband = 5},
-        {.id = NAME, .type = VALUE_TEXT, .raw_type = VALUE_TEXT, .max_length = 16},
-        {.id = FOREIGN, .type = VALUE_FLOAT64, .raw_type = VALUE_FLOAT64, .device = 1, .box = 1},
-    };
-    for (uint32_t i = 0; i < TAGS; i++) {
-        char path[] = {'w', '/', (char)('1' + i), 0};
-        tags[i].path = plan_build_text(b, path);
-        plan_build_tag(b, tags + i);
-    }
-    void *image = NULL;
-    assert_int_equal(plan_build_finish(b, &image, size), 0);
-    plan_build_free(b);
-    return image;
+    return (struct slot){.time = BED_START + (int64_t)value, .tag = tag, .value.u64 = value};
 }
 
-static void attach_box(struct world *w)
+static struct slot number(double value)
 {
-    const struct seat *s = w->g->seats + FIELD;
-    assert_int_equal(ring_producer_init(&w->up, s->up, s->up_capacity, s->up_tail, -1), 0);
+    struct slot s = sample(2, 1);
+    s.value.f64 = value;
+    return s;
 }
 
-static void start_engine(struct world *w)
+static struct now_entry *entry_of(struct bed *b, uint32_t id)
 {
-    struct journal_recovered recovered;
-    struct journal_options o = {.dir = w->dir, .plan = &w->g->plan, .marks = &w->g->engine->marks};
-    assert_int_equal(journal_open(&w->journal, &o, &recovered), 0);
-    assert_int_equal(engine_new(&w->e, w->g, w->journal, &recovered, w->utc, w->mono), 0);
+    return engine_entry(engine_tag(b->e, id));
 }
 
-static void stop_engine(struct world *w)
+static void put_text(struct bed *b, uint32_t tag, uint32_t status, const char *text, size_t size)
 {
-    engine_free(w->e);
-    journal_close(w->journal);
-    w->e = NULL;
-    w->journal = NULL;
+    struct slot head = {.time = BED_START, .tag = tag | SLOT_LONG, .status = status};
+    assert_int_equal(ring_put_record(b->up, &head, text, size), 0);
+    ring_publish(b->up);
 }
 
-static void begin(struct world *w, uint32_t sync_ms)
+static void balances(struct bed *b)
 {
-    size_t size;
-    *w = (struct world){.dir = "/tmp/isthmus-engine-XXXXXX",
-                        .sync_ms = sync_ms,
-                        .utc = T0,
-                        .mono = 1000 * NS_PER_S};
-    assert_non_null(mkdtemp(w->dir));
-    w->dir_fd = open(w->dir, O_RDONLY | O_DIRECTORY);
-    void *image = make_plan(w, &size);
-    assert_int_equal(gateway_new(&w->g, image, size), 0);
-    atomic_store(&w->g->health->seats[FIELD].starts, 1);
-    atomic_store(&w->g->health->seats[OTHER].starts, 1);
-    start_engine(w);
-    attach_box(w);
-}
-
-static void end(struct world *w)
-{
-    if (w->e) {
-        stop_engine(w);
-    }
-    gateway_free(w->g);
-    DIR *d = opendir(w->dir);
-    for (const struct dirent *e; (e = readdir(d));) {
-        unlinkat(w->dir_fd, e->d_name, 0);
-    }
-    closedir(d);
-    rmdir(w->dir);
-    close(w->dir_fd);
-}
-
-/* Steps until nothing is left to do; `ms` pass before. */
-static void step(struct world *w, int64_t ms)
-{
-    w->utc += ms * MS;
-    w->mono += ms * MS;
-    while (engine_step(w->e, w->utc, w->mono)) {
-    }
-}
-
-static void settle(struct world *w)
-{
-    for (int tries = 0; journal_durable_sequence(w->journal) < journal_next_sequence(w->journal);
-         tries++) {
-        assert_true(tries < 10000);
-        poll(NULL, 0, 1);
-    }
-    step(w, 0);
-}
-
-static void put(struct world *w, uint32_t tag, union slot_value value, uint32_t status)
-{
-    struct slot s = {.time = w->utc, .value = value, .tag = tag, .status = status};
-    assert_int_equal(ring_put(&w->up, &s, 1), 0);
-    ring_publish(&w->up);
-}
-
-static void put_level(struct world *w, double level)
-{
-    put(w, LEVEL, (union slot_value){.f64 = level}, 0);
-}
-
-static void put_count(struct world *w, uint64_t count)
-{
-    put(w, COUNT, (union slot_value){.u64 = count}, 0);
-}
-
-static struct now_entry *entry_of(struct world *w, uint32_t id)
-{
-    return engine_entry(engine_tag(w->e, id));
-}
-
-/* produced, journaled, suppressed, rejected, gaps of a tag */
-static void assert_ledger(struct world *w, uint32_t id, const uint64_t wanted[5])
-{
-    struct now_entry *n = entry_of(w, id);
-    const uint64_t got[5] = {n->produced, n->journaled, n->suppressed, n->rejected, n->gaps};
-    for (int i = 0; i < 5; i++) {
-        assert_int_equal(got[i], wanted[i]);
-    }
-}
-
-static void assert_balanced(struct world *w)
-{
-    for (uint32_t id = 1; id <= TAGS; id++) {
-        struct now_entry *n = entry_of(w, id);
+    for (uint32_t id = 1; id <= BED_TAGS; id++) {
+        const struct now_entry *n = entry_of(b, id);
         assert_int_equal(n->produced, n->journaled + n->suppressed + n->rejected + n->gaps);
     }
 }
 
-/* Samples and gaps that the journal holds. */
-struct held {
-    uint64_t samples, gaps[GAP_CAUSE_END], produced, missed, events[EVENT_KIND_END];
+/* What the supervisor is told of a box; NULL: nothing bad. */
+static const char *verdict(struct bed *b, int box)
+{
+    static char text[97];
+    const struct verdict *v = bed_seat(b, box)->verdict;
+    text_from_words(v->reason, 12, text);
+    return atomic_load(&v->raised) ? text : NULL;
+}
+
+static struct record_gap gap_at(const struct bed_frames *f, size_t *at)
+{
+    struct record_gap gap = {0};
+    const struct slot *s = bed_next(f, at, RECORD_GAP);
+    if (s) {
+        memcpy(&gap, slot_payload(s), sizeof gap);
+    }
+    return gap;
+}
+
+/* Gaps with this cause; their number of produced samples is added up. */
+static size_t gaps_of(const struct bed_frames *f, uint32_t cause, uint64_t *produced)
+{
+    size_t count = 0;
+    struct record_gap gap;
+    for (size_t at = 0; (gap = gap_at(f, &at)).scope;) {
+        count += gap.cause == cause;
+        *produced += gap.cause == cause ? gap.produced : 0;
+    }
+    return count;
+}
+
+/* ---- What travels in a ring. ---- */
+
+static void samples_are_journaled_suppressed_or_rejected(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(1);
+    struct bed_frames f;
+    struct slot slots[] = {sample(1, 7), number(10),          number(10.5),
+                           number(11.5), sample(1, 1u << 31), sample(2, 0)};
+    slots[5].status = (uint32_t)STATUS_BAD_TIMEOUT;
+    bed_put(b, BED_FIELD, slots, 6);
+    put_text(b, 3, 0, "hello", 5);
+    put_text(b, 3, 0, "much too long for a tag of at most forty bytes", 46);
+    put_text(b, 1, 0, "x", 1);
+    slots[0] = sample(4, 65536);
+    slots[1] = sample(4, 65535);
+    bed_put(b, BED_OTHER, slots, 2);
+    bed_run(b, 0);
+    static const struct {
+        uint64_t produced, journaled, suppressed, rejected;
+    } rows[] = {{3, 1, 0, 2}, {4, 3, 1, 0}, {2, 1, 0, 1}, {2, 1, 0, 1}};
+    for (uint32_t i = 0; i < BED_TAGS; i++) {
+        const struct now_entry *n = entry_of(b, i + 1);
+        assert_int_equal(n->produced, rows[i].produced);
+        assert_int_equal(n->journaled, rows[i].journaled);
+        assert_int_equal(n->suppressed, rows[i].suppressed);
+        assert_int_equal(n->rejected, rows[i].rejected);
+    }
+    balances(b);
+    struct now_value v;
+    assert_int_equal(now_read(b->g->zones, b->g->plan.tags + 2, &v), 0);
+    assert_int_equal(v.length, 5);
+    assert_memory_equal(v.bytes, "hello", 5);
+    assert_null(verdict(b, BED_FIELD));
+    bed_read(b, &f);
+    assert_int_equal(bed_count(&f, 0), 6);
+    assert_int_equal(bed_count(&f, RECORD_TALLY), 4);
+    free(f.bytes);
+    bed_free(b);
+}
+
+static void records_of_a_device_are_passed_on(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(1);
+    struct bed_frames f;
+    struct record_batch batch = {.clock_offset_ns = 5, .clock_uncertainty_ns = -1};
+    struct record_event up = {.box = 77, .device = 0, .text = "connected"};
+    struct record_gap gap = {.scope = GAP_DEVICE,
+                             .cause = GAP_DEVICE_DOWN,
+                             .from_ns = BED_START,
+                             .to_ns = BED_START + 1,
+                             .missed = 3};
+    bed_record(b, BED_FIELD, RECORD_BATCH, 0, &batch, sizeof batch);
+    bed_record(b, BED_FIELD, RECORD_EVENT, EVENT_DEVICE_UP, &up, sizeof up);
+    bed_record(b, BED_FIELD, RECORD_GAP, 0, &gap, sizeof gap);
+    bed_run(b, 0);
+    assert_null(verdict(b, BED_FIELD));
+    bed_read(b, &f);
+    size_t at = 0;
+    assert_int_equal(bed_count(&f, RECORD_BATCH), 1);
+    struct record_gap got = gap_at(&f, &at);
+    assert_memory_equal(&got, &gap, sizeof gap);
+    at = 0;
+    const struct slot *s = bed_next(&f, &at, RECORD_EVENT);
+    while (s && s->status != EVENT_DEVICE_UP) {
+        s = bed_next(&f, &at, RECORD_EVENT);
+    }
+    assert_non_null(s);
+    memcpy(&up, slot_payload(s), sizeof up);
+    assert_int_equal(up.box, BED_FIELD); /* whatever it said */
+    free(f.bytes);
+    bed_free(b);
+}
+
+static void take_reply(struct bed *b, int box, enum record_kind kind, uint32_t status,
+                       void *payload, size_t size)
+{
+    struct slot slots[SLOT_RECORD_MAX];
+    int n = ring_take(b->down + box, slots, SLOT_RECORD_MAX);
+    assert_true(n > 0);
+    size_t length = slot_record_length(slots);
+    ring_step_back(b->down + box, (size_t)n - length);
+    assert_int_equal(slots[0].tag, record_tag(kind));
+    assert_int_equal(slots[0].status, status);
+    assert_true(slots[0].value.u64 >= size);
+    memcpy(payload, slot_payload(slots), size);
+}
+
+struct stored {
+    struct record_store head;
+    char value[8];
 };
 
-static struct held held(struct world *w)
+static void a_value_is_stored_when_it_is_durable(void **state)
 {
-    struct held out = {0};
-    struct follow *f;
-    struct follow_frame frame;
-    settle(w);
-    assert_int_equal(follow_open(&f, w->dir_fd, &w->g->engine->marks, 0), 0);
-    while (follow_next(f, &frame) > 0) {
-        for (size_t i = 0; i < frame.slot_count; i += slot_record_length(frame.slots + i)) {
-            const struct slot *s = frame.slots + i;
-            struct record_gap gap;
-            if (!slot_is_control(s)) {
-                out.samples++;
-            } else if (record_kind(s) == RECORD_GAP) {
-                memcpy(&gap, slot_payload(s), sizeof gap);
-                out.gaps[gap.cause]++;
-                out.produced += gap.produced;
-                out.missed += gap.missed;
-            } else if (record_kind(s) == RECORD_EVENT) {
-                out.events[s->status]++;
-            }
+    (void)state;
+    struct bed *b = bed_new(1);
+    struct stored put = {{.key = "bdSeq", .size = 8}, "seventy"}, got;
+    bed_record(b, BED_CLOUD, RECORD_STORE, 5, &put, sizeof put);
+    bed_run(b, 0);
+    bed_settle(b);
+    take_reply(b, BED_CLOUD, RECORD_STORED, 5, &got.head, sizeof got.head);
+    assert_int_equal(got.head.error, 0);
+    for (int restart = 0; restart < 2; restart++) {
+        put.head.size = 0;
+        bed_record(b, BED_CLOUD, RECORD_FETCH, 6, &put.head, sizeof put.head);
+        bed_run(b, 0);
+        take_reply(b, BED_CLOUD, RECORD_STORED, 6, &got, sizeof got);
+        assert_int_equal(got.head.size, 8);
+        assert_string_equal(got.value, "seventy");
+        bed_settle(b);
+        bed_restart_engine(b, false);
+    }
+    bed_record(b, BED_FIELD, RECORD_FETCH, 7, &put.head, sizeof put.head); /* another's value */
+    bed_run(b, 0);
+    take_reply(b, BED_FIELD, RECORD_STORED, 7, &got.head, sizeof got.head);
+    assert_int_equal(got.head.size, 0);
+    bed_free(b);
+}
+
+/* A new life of the rings: positions of an earlier one, far ahead, must not count as durable. */
+static void an_earlier_life_confirms_nothing(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(1);
+    struct stored put = {{.key = "bdSeq", .size = 8}, "seventy"};
+    for (int i = 0; i < 100; i++) {
+        bed_record(b, BED_CLOUD, RECORD_STORE, 5, &put, sizeof put);
+        bed_run(b, 0);
+        bed_settle(b);
+        struct slot sink[SLOT_RECORD_MAX];
+        assert_true(ring_take(b->down + BED_CLOUD, sink, SLOT_RECORD_MAX) > 0);
+        ring_release(b->down + BED_CLOUD, b->down[BED_CLOUD].next);
+    }
+    bed_restart_engine(b, false);
+    uint64_t before = journal_durable_ring(b->journal, BED_CLOUD);
+    assert_int_equal(before, 0);
+    bed_free(b);
+}
+
+static void a_command_is_refused(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(1);
+    struct bed_frames f;
+    struct record_command command = {.tag = 1, .type = VALUE_INT32}, receipt;
+    bed_record(b, BED_CLOUD, RECORD_COMMAND, 9, &command, sizeof command);
+    bed_run(b, 0);
+    take_reply(b, BED_CLOUD, RECORD_RECEIPT, 9, &receipt, sizeof receipt);
+    assert_int_equal(receipt.end, COMMAND_REFUSED);
+    bed_read(b, &f);
+    size_t at = 0;
+    uint32_t refused = 0;
+    for (const struct slot *s; (s = bed_next(&f, &at, RECORD_EVENT));) {
+        refused += s->status == EVENT_COMMAND_REFUSED;
+    }
+    assert_int_equal(refused, 1);
+    free(f.bytes);
+    bed_free(b);
+}
+
+/* ---- What may not be in a ring. ---- */
+
+union payload {
+    struct record_batch batch;
+    struct record_gap gap;
+    struct record_event event;
+    struct record_store store;
+    struct record_command command;
+};
+
+static void who_writes_garbage_is_condemned(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slot head;
+        union payload payload;
+        size_t size;
+        const char *reason;
+    } rows[] = {
+        {{.tag = 4}, {{0}}, 0, "not its own"},
+        {{.tag = 99}, {{0}}, 0, "not its own"},
+        {{.tag = 0}, {{0}}, 0, "not its own"},
+        {{.tag = 0x7fffffff}, {{0}}, 0, "not its own"},
+        {{.tag = SLOT_CONTROL | 0x77}, {{0}}, 24, "unknown kind"},
+        {{.tag = SLOT_CONTROL | RECORD_TALLY}, {{0}}, 16, "unknown kind"},
+        {{.tag = SLOT_CONTROL | RECORD_BATCH, .status = 1}, {{0}}, 16, "batch"},
+        {{.tag = SLOT_CONTROL | RECORD_BATCH, .status = 2}, {{0}}, 16, "batch"},
+        {{.tag = SLOT_CONTROL | RECORD_BATCH}, {{0}}, 15, "batch"},
+        {{.tag = SLOT_CONTROL | RECORD_GAP}, {{0}}, 8, "gap record is malformed"},
+        {{.tag = SLOT_CONTROL | RECORD_GAP},
+         {.gap = {.scope = GAP_TAG, .which = 4, .cause = GAP_DEVICE_DOWN}},
+         sizeof(struct record_gap),
+         "gap record is not its own"},
+        {{.tag = SLOT_CONTROL | RECORD_GAP},
+         {.gap = {.scope = GAP_DEVICE, .which = 0, .cause = GAP_JOURNAL_FULL}},
+         sizeof(struct record_gap),
+         "gap record is not its own"},
+        {{.tag = SLOT_CONTROL | RECORD_GAP},
+         {.gap = {.scope = GAP_DEVICE, .cause = GAP_DEVICE_DOWN, .produced = 1}},
+         sizeof(struct record_gap),
+         "gap record is not its own"},
+        {{.tag = SLOT_CONTROL | RECORD_GAP},
+         {.gap = {.scope = GAP_DEVICE, .cause = GAP_DEVICE_DOWN, .from_ns = 2, .to_ns = 1}},
+         sizeof(struct record_gap),
+         "gap record is not its own"},
+        {{.tag = SLOT_CONTROL | RECORD_EVENT, .status = EVENT_DEVICE_DOWN},
+         {.event = {.device = 1}},
+         sizeof(struct record_event),
+         "event record is not its own"},
+        {{.tag = SLOT_CONTROL | RECORD_EVENT, .status = EVENT_GATEWAY_STOP},
+         {.event = {.device = 0}},
+         sizeof(struct record_event),
+         "event record is malformed"},
+        {{.tag = SLOT_CONTROL | RECORD_EVENT, .status = EVENT_JOURNAL_RECOVERED},
+         {.event = {.device = 0}},
+         sizeof(struct record_event),
+         "event record is malformed"},
+        {{.tag = SLOT_CONTROL | RECORD_STORE},
+         {.store = {.key = "k", .size = 1}},
+         sizeof(struct record_store),
+         "store record is malformed"},
+        {{.tag = SLOT_CONTROL | RECORD_STORE},
+         {.store = {.size = 0}},
+         sizeof(struct record_store),
+         "store record is malformed"},
+        {{.tag = SLOT_CONTROL | RECORD_FETCH},
+         {.store = {.key = "k"}},
+         3,
+         "store record is malformed"},
+        {{.tag = SLOT_CONTROL | RECORD_COMMAND}, {{0}}, 20, "command record is malformed"},
+    };
+    struct bed *b = bed_new(1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint32_t before = atomic_load(&bed_seat(b, BED_FIELD)->verdict->raised);
+        struct slot good[] = {sample(1, i + 1)};
+        bed_put(b, BED_FIELD, good, 1);
+        if (slot_is_long(&rows[i].head)) {
+            assert_int_equal(ring_put_record(b->up, &rows[i].head, &rows[i].payload, rows[i].size),
+                             0);
+        } else {
+            assert_int_equal(ring_put(b->up, &rows[i].head, 1), 0);
+        }
+        bed_put(b, BED_FIELD, good, 1);
+        bed_run(b, 100);
+        if (atomic_load(&bed_seat(b, BED_FIELD)->verdict->raised) != before + 1 ||
+            !strstr(verdict(b, BED_FIELD), rows[i].reason)) {
+            fail_msg("row %zu: %s", i, verdict(b, BED_FIELD));
+        }
+        assert_int_equal(entry_of(b, 1)->journaled, i + 1); /* what came before it counts */
+        bed_restart_box(b, BED_FIELD, true);
+        bed_run(b, 100);
+    }
+    balances(b);
+    assert_null(verdict(b, BED_OTHER));
+    struct bed_frames f;
+    uint64_t produced = 0;
+    bed_read(b, &f);
+    assert_int_equal(gaps_of(&f, GAP_BOX_FAULT, &produced), sizeof rows / sizeof *rows);
+    free(f.bytes);
+    bed_free(b);
+}
+
+static void a_ring_that_contradicts_itself_is_condemned(void **state)
+{
+    (void)state;
+    static const uint64_t heads[] = {UINT64_MAX, BED_RING + 2, 0, UINT64_C(1) << 63};
+    struct bed *b = bed_new(1);
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        struct slot good[] = {sample(1, 1)};
+        bed_put(b, BED_FIELD, good, 1);
+        bed_run(b, 100);
+        struct ring_head *head = bed_seat(b, BED_FIELD)->up;
+        uint64_t tail = atomic_load(&bed_seat(b, BED_FIELD)->up_tail->tail);
+        atomic_store(&head->head, heads[i] ? tail + heads[i] : tail - 1);
+        bed_run(b, 100);
+        assert_int_equal(atomic_load(&bed_seat(b, BED_FIELD)->verdict->raised), i + 1);
+        bed_restart_box(b, BED_FIELD, true);
+        bed_run(b, 100);
+        bed_put(b, BED_FIELD, good, 1);
+        bed_run(b, 100);
+        assert_int_equal(entry_of(b, 1)->journaled, 2 * (i + 1));
+    }
+    bed_free(b);
+}
+
+/* Every kind of record, as an honest box would write them. */
+static size_t honest(struct slot *slots)
+{
+    size_t n = 0;
+    struct record_batch batch = {.clock_uncertainty_ns = -1};
+    struct record_gap gap = {.scope = GAP_TAG, .which = 1, .cause = GAP_POLL_LATE, .missed = 1};
+    struct record_event event = {.device = 0, .text = "up"};
+    struct record_store fetch = {.key = "key"};
+    struct record_command command = {.tag = 1};
+    const struct {
+        uint32_t tag, status;
+        const void *payload;
+        size_t size;
+    } rows[] = {
+        {record_tag(RECORD_BATCH), 0, &batch, sizeof batch},
+        {record_tag(RECORD_GAP), 0, &gap, sizeof gap},
+        {3 | SLOT_LONG, 0, "twenty-six letters or more", 26},
+        {record_tag(RECORD_EVENT), EVENT_DEVICE_UP, &event, sizeof event},
+        {record_tag(RECORD_STORE), 1, &fetch, sizeof fetch},
+        {record_tag(RECORD_FETCH), 2, &fetch, sizeof fetch},
+        {record_tag(RECORD_COMMAND), 3, &command, sizeof command},
+    };
+    slots[n++] = sample(1, 5);
+    slots[n++] = number(2);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        slots[n] = (struct slot){.time = BED_START,
+                                 .tag = rows[i].tag,
+                                 .status = rows[i].status,
+                                 .value.u64 = rows[i].size};
+        size_t count = slot_count_for(rows[i].size);
+        memset(slots + n + 1, 0, (count - 1) * sizeof *slots);
+        memcpy(slots + n + 1, rows[i].payload, rows[i].size);
+        n += count;
+    }
+    slots[n++] = sample(1, 6);
+    return n;
+}
+
+/* Puts bytes into the ring, runs, and sees that all others are served and the account holds. */
+static void survive(struct bed *b, const struct slot *slots, size_t count)
+{
+    uint32_t raised = atomic_load(&bed_seat(b, BED_FIELD)->verdict->raised);
+    uint64_t served = entry_of(b, 4)->journaled;
+    struct slot other = sample(4, 9);
+    bed_put(b, BED_FIELD, slots, count);
+    bed_put(b, BED_OTHER, &other, 1);
+    bed_run(b, 100);
+    bed_run(b, 100); /* a record that is cut off is garbage when nothing whole is before it */
+    assert_int_equal(entry_of(b, 4)->journaled, served + 1);
+    assert_int_equal(atomic_load(&bed_seat(b, BED_OTHER)->verdict->raised), 0);
+    balances(b);
+    if (atomic_load(&bed_seat(b, BED_FIELD)->verdict->raised) != raised) {
+        bed_restart_box(b, BED_FIELD, true);
+    } else {
+        assert_int_equal(ring_waiting(&b->e->inlets[1 + BED_FIELD].up), 0);
+    }
+    struct slot sink[64];
+    while (ring_take(b->down, sink, 64) > 0) {
+        ring_release(b->down, b->down->next);
+    }
+    if (ring_room(b->up) < 2048 || ring_room(b->up + BED_OTHER) < 2048) {
+        bed_settle(b);
+    }
+}
+
+static void every_truncation_is_survived(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(1);
+    struct slot slots[128];
+    size_t count = honest(slots);
+    for (size_t n = 0; n <= count; n++) {
+        survive(b, slots, n);
+    }
+    struct bed_frames f;
+    bed_read(b, &f); /* the journal holds whole, proven frames */
+    assert_true(bed_count(&f, RECORD_EVENT) > 1);
+    free(f.bytes);
+    bed_free(b);
+}
+
+static void every_corruption_is_survived(void **state)
+{
+    (void)state;
+    static const uint8_t flips[] = {0xff, 0x01, 0x80};
+    struct bed *b = bed_new(1);
+    struct slot good[128], bad[128];
+    size_t count = honest(good);
+    for (size_t i = 0; i < count * sizeof *good; i++) {
+        for (size_t k = 0; k < sizeof flips; k++) {
+            memcpy(bad, good, sizeof good);
+            ((uint8_t *)bad)[i] ^= flips[k];
+            survive(b, bad, count);
         }
     }
-    follow_close(f);
-    return out;
+    struct bed_frames f;
+    bed_read(b, &f);
+    assert_true(bed_count(&f, 0) > count);
+    free(f.bytes);
+    bed_free(b);
 }
 
-static bool is_condemned(const struct world *w)
-{
-    return atomic_load(&w->g->seats[FIELD].verdict->raised) > 0;
-}
+/* ---- Account. ---- */
 
-/* ---- The tests. ---- */
-
-static void a_sample_reaches_now_and_the_journal(void **state)
+static void drop(struct bed *b, uint32_t index, uint64_t samples)
 {
-    (void)state;
-    struct world w;
-    struct now_value v;
-    begin(&w, 10);
-    put_level(&w, 1.5);
-    put_level(&w, 2.5);
-    step(&w, 1);
-    const struct tag_state *t = engine_tag(w.e, LEVEL);
-    assert_int_equal(now_read(t->zone, t->tag, &v), 0);
-    assert_true(v.slot.value.f64 == 2.5 && v.slot.time == T0);
-    assert_ledger(&w, LEVEL, (uint64_t[]){2, 2, 0, 0, 0});
-    assert_int_equal(held(&w).samples, 2);
-    end(&w);
-}
-
-static void every_sample_ends_in_one_place(void **state)
-{
-    (void)state;
-    struct world w;
-    begin(&w, 10);
-    put_count(&w, 100);
-    put_count(&w, 103);   /* within the deadband */
-    put_count(&w, 106);   /* beyond it */
-    put_count(&w, 70000); /* no uint16 */
-    put(&w, COUNT, (union slot_value){0}, (uint32_t)STATUS_BAD_TIMEOUT);
-    put(&w, COUNT, (union slot_value){0}, (uint32_t)STATUS_BAD_TIMEOUT); /* says nothing new */
-    put_count(&w, 106); /* back: passed on although it is the old value */
-    step(&w, 1);
-    assert_ledger(&w, COUNT, (uint64_t[]){7, 4, 2, 1, 0});
-    assert_int_equal(held(&w).samples, 4);
-    end(&w);
-}
-
-static void put_text(struct world *w, const char *text)
-{
-    struct slot head = {.time = w->utc, .tag = NAME | SLOT_LONG};
-    assert_int_equal(ring_put_record(&w->up, &head, text, strlen(text)), 0);
-    ring_publish(&w->up);
-}
-
-static void a_text_lies_in_the_slots_behind(void **state)
-{
-    (void)state;
-    struct world w;
-    struct now_value v;
-    begin(&w, 10);
-    put_text(&w, "pump 7");
-    put_text(&w, "longer than the sixteen bytes of the tag");
-    step(&w, 1);
-    const struct tag_state *t = engine_tag(w.e, NAME);
-    assert_int_equal(now_read(t->zone, t->tag, &v), 0);
-    assert_int_equal(v.length, 6);
-    assert_memory_equal(v.bytes, "pump 7", 6);
-    assert_ledger(&w, NAME, (uint64_t[]){2, 1, 0, 1, 0});
-    end(&w);
-}
-
-static void the_tail_waits_for_the_disk(void **state)
-{
-    (void)state;
-    struct world w;
-    begin(&w, 3600000);
-    put_level(&w, 1);
-    for (int i = 0; i < 50; i++) {
-        step(&w, 1);
-        poll(NULL, 0, 1);
-    }
-    assert_int_equal(atomic_load(&w.g->seats[FIELD].up_tail->tail), 0);
-    journal_flush(w.journal);
-    settle(&w);
-    assert_int_equal(atomic_load(&w.g->seats[FIELD].up_tail->tail), 1);
-    end(&w);
-}
-
-static void a_restarted_engine_takes_nothing_twice(void **state)
-{
-    (void)state;
-    struct world w;
-    begin(&w, 10);
-    put_level(&w, 1);
-    step(&w, 1);
-    stop_engine(&w); /* durable, but the tail did not move */
-    assert_int_equal(atomic_load(&w.g->seats[FIELD].up_tail->tail), 0);
-    put_level(&w, 2);
-    start_engine(&w);
-    step(&w, 1);
-    assert_ledger(&w, LEVEL, (uint64_t[]){2, 2, 0, 0, 0});
-    assert_int_equal(held(&w).samples, 2);
-    end(&w);
-}
-
-static void a_ring_ahead_of_the_journal_is_a_gap(void **state)
-{
-    (void)state;
-    struct world w;
-    begin(&w, 10);
-    put_level(&w, 1);
-    step(&w, 1);
-    settle(&w);
-    put_level(&w, 2);
-    put_level(&w, 3);
-    stop_engine(&w);
-    atomic_store(&w.g->seats[FIELD].up_tail->tail, 3); /* released, and not in the journal */
-    start_engine(&w);
-    step(&w, 1);
-    struct held h = held(&w);
-    assert_int_equal(h.samples, 1);
-    assert_int_equal(h.gaps[GAP_JOURNAL_FAILED], 1);
-    assert_int_equal(h.missed, 2);
-    end(&w);
-}
-
-/* As a box counts what found no room in its ring. */
-static void drop(struct world *w, uint64_t count)
-{
-    struct drop_counter *d = w->g->seats[FIELD].drops;
-    atomic_store(&d->first_ns, w->utc);
-    atomic_store(&d->last_ns, w->utc + 5);
-    atomic_fetch_add(&d->count, count);
-    ring_count_dropped(&w->up, count);
+    struct drop_counter *d = bed_seat(b, BED_FIELD)->drops + index;
+    atomic_store(&d->first_ns, BED_START);
+    atomic_store(&d->last_ns, BED_START + 1);
+    atomic_fetch_add(&d->count, samples);
+    ring_count_dropped(b->up, samples);
 }
 
 static void drops_become_gaps_once(void **state)
 {
     (void)state;
-    struct world w;
-    begin(&w, 3600000);
-    _Atomic uint64_t *seen = w.g->seats[FIELD].drops_seen;
-    drop(&w, 7);
-    step(&w, 200);
-    assert_ledger(&w, LEVEL, (uint64_t[]){7, 0, 0, 0, 7});
-    assert_int_equal(atomic_load(seen), 0); /* the gap is not durable yet */
-    journal_flush(w.journal);
-    settle(&w);
-    assert_int_equal(atomic_load(seen), 7);
-    stop_engine(&w);
-    start_engine(&w);
-    step(&w, 200);
-    assert_ledger(&w, LEVEL, (uint64_t[]){7, 0, 0, 0, 7});
-    struct held h = held(&w);
-    assert_int_equal(h.gaps[GAP_RING_FULL], 1);
-    assert_int_equal(h.produced, 7);
-    end(&w);
+    struct bed *b = bed_new(1);
+    struct bed_frames f;
+    uint64_t produced = 0;
+    drop(b, 0, 5);
+    bed_run(b, 100);
+    drop(b, 0, 2);
+    drop(b, 2, 1);
+    bed_run(b, 100);
+    bed_run(b, 100);
+    assert_int_equal(entry_of(b, 1)->gaps, 7);
+    assert_int_equal(entry_of(b, 3)->gaps, 1);
+    assert_int_equal(atomic_load(bed_seat(b, BED_FIELD)->drops_seen), 7);
+    balances(b);
+    bed_read(b, &f);
+    assert_int_equal(gaps_of(&f, GAP_RING_FULL, &produced), 3);
+    assert_int_equal(produced, 8);
+    free(f.bytes);
+    bed_free(b);
 }
 
-static void a_foreign_tag_condemns(void **state)
+/* The gap was in the journal's buffer, and the box told that it is known, when the engine died. */
+static void drops_are_told_again_when_their_gap_was_lost(void **state)
 {
     (void)state;
-    struct world w;
-    begin(&w, 10);
-    put_level(&w, 1);
-    put(&w, FOREIGN, (union slot_value){.f64 = 1}, 0);
-    put_level(&w, 2);
-    step(&w, 1);
-    assert_true(is_condemned(&w));
-    assert_int_equal(atomic_load(&w.g->seats[FIELD].verdict->epoch), w.g->life + 1);
-    put_level(&w, 3); /* not heard any more */
-    step(&w, 200);
-    assert_ledger(&w, LEVEL, (uint64_t[]){1, 1, 0, 0, 0});
-    assert_int_equal(held(&w).gaps[GAP_BOX_FAULT], 1);
-    end(&w);
-}
-
-/* The supervisor's part: starts the process anew, with empty rings if they held garbage. */
-static void restart_box(struct world *w)
-{
-    if (is_condemned(w)) {
-        gateway_reset_rings(w->g, FIELD);
+    for (int lose = 0; lose < 2; lose++) {
+        struct bed *b = bed_new(1);
+        struct bed_frames f;
+        uint64_t produced = 0;
+        drop(b, 0, 5);
+        bed_run(b, 100);
+        bed_mark(b);
+        drop(b, 0, 3);
+        bed_run(b, 100);
+        bed_settle(b);
+        bed_restart_engine(b, lose);
+        drop(b, 0, 1);
+        bed_run(b, 100);
+        assert_int_equal(entry_of(b, 1)->gaps, 9);
+        balances(b);
+        bed_read(b, &f);
+        gaps_of(&f, GAP_RING_FULL, &produced);
+        assert_int_equal(produced, 9);
+        free(f.bytes);
+        bed_free(b);
     }
-    atomic_store(&w->g->seats[FIELD].verdict->raised, 0);
-    atomic_fetch_add(&w->g->health->seats[FIELD].starts, 1);
-    attach_box(w);
 }
 
-static void a_restart_counts_by_the_supervisors_word(void **state)
+static void a_count_of_drops_that_cannot_be_true_is_garbage(void **state)
 {
     (void)state;
-    struct world w;
-    begin(&w, 10);
-    atomic_store(&w.g->seats[FIELD].panel->heartbeat_ns, 1);
-    step(&w, 200);
-    atomic_fetch_add(&w.g->seats[FIELD].panel->epoch, 1); /* the box's own word: not believed */
-    step(&w, 200);
-    assert_int_equal(held(&w).gaps[GAP_BOX_DOWN], 0);
-    restart_box(&w);
-    step(&w, 1000);
-    struct held h = held(&w);
-    assert_int_equal(h.gaps[GAP_BOX_DOWN], 1);
-    assert_int_equal(h.missed, 12 * 3); /* 1.2 s since its heart was heard, three tags at 100 ms */
-    put_level(&w, 1);
-    step(&w, 1);
-    assert_int_equal(held(&w).samples, 1);
-    end(&w);
+    struct bed *b = bed_new(1);
+    drop(b, 0, UINT64_C(0x00eeeeeeeeeeeeee));
+    bed_run(b, 100);
+    assert_non_null(strstr(verdict(b, BED_FIELD), "lost samples"));
+    assert_int_equal(entry_of(b, 1)->gaps, 0);
+    bed_restart_box(b, BED_FIELD, true);
+    bed_run(b, 100);
+    drop(b, 0, 4);
+    bed_run(b, 100);
+    assert_int_equal(entry_of(b, 1)->gaps, 4);
+    assert_int_equal(atomic_load(&bed_seat(b, BED_FIELD)->verdict->raised), 1);
+    bed_free(b);
 }
 
-static void a_silent_heart_makes_its_tags_bad(void **state)
+static void the_tail_waits_for_the_disk(void **state)
 {
     (void)state;
-    struct world w;
+    struct bed *b = bed_new(3600000);
+    struct slot s = sample(1, 5);
+    const struct ring_tail *tail = bed_seat(b, BED_FIELD)->up_tail;
+    bed_put(b, BED_FIELD, &s, 1);
+    for (int i = 0; i < 50; i++) {
+        bed_run(b, 1);
+        poll(NULL, 0, 1);
+    }
+    assert_int_equal(atomic_load(&tail->tail), 0);
+    journal_flush(b->journal);
+    bed_settle(b);
+    assert_int_equal(atomic_load(&tail->tail), 1);
+    bed_free(b);
+}
+
+/* ---- Restarts. ---- */
+
+static void a_restarted_engine_goes_on_where_the_journal_ends(void **state)
+{
+    (void)state;
+    for (int lose = 0; lose < 2; lose++) {
+        struct bed *b = bed_new(1);
+        struct bed_frames f;
+        struct slot slots[100];
+        for (uint32_t i = 0; i < 100; i++) {
+            slots[i] = sample(1, i);
+        }
+        bed_put(b, BED_FIELD, slots, 40);
+        bed_run(b, 0);
+        bed_mark(b);
+        bed_put(b, BED_FIELD, slots + 40, 30);
+        engine_step(b->e, b->utc_ns, b->mono_ns); /* taken, its tail not moved */
+        uint64_t tail = atomic_load(&bed_seat(b, BED_FIELD)->up_tail->tail);
+        bed_put(b, BED_FIELD, slots + 70, 30);
+        bed_restart_engine(b, lose && tail == 40);
+        bed_run(b, 100);
+        assert_int_equal(entry_of(b, 1)->journaled, 100);
+        balances(b);
+        bed_read(b, &f);
+        size_t at = 0;
+        for (uint64_t i = 0; i < 100; i++) {
+            assert_int_equal(bed_next(&f, &at, 0)->value.u64, i);
+        }
+        assert_null(bed_next(&f, &at, 0));
+        free(f.bytes);
+        bed_free(b);
+    }
+}
+
+/* A bad disk made the engine let samples go, and it was killed before their gap was durable. */
+static void a_tail_ahead_of_the_journal_is_a_gap(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(1);
+    struct bed_frames f;
+    uint64_t produced = 0;
+    struct slot slots[10];
+    for (uint32_t i = 0; i < 10; i++) {
+        slots[i] = sample(1, i);
+    }
+    bed_put(b, BED_FIELD, slots, 10);
+    bed_run(b, 0);
+    bed_settle(b);
+    bed_put(b, BED_FIELD, slots, 10);
+    atomic_store(&bed_seat(b, BED_FIELD)->up_tail->tail, 20);
+    for (int i = 0; i < 2; i++) { /* and only once */
+        bed_restart_engine(b, false);
+        bed_run(b, 100);
+        bed_settle(b);
+    }
+    assert_int_equal(entry_of(b, 1)->journaled, 10);
+    bed_read(b, &f);
+    assert_int_equal(gaps_of(&f, GAP_JOURNAL_FAILED, &produced), 1);
+    free(f.bytes);
+    bed_free(b);
+}
+
+static void a_dead_box_is_bad_and_its_outage_a_gap(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(1);
+    struct bed_frames f;
+    struct slot s = sample(1, 5);
     struct now_value v;
-    begin(&w, 10);
-    put_level(&w, 1);
-    step(&w, 1);
-    const struct tag_state *t = engine_tag(w.e, LEVEL);
-    for (int i = 0; i < 100; i++) { /* it beats, by a clock that has nothing to do with ours */
-        atomic_store(&w.g->seats[FIELD].panel->heartbeat_ns, 7 + i);
-        step(&w, 100);
+    bed_put(b, BED_FIELD, &s, 1);
+    bed_run(b, 0);
+    _Atomic uint32_t *how = &b->g->health->seats[SEAT_BOX + BED_FIELD].state;
+    atomic_store(how, SEAT_STARTING); /* no heart beats any more */
+    for (int i = 0; i < 60; i++) {
+        assert_int_equal(now_read(b->g->zones, b->g->plan.tags, &v), 0);
+        assert_int_equal(v.slot.status, i * 100 > 5000 ? (uint32_t)STATUS_BAD_NO_COMMUNICATION : 0);
+        bed_run(b, 100);
     }
-    assert_int_equal(now_read(t->zone, t->tag, &v), 0);
+    atomic_store(how, SEAT_RUNNING);
+    bed_restart_box(b, BED_FIELD, false);
+    bed_run(b, 100);
+    bed_put(b, BED_FIELD, &s, 1);
+    bed_run(b, 100);
+    assert_int_equal(now_read(b->g->zones, b->g->plan.tags, &v), 0);
     assert_int_equal(v.slot.status, 0);
-    step(&w, 6000);
-    assert_int_equal(now_read(t->zone, t->tag, &v), 0);
-    assert_int_equal(v.slot.status, (uint32_t)STATUS_BAD_NO_COMMUNICATION);
-    end(&w);
+    bed_read(b, &f);
+    size_t at = 0;
+    struct record_gap gap = gap_at(&f, &at);
+    assert_int_equal(gap.cause, GAP_BOX_DOWN);
+    assert_int_equal(gap.which, BED_FIELD);
+    assert_int_equal(gap.from_ns, BED_START);
+    assert_int_equal(gap.to_ns, BED_START + 6100 * NS_PER_MS);
+    assert_int_equal(gap.missed, 61 * 3);
+    free(f.bytes);
+    bed_free(b);
 }
 
-/* Valid content of every kind that a box may write. Slots. */
-static size_t valid_content(struct slot *out)
-{
-    struct record_batch batch = {.clock_uncertainty_ns = -1};
-    struct record_gap gap = {
-        .scope = GAP_TAG, .which = COUNT, .cause = GAP_POLL_LATE, .from_ns = T0, .to_ns = T0};
-    struct record_event event = {.text = "the device is there"};
-    struct record_store store = {.key = "k", .size = 3};
-    struct record_command command = {.tag = LEVEL, .type = VALUE_FLOAT64};
-    uint8_t stored[sizeof store + 3] = {0};
-    memcpy(stored, &store, sizeof store);
-    const struct {
-        struct slot head;
-        const void *payload;
-        size_t size;
-    } records[] = {
-        {{.tag = record_tag(RECORD_BATCH)}, &batch, sizeof batch},
-        {{.tag = NAME | SLOT_LONG}, "text", 4},
-        {{.tag = record_tag(RECORD_GAP)}, &gap, sizeof gap},
-        {{.tag = record_tag(RECORD_EVENT), .status = EVENT_DEVICE_UP}, &event, sizeof event},
-        {{.tag = record_tag(RECORD_STORE), .status = 1}, stored, sizeof stored},
-        {{.tag = record_tag(RECORD_COMMAND), .status = 2}, &command, sizeof command},
-    };
-    size_t used = 0;
-    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
-        struct slot *head = out + used;
-        size_t slots = slot_count_for(records[i].size);
-        memset(head, 0, slots * sizeof *head);
-        *head = records[i].head;
-        head->time = T0;
-        head->value.u64 = records[i].size;
-        memcpy(head + 1, records[i].payload, records[i].size);
-        used += slots;
-    }
-    out[used++] = (struct slot){.time = T0, .tag = LEVEL, .value.f64 = 1};
-    return used;
-}
-
-/* The ring's bytes as a hostile process can write them: straight into its memory. */
-static void feed(struct world *w, const struct slot *slots, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        w->up.slots[(w->up.next + i) & (w->up.capacity - 1)] = slots[i];
-    }
-    w->up.next += count;
-    ring_publish(&w->up);
-}
-
-static void no_byte_of_a_ring_does_harm(void **state)
+/* The supervisor's count of starts tells, not what the box says in its panel. */
+static void a_box_cannot_tell_of_starts_that_were_none(void **state)
 {
     (void)state;
-    struct world w;
-    struct slot valid[128], bad[128];
-    size_t count = valid_content(valid);
-    begin(&w, 10);
-    feed(&w, valid, count);
-    step(&w, 1);
-    assert_false(is_condemned(&w));
-    for (size_t cut = 0; cut < count; cut++) { /* every truncation */
-        feed(&w, valid, cut);
-        step(&w, 1);
-        assert_balanced(&w);
-        restart_box(&w);
-        step(&w, 200);
+    struct bed *b = bed_new(1);
+    struct bed_frames f;
+    uint64_t produced = 0;
+    for (int i = 1; i < 20; i++) {
+        atomic_store(&bed_seat(b, BED_FIELD)->panel->epoch, (uint64_t)i * 1000);
+        bed_run(b, 100);
     }
-    for (size_t at = 0; at < count * sizeof *valid; at++) { /* every single corrupted byte */
-        memcpy(bad, valid, sizeof bad);
-        ((uint8_t *)bad)[at] ^= (uint8_t)(1u << at % 8 | 0x80);
-        feed(&w, bad, count);
-        step(&w, 1);
-        assert_balanced(&w);
-        if (at % 16 == 15) {
-            settle(&w);
-        }
-        restart_box(&w);
-        step(&w, 200);
-    }
-    put_level(&w, 5);
-    step(&w, 1);
-    struct now_value v;
-    const struct tag_state *t = engine_tag(w.e, LEVEL);
-    assert_int_equal(now_read(t->zone, t->tag, &v), 0);
-    assert_true(v.slot.value.f64 == 5);
-    end(&w);
+    bed_read(b, &f);
+    assert_int_equal(bed_count(&f, RECORD_EVENT), BED_BOXES); /* each was started once */
+    assert_int_equal(gaps_of(&f, GAP_BOX_DOWN, &produced), 0);
+    free(f.bytes);
+    bed_free(b);
 }
 
-/* Same input, same clock: the same records. */
-static void the_step_is_deterministic(void **state)
+/* A supervisor that is killed takes all with it: the engine that comes back knows what its predecessor knew. */
+static void an_outage_of_box_and_engine_together_is_a_gap(void **state)
 {
     (void)state;
-    struct slot got[2][512];
-    size_t used[2] = {0};
-    for (int run = 0; run < 2; run++) {
-        struct world w;
-        struct slot valid[128];
-        struct follow *f;
-        struct follow_frame frame;
-        begin(&w, 10);
-        feed(&w, valid, valid_content(valid));
-        drop(&w, 3);
-        step(&w, 200);
-        settle(&w);
-        assert_int_equal(follow_open(&f, w.dir_fd, &w.g->engine->marks, 0), 0);
-        while (follow_next(f, &frame) > 0) {
-            assert_true(used[run] + frame.slot_count <= 512);
-            memcpy(got[run] + used[run], frame.slots, frame.slot_count * sizeof *frame.slots);
-            used[run] += frame.slot_count;
-        }
-        follow_close(f);
-        end(&w);
+    struct bed *b = bed_new(1);
+    struct bed_frames f;
+    uint64_t produced = 0;
+    bed_run(b, 100);
+    bed_settle(b);
+    bed_run(b, 100);
+    bed_restart_box(b, BED_FIELD, false);
+    bed_restart_engine(b, false);
+    bed_run(b, 1000);
+    bed_settle(b);
+    bed_run(b, 100);
+    bed_restart_engine(b, false);
+    bed_run(b, 100);
+    bed_read(b, &f);
+    assert_int_equal(gaps_of(&f, GAP_BOX_DOWN, &produced), 1);
+    free(f.bytes);
+    bed_free(b);
+}
+
+/* The supervisor found the positions of a box's rings untrue, and emptied them without being asked to. */
+static void an_emptied_ring_gives_nothing_twice(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(1);
+    struct bed_frames f;
+    uint64_t produced = 0;
+    struct slot slots[10];
+    for (uint32_t i = 0; i < 10; i++) {
+        slots[i] = sample(1, i);
     }
-    assert_true(used[0] > 20 && used[0] == used[1]);
-    assert_memory_equal(got[0], got[1], used[0] * sizeof **got);
+    bed_put(b, BED_FIELD, slots, 10);
+    bed_run(b, 0);
+    bed_settle(b);
+    gateway_reset_rings(b->g, SEAT_BOX + BED_FIELD);
+    bed_run(b, 100);
+    assert_int_equal(entry_of(b, 1)->journaled, 10);
+    bed_restart_box(b, BED_FIELD, false);
+    bed_run(b, 100);
+    bed_put(b, BED_FIELD, slots, 10);
+    bed_run(b, 100);
+    assert_int_equal(entry_of(b, 1)->journaled, 20);
+    assert_null(verdict(b, BED_FIELD));
+    bed_read(b, &f);
+    assert_int_equal(gaps_of(&f, GAP_BOX_FAULT, &produced), 1);
+    free(f.bytes);
+    bed_free(b);
+}
+
+/* ---- Determinism. ---- */
+
+static void play(struct bed_frames *f)
+{
+    struct bed *b = bed_new(1);
+    struct slot slots[128];
+    size_t count = honest(slots);
+    for (int i = 0; i < 20; i++) {
+        bed_put(b, BED_FIELD, slots, count);
+        struct slot other = sample(4, (uint64_t)i);
+        bed_put(b, BED_OTHER, &other, 1);
+        if (i % 7 == 3) {
+            drop(b, 1, 4);
+        }
+        if (i == 10) {
+            bed_put(b, BED_OTHER, slots, 1);
+            bed_run(b, 50);
+            bed_restart_box(b, BED_OTHER, true);
+        }
+        bed_run(b, 100);
+        bed_settle(b);
+    }
+    bed_read(b, f);
+    bed_free(b);
+}
+
+static void the_same_input_makes_the_same_journal(void **state)
+{
+    (void)state;
+    struct bed_frames first, second;
+    play(&first);
+    play(&second);
+    assert_true(first.size > 10000);
+    assert_int_equal(first.size, second.size);
+    assert_memory_equal(first.bytes, second.bytes, first.size);
+    free(first.bytes);
+    free(second.bytes);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sample_reaches_now_and_the_journal),
-        cmocka_unit_test(every_sample_ends_in_one_place),
-        cmocka_unit_test(a_text_lies_in_the_slots_behind),
-        cmocka_unit_test(the_tail_waits_for_the_disk),
-        cmocka_unit_test(a_restarted_engine_takes_nothing_twice),
-        cmocka_unit_test(a_ring_ahead_of_the_journal_is_a_gap),
+        cmocka_unit_test(samples_are_journaled_suppressed_or_rejected),
+        cmocka_unit_test(records_of_a_device_are_passed_on),
+        cmocka_unit_test(a_value_is_stored_when_it_is_durable),
+        cmocka_unit_test(an_earlier_life_confirms_nothing),
+        cmocka_unit_test(a_command_is_refused),
+        cmocka_unit_test(who_writes_garbage_is_condemned),
+        cmocka_unit_test(a_ring_that_contradicts_itself_is_condemned),
+        cmocka_unit_test(every_truncation_is_survived),
+        cmocka_unit_test(every_corruption_is_survived),
         cmocka_unit_test(drops_become_gaps_once),
-        cmocka_unit_test(a_foreign_tag_condemns),
-        cmocka_unit_test(a_restart_counts_by_the_supervisors_word),
-        cmocka_unit_test(a_silent_heart_makes_its_tags_bad),
-        cmocka_unit_test(no_byte_of_a_ring_does_harm),
-        cmocka_unit_test(the_step_is_deterministic),
+        cmocka_unit_test(drops_are_told_again_when_their_gap_was_lost),
+        cmocka_unit_test(a_count_of_drops_that_cannot_be_true_is_garbage),
+        cmocka_unit_test(the_tail_waits_for_the_disk),
+        cmocka_unit_test(a_restarted_engine_goes_on_where_the_journal_ends),
+        cmocka_unit_test(a_tail_ahead_of_the_journal_is_a_gap),
+        cmocka_unit_test(a_dead_box_is_bad_and_its_outage_a_gap),
+        cmocka_unit_test(a_box_cannot_tell_of_starts_that_were_none),
+        cmocka_unit_test(an_outage_of_box_and_engine_together_is_a_gap),
+        cmocka_unit_test(an_emptied_ring_gives_nothing_twice),
+        cmocka_unit_test(the_same_input_makes_the_same_journal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,13 +113,24 @@ static void take_gap(struct frame *f, const struct slot *s, size_t count)
 
 static void take_event(struct frame *f, struct slot *s, size_t count)
 {
-    bool allowed = s->status >= EVENT_DEVICE_UP && s->status < EVENT_KIND_END;
-    if (s->value.u64 != sizeof(struct record_event) || !allowed) {
+    const struct plan *p = &f->e->g->plan;
+    struct record_event event;
+    bool device = s->status == EVENT_DEVICE_UP || s->status == EVENT_DEVICE_DOWN;
+    bool feed = s->status == EVENT_FEED_UP || s->status == EVENT_FEED_DOWN;
+    if (s->value.u64 != sizeof event || (!device && !feed)) {
         f->fault = "an event record is malformed";
         return;
     }
-    struct record_event *event = (struct record_event *)(s + 1);
-    event->box = f->in->box; /* nobody speaks for another */
+    memcpy(&event, slot_payload(s), sizeof event);
+    bool own = device ? event.device < p->header->devices.count &&
+                            p->devices[event.device].box == f->in->box
+                      : event.device == PLAN_NONE;
+    if (!own) {
+        f->fault = "an event record is not its own";
+        return;
+    }
+    event.box = f->in->box; /* nobody speaks for another */
+    memcpy(s + 1, &event, sizeof event);
     emit(f, s, count);
     f->sequence++;
 }
@@ -178,10 +189,12 @@ static void take_store(struct frame *f, struct slot *s, size_t count)
     struct store_waiting w = {
         .owner = f->in->box, .request = s->status, .ring_position = f->ring_position + count};
     memcpy(w.key, request.key, sizeof w.key);
-    int err =
-        store_put(&f->e->store, f->in->box, request.key, slot_payload(s) + sizeof request, size);
-    if (err == ERR_OK && !store_await(&f->e->store, &w)) {
-        err = ERR_BUSY;
+    /* First the promise to confirm: a value that is not journaled must not be found either. */
+    int err = store_await(&f->e->store, &w) ? ERR_OK : ERR_BUSY;
+    if (!err) {
+        err = store_put(&f->e->store, f->in->box, request.key, slot_payload(s) + sizeof request,
+                        size);
+        f->e->store.waiting_count -= err != ERR_OK;
     }
     if (err) {
         answer_store(f, s, &request, err, NULL);
@@ -287,6 +300,9 @@ static size_t whole_records(const struct slot *slots, size_t count, bool *garbag
 int intake_run(struct engine *e, struct inlet *in)
 {
     uint64_t from = in->up.next;
+    if (atomic_load_explicit(&in->up.tail->tail, memory_order_acquire) > from) {
+        return 0; /* the supervisor has emptied it; we go on behind when it has started the box again */
+    }
     int n = ring_take(&in->up, e->taken, INTAKE_SLOTS);
     if (n <= 0) {
         if (n < 0) {

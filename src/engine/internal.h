@@ -19,6 +19,7 @@ struct tag_state {
     uint32_t last_status; /* its status */
     uint8_t has_last;
     uint32_t suppressed, rejected; /* in the frame under way */
+    uint32_t box_index;            /* among its box's tags in id order, as in seat.drops */
 };
 
 struct inlet { /* one seat's ring, as the engine sees it */
@@ -26,17 +27,16 @@ struct inlet { /* one seat's ring, as the engine sees it */
     uint32_t box; /* index in the plan; FRAME_READER */
     struct ring_consumer up;
     struct ring_producer down;
-    uint64_t epoch;                   /* of the process that fills the ring (watch_epoch) */
-    uint64_t ring_life;               /* what frames record as the box's epoch */
-    int64_t last_alive_utc;           /* last time its heart was seen beating */
-    int64_t seen_heartbeat, heard_ns; /* the heart's last word, and when it came by our clock */
-    bool condemned;                   /* a verdict was raised; ignore it until its epoch changes */
-    bool down_noted;                  /* its tags are bad in now */
-    uint64_t seen_dropped;            /* ring_head.dropped at the last scan */
-    uint64_t *
-        noted_drops; /* owned; per tag of a south box: drops with a gap in the journal, durable or not */
     uint64_t
-        drops_until; /* when the journal is durable up to here, all noted drops are; 0: they are */
+        starts; /* of the process that fills the ring, by the supervisor's count; 0: none yet */
+    uint64_t told_sequence; /* durable up to here: so is what the journal tells of these starts */
+    uint64_t ring_life;     /* what frames record as the box's epoch */
+    uint64_t journaled;     /* ring position that the journal had when we began */
+    int64_t seen_heartbeat,
+        alive_ns;          /* the last one, and when we saw it: our clock, not its word */
+    bool condemned;        /* a verdict was raised; ignore it until it is started again */
+    bool down_noted;       /* its tags are bad in now */
+    uint64_t seen_dropped; /* ring_head.dropped at the last scan */
 };
 
 struct engine {
@@ -53,6 +53,7 @@ struct engine {
     struct store store;
     int64_t utc_ns, mono_ns; /* of this step */
     int64_t next_tick_ns;
+    int64_t last_ns; /* time of the journal's last frame before we began */
     bool waits_for_durable;
 };
 
@@ -84,14 +85,16 @@ bool value_is_suppressed(const struct tag_state *t, const struct slot *sample);
 void account_event(struct engine *e, enum event_kind kind, uint32_t box, uint64_t detail,
                    const char *text);
 void account_gap(struct engine *e, const struct record_gap *gap);
+/* The inlet goes on at in->up.next although the journal has its ring only up to `from`; `cause` 0: a gap tells already. */
+void account_skip(struct engine *e, struct inlet *in, uint64_t from, enum gap_cause cause);
 void account_drops(struct engine *e, struct inlet *in);
-void account_durable_drops(struct engine *e, struct inlet *in);
+/* A box that wrote garbage: what its counters of drops say now is where counting begins. */
+void account_forget_drops(struct engine *e, struct inlet *in);
 void account_losses(struct engine *e);
 
 /* watch.c: who lives, who died, who lied. */
+void watch_attach(struct engine *e);
 void watch_seats(struct engine *e);
-/* 0: the process was never started. */
-uint64_t watch_epoch(const struct engine *e, const struct inlet *in);
 void watch_condemn(struct engine *e, struct inlet *in, const char *reason);
 
 /* reply.c: records to a seat. */

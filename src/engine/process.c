@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define SLEEP_MAX_MS 100
+#define STOP_MS      300 /* for the rings; the journal's last flush comes after it */
 
 static volatile sig_atomic_t stop_asked;
 
@@ -87,7 +88,7 @@ static void sleep_until_woken(struct engine *e, struct pollfd *fds, struct wakes
 
 static void note_start(struct engine *e, const struct gateway *g, const struct journal_recovered *r)
 {
-    bool first = atomic_load(&g->engine->panel.epoch) - g->life == 1;
+    bool first = !atomic_load(&g->engine->start_told);
     if (first) {
         account_event(e, EVENT_GATEWAY_START, PLAN_NONE, 0, "gateway started");
     }
@@ -100,6 +101,19 @@ static void note_start(struct engine *e, const struct gateway *g, const struct j
                                  .from_ns = r->last_ns < e->utc_ns ? r->last_ns : e->utc_ns,
                                  .to_ns = e->utc_ns};
         account_gap(e, &gap);
+    }
+    atomic_store(&g->engine->start_told, 1);
+}
+
+/* The boxes are gone by now: what they left in their rings still goes to the journal, as far as the time for an orderly
+ * stop reaches. What is left tells the next start's gap. */
+static void empty_rings(struct engine *e)
+{
+    int64_t now = clock_mono_ns(), until = now + STOP_MS * NS_PER_MS;
+    e->next_tick_ns = now; /* drops too */
+    while ((engine_step(e, clock_utc_ns(), now) || !engine_is_drained(e)) && now < until) {
+        poll(NULL, 0, engine_is_drained(e) ? 0 : 1);
+        now = clock_mono_ns();
     }
 }
 
@@ -127,9 +141,7 @@ static int run(struct gateway *g, struct journal *journal, struct wakes *w,
             sleep_until_woken(e, fds, w);
         }
     }
-    /* The boxes are gone by now: what they left in their rings still goes to the journal. */
-    while (engine_step(e, clock_utc_ns(), clock_mono_ns())) {
-    }
+    empty_rings(e);
     account_event(e, EVENT_GATEWAY_STOP, PLAN_NONE, 0, "gateway stopped");
     engine_free(e);
     free(fds);

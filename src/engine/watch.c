@@ -13,6 +13,12 @@ static const char *box_name(const struct engine *e, const struct inlet *in)
     return in->seat->name ? in->seat->name : (e->g->seats[SEAT_READER].name);
 }
 
+static bool is_south(const struct engine *e, const struct inlet *in)
+{
+    const struct plan *p = &e->g->plan;
+    return in->box < p->header->boxes.count && p->boxes[in->box].kind == BOX_SOUTH;
+}
+
 void watch_condemn(struct engine *e, struct inlet *in, const char *reason)
 {
     if (in->condemned) {
@@ -23,7 +29,7 @@ void watch_condemn(struct engine *e, struct inlet *in, const char *reason)
     char text[96];
     snprintf(text, sizeof text, "wrote garbage: %s", reason);
     words_from_text(v->reason, 12, text);
-    atomic_store(&v->epoch, in->epoch);
+    atomic_store(&v->epoch, e->g->life + in->starts);
     atomic_fetch_add(&v->raised, 1);
     account_event(e, EVENT_BOX_STOP, in->box, 0, text);
     if (in->box < e->g->plan.header->boxes.count) {
@@ -74,7 +80,7 @@ static void note_back(struct engine *e, struct inlet *in)
     struct record_gap gap = {.scope = GAP_BOX,
                              .which = in->box,
                              .cause = GAP_BOX_DOWN,
-                             .from_ns = in->last_alive_utc,
+                             .from_ns = atomic_load(&in->seat->memory->alive_utc_ns),
                              .to_ns = e->utc_ns};
     if (gap.from_ns > gap.to_ns) {
         gap.from_ns = gap.to_ns;
@@ -83,60 +89,96 @@ static void note_back(struct engine *e, struct inlet *in)
     account_gap(e, &gap);
 }
 
-static void adopt(struct engine *e, struct inlet *in, uint64_t epoch)
+/* Whoever fills the ring now, its positions: behind what the supervisor has emptied. */
+static void reopen(struct engine *e, struct inlet *in)
 {
-    bool is_box = in->box < e->g->plan.header->boxes.count;
-    bool south = is_box && e->g->plan.boxes[in->box].kind == BOX_SOUTH;
-    if (in->epoch && south) {
+    const struct seat *s = in->seat;
+    uint64_t from = in->up.next;
+    bool told = in->condemned; /* the verdict came with a gap */
+    if (ring_consumer_init(&in->up, s->up, s->up_capacity, s->up_tail)) {
+        in->condemned = false;
+        watch_condemn(e, in, "its ring's position can't be true");
+        return;
+    }
+    in->condemned = false;
+    account_forget_drops(e, in);
+    if (in->up.next > from) {
+        account_skip(e, in, from, told || !is_south(e, in) ? (enum gap_cause)0 : GAP_BOX_FAULT);
+    }
+}
+
+static void adopt(struct engine *e, struct inlet *in, uint64_t starts)
+{
+    if (in->starts && is_south(e, in)) {
         note_back(e, in);
     }
-    if (in->condemned) {
-        /* The supervisor emptied the rings; the position only ever grows. */
-        int err =
-            ring_consumer_init(&in->up, in->seat->up, in->seat->up_capacity, in->seat->up_tail);
-        in->condemned = err != ERR_OK;
-    }
-    in->epoch = epoch;
+    in->starts = starts;
     in->down_noted = false;
-    if (is_box) {
-        account_event(e, EVENT_BOX_START, in->box, epoch, box_name(e, in));
+    if (in->condemned || atomic_load(&in->up.tail->tail) > in->up.next) {
+        reopen(e, in);
+    }
+    if (in->box < e->g->plan.header->boxes.count) {
+        account_event(e, EVENT_BOX_START, in->box, e->g->life + starts, box_name(e, in));
+    }
+    in->told_sequence = journal_next_sequence(e->journal);
+}
+
+/* Goes on exactly where the journal's last frame from this ring ended, even if the tail did not move any more. A tail
+ * beyond it tells that the predecessor let samples go (journal_durable_ring) and died before their gap was durable. */
+static void attach(struct engine *e, struct inlet *in)
+{
+    const struct seat *s = in->seat;
+    int err = ring_consumer_init(&in->up, s->up, s->up_capacity, s->up_tail);
+    if (err ||
+        (in->journaled > in->up.next && in->journaled - in->up.next > ring_waiting(&in->up))) {
+        watch_condemn(e, in, "its ring's position can't be true");
+    } else if (in->journaled > in->up.next) {
+        in->up.next = in->journaled;
+        ring_release(&in->up, in->journaled);
+    } else if (in->journaled < in->up.next && is_south(e, in)) {
+        account_skip(e, in, in->journaled, GAP_JOURNAL_FAILED);
     }
 }
 
-/* Which life of the process fills the ring: the supervisor counts them; the process itself is not asked. */
-uint64_t watch_epoch(const struct engine *e, const struct inlet *in)
+void watch_attach(struct engine *e)
 {
-    const struct health_seat *h = e->g->health->seats + (in->seat - e->g->seats);
-    uint64_t starts = atomic_load_explicit(&h->starts, memory_order_acquire);
-    return starts ? e->g->life + starts : 0;
+    for (size_t i = 0; i < e->inlet_count; i++) {
+        e->inlets[i].alive_ns = e->mono_ns;
+        attach(e, e->inlets + i);
+    }
 }
 
-/* A heartbeat counts when it changes, by our clock. */
-static bool heard(struct engine *e, struct inlet *in, bool changed)
+/* A heart beats when it changes. */
+static void listen_to_heart(struct engine *e, struct inlet *in)
 {
     int64_t heartbeat = atomic_load(&in->seat->panel->heartbeat_ns);
-    if (changed || heartbeat != in->seen_heartbeat) {
+    if (heartbeat != in->seen_heartbeat) {
         in->seen_heartbeat = heartbeat;
-        in->heard_ns = e->mono_ns;
-        in->last_alive_utc = e->utc_ns;
+        in->alive_ns = e->mono_ns;
+        atomic_store(&in->seat->memory->alive_utc_ns, e->utc_ns);
     }
-    return e->mono_ns - in->heard_ns <= HEART_LATE_NS;
 }
 
 void watch_seats(struct engine *e)
 {
+    uint64_t durable = journal_durable_sequence(e->journal);
     for (size_t i = 0; i < e->inlet_count; i++) {
         struct inlet *in = e->inlets + i;
-        uint64_t epoch = watch_epoch(e, in);
-        bool changed = epoch != in->epoch;
-        if (changed) {
-            adopt(e, in, epoch);
-        }
-        bool alive = heard(e, in, changed);
-        bool box = in->epoch && in->box < e->g->plan.header->boxes.count;
         const struct health_seat *h = e->g->health->seats + (in->seat - e->g->seats);
-        bool dead = atomic_load(&h->state) == SEAT_WAITING || !alive;
-        if (box && dead && !in->down_noted && e->g->plan.boxes[in->box].kind == BOX_SOUTH) {
+        uint64_t starts = atomic_load(&h->starts);
+        bool waits = atomic_load(&h->state) == SEAT_WAITING;
+        if (starts != in->starts) {
+            adopt(e, in, starts);
+            in->alive_ns = e->mono_ns;
+            waits = false; /* it is being started at this moment */
+        }
+        listen_to_heart(e, in);
+        if (in->told_sequence && durable >= in->told_sequence) {
+            in->told_sequence = 0;
+            atomic_store(&in->seat->memory->starts, in->starts);
+        }
+        bool dead = waits || e->mono_ns - in->alive_ns > HEART_LATE_NS;
+        if (in->starts && dead && !in->down_noted && is_south(e, in)) {
             note_down(e, in, "the box is down");
         }
     }

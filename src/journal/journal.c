@@ -118,12 +118,6 @@ static void start_counting(struct journal *j)
 {
     j->next_sequence = j->written_sequence = j->state.next_sequence;
     atomic_store(&j->durable_sequence, j->next_sequence);
-    for (uint32_t i = 0; i < j->state.ring_count; i++) {
-        struct box_track *b = journal_box(j, j->state.rings[i].box);
-        if (b) {
-            atomic_store(&b->durable_to, j->state.rings[i].position);
-        }
-    }
 }
 
 int journal_open_on(struct journal **journal, const struct journal_options *options,

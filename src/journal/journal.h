@@ -68,8 +68,9 @@ MUST_USE int journal_open(struct journal **journal, const struct journal_options
 /* Commits what is buffered, ends the thread, frees. NULL is fine. */
 void journal_close(struct journal *journal);
 
-/* From recovery: the account of a tag; the last ring position journaled for (box, box epoch) – 0 and false if none;
- * stored values, key and owner box; `size` < 0: none. Valid until journal_close. */
+/* From recovery: the account of a tag; the last ring position journaled for (box,
+ * box epoch) – 0 and false if none: both only before the first frame is begun. Stored values, key and owner box;
+ * `size` < 0: none. */
 const struct journal_account *journal_tag_account(const struct journal *journal, uint32_t id);
 bool journal_ring_position(const struct journal *journal, uint32_t box, uint64_t *box_epoch,
                            uint64_t *position);
@@ -95,8 +96,8 @@ uint64_t journal_next_sequence(const struct journal *journal);
 /* With sync: always – asks for a flush now rather than at the period's end. */
 void journal_flush(struct journal *journal);
 
-/* What has become durable: the ring position up to which box's ring may be released (all its frames up to there are
- * durable, or lost and counted). Engine thread. */
+/* What has become durable of this journal_open: the ring position up to which box's ring may be released (all its frames up
+ * to there are durable, or lost and counted); 0: nothing yet. Engine thread. */
 uint64_t journal_durable_ring(struct journal *journal, uint32_t box);
 /* Frames are durable up to this sequence (exclusive). */
 uint64_t journal_durable_sequence(const struct journal *journal);

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/test_bed.h"
+
+#include "base/clock.h"
+#include "tag/plan_build.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define must(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static void make_tags(struct plan_build *b)
+{
+    static const struct plan_tag tags[BED_TAGS] = {
+        {.type = VALUE_INT32, .raw_type = VALUE_INT32},
+        {.type = VALUE_FLOAT64,
+         .raw_type = VALUE_FLOAT64,
+         .deadband_kind = DEADBAND_ABSOLUTE,
+         .deadband = 1},
+        {.type = VALUE_TEXT, .raw_type = VALUE_TEXT, .max_length = 40},
+        {.type = VALUE_UINT16, .raw_type = VALUE_UINT16, .device = 1, .box = BED_OTHER},
+    };
+    for (uint32_t i = 0; i < BED_TAGS; i++) {
+        char path[] = {'w', '/', (char)('1' + i), 0};
+        struct plan_tag t = tags[i];
+        t.id = i + 1;
+        t.path = plan_build_text(b, path);
+        plan_build_tag(b, &t);
+    }
+}
+
+static void *make_plan(const char *dir, uint32_t sync_ms, size_t *size)
+{
+    static const char *const names[BED_BOXES] = {"field", "other", "cloud"};
+    void *image = NULL;
+    struct plan_build *b = plan_build_new();
+    plan_build_header(b)->state_dir = plan_build_text(b, dir);
+    plan_build_header(b)->sync = SYNC_PERIOD;
+    plan_build_header(b)->sync_ms = sync_ms;
+    plan_build_header(b)->segment_size = 1 << 20;
+    plan_build_header(b)->journal_limit = 64 << 20;
+    plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "process")});
+    for (uint32_t i = 0; i < BED_BOXES; i++) {
+        plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, names[i]),
+                                             .kind = i == BED_CLOUD ? BOX_NORTH : BOX_SOUTH,
+                                             .ring_capacity = BED_RING});
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        plan_build_device(b, &(struct plan_device){.name = plan_build_text(b, i ? "b" : "a"),
+                                                   .box = i,
+                                                   .period_ms = 100,
+                                                   .tag_count = i ? 1 : 3});
+    }
+    make_tags(b);
+    struct plan_feed feed = {.name = plan_build_text(b, "feed"), .box = BED_CLOUD, .tag_count = 1};
+    feed.first_tag = plan_build_feed_tag(b, 1);
+    plan_build_feed(b, &feed);
+    must(plan_build_finish(b, &image, size) == 0);
+    plan_build_free(b);
+    return image;
+}
+
+static void open_engine(struct bed *b)
+{
+    struct journal_options options = {
+        .dir = b->dir, .plan = &b->g->plan, .marks = &b->g->engine->marks, .buffer_bytes = 1 << 20};
+    must(journal_open(&b->journal, &options, &b->recovered) == 0);
+    must(engine_new(&b->e, b->g, b->journal, &b->recovered, b->utc_ns, b->mono_ns) == 0);
+}
+
+struct seat *bed_seat(struct bed *b, int box)
+{
+    return b->g->seats + SEAT_BOX + box;
+}
+
+static void attach_box(struct bed *b, int box)
+{
+    struct seat *s = bed_seat(b, box);
+    must(ring_producer_init(b->up + box, s->up, s->up_capacity, s->up_tail, -1) == 0);
+    must(ring_consumer_init(b->down + box, s->down, s->down_capacity, s->down_tail) == 0);
+}
+
+struct bed *bed_new(uint32_t sync_ms)
+{
+    struct bed *b = calloc(1, sizeof *b);
+    size_t size;
+    snprintf(b->dir, sizeof b->dir, "/tmp/isthmus-engine-XXXXXX");
+    must(mkdtemp(b->dir) != NULL);
+    void *image = make_plan(b->dir, sync_ms, &size);
+    must(gateway_new(&b->g, image, size) == 0);
+    b->g->life = UINT64_C(1) << 40; /* so that the same input makes the same bytes */
+    b->utc_ns = BED_START;
+    b->mono_ns = NS_PER_S;
+    for (int i = 0; i < BED_BOXES; i++) {
+        attach_box(b, i);
+    }
+    for (size_t i = 0; i < b->g->seat_count; i++) {
+        atomic_store(&b->g->health->seats[i].starts, 1);
+        atomic_store(&b->g->health->seats[i].state, SEAT_RUNNING);
+    }
+    open_engine(b);
+    return b;
+}
+
+static void close_engine(struct bed *b)
+{
+    engine_free(b->e);
+    journal_close(b->journal);
+    b->e = NULL;
+    b->journal = NULL;
+}
+
+void bed_free(struct bed *b)
+{
+    char path[600];
+    close_engine(b);
+    DIR *d = opendir(b->dir);
+    for (const struct dirent *entry; (entry = readdir(d));) {
+        snprintf(path, sizeof path, "%s/%s", b->dir, entry->d_name);
+        unlink(path);
+    }
+    closedir(d);
+    rmdir(b->dir);
+    gateway_free(b->g);
+    free(b);
+}
+
+void bed_mark(struct bed *b)
+{
+    struct journal_position p;
+    char name[SEGMENT_NAME_SIZE];
+    bed_settle(b);
+    must(journal_marks_read(&b->g->engine->marks, &p) == 0);
+    segment_name(p.durable_segment, name);
+    snprintf(b->marked, sizeof b->marked, "%s/%s", b->dir, name);
+    b->marked_size = (int64_t)p.durable_offset;
+}
+
+void bed_restart_engine(struct bed *b, bool lose)
+{
+    close_engine(b);
+    if (lose) {
+        must(truncate(b->marked, b->marked_size) == 0);
+    }
+    open_engine(b);
+}
+
+void bed_restart_box(struct bed *b, int box, bool reset)
+{
+    if (reset) {
+        gateway_reset_rings(b->g, SEAT_BOX + box);
+    }
+    atomic_fetch_add(&b->g->health->seats[SEAT_BOX + box].starts, 1);
+    attach_box(b, box);
+}
+
+void bed_put(struct bed *b, int box, const struct slot *slots, size_t count)
+{
+    must(ring_put(b->up + box, slots, count) == 0);
+    ring_publish(b->up + box);
+}
+
+void bed_record(struct bed *b, int box, enum record_kind kind, uint32_t status, const void *payload,
+                size_t size)
+{
+    struct slot head = {.time = b->utc_ns, .tag = record_tag(kind), .status = status};
+    must(ring_put_record(b->up + box, &head, payload, size) == 0);
+    ring_publish(b->up + box);
+}
+
+void bed_run(struct bed *b, int64_t ms)
+{
+    b->utc_ns += ms * NS_PER_MS;
+    b->mono_ns += ms * NS_PER_MS;
+    for (int i = 0; i < BED_BOXES; i++) {
+        if (atomic_load(&b->g->health->seats[SEAT_BOX + i].state) == SEAT_RUNNING) {
+            atomic_store(&bed_seat(b, i)->panel->heartbeat_ns, b->mono_ns);
+        }
+    }
+    while (engine_step(b->e, b->utc_ns, b->mono_ns)) {
+    }
+}
+
+void bed_settle(struct bed *b)
+{
+    int64_t until = clock_mono_ns() + 10 * NS_PER_S;
+    for (int i = 0; i < BED_BOXES; i++) {
+        struct inlet *in = b->e->inlets + 1 + i;
+        while (!in->condemned && atomic_load(&in->up.tail->tail) != in->up.next) {
+            must(clock_mono_ns() < until);
+            poll(NULL, 0, 1);
+            engine_step(b->e, b->utc_ns, b->mono_ns);
+        }
+    }
+    while (journal_durable_sequence(b->journal) < journal_next_sequence(b->journal)) {
+        must(clock_mono_ns() < until);
+        poll(NULL, 0, 1);
+    }
+    engine_step(b->e, b->utc_ns, b->mono_ns);
+}
+
+/* ---- What is in the journal's files. ---- */
+
+static void add_file(struct bed_frames *frames, const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    must(f && fseek(f, 0, SEEK_END) == 0);
+    size_t size = (size_t)ftell(f), at = sizeof(struct segment_header);
+    uint8_t *bytes = malloc(size);
+    rewind(f);
+    must(bytes && fread(bytes, 1, size, f) == size);
+    fclose(f);
+    while (at < size) {
+        struct frame_header h;
+        int length = frame_prove(bytes + at, size - at, &h);
+        must(length > 0);
+        if (h.kind == FRAME_DATA) {
+            frames->bytes = realloc(frames->bytes, frames->size + (size_t)length);
+            must(frames->bytes != NULL);
+            memcpy(frames->bytes + frames->size, bytes + at, (size_t)length);
+            frames->size += (size_t)length;
+        }
+        at += (size_t)length;
+    }
+    free(bytes);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+void bed_read(struct bed *b, struct bed_frames *frames)
+{
+    char names[64][SEGMENT_NAME_SIZE], path[600];
+    size_t count = 0;
+    *frames = (struct bed_frames){0};
+    close_engine(b);
+    DIR *d = opendir(b->dir);
+    for (const struct dirent *entry; (entry = readdir(d));) {
+        if (strstr(entry->d_name, ".seg")) {
+            must(count < 64);
+            snprintf(names[count++], SEGMENT_NAME_SIZE, "%.31s", entry->d_name);
+        }
+    }
+    closedir(d);
+    qsort(names, count, sizeof *names, by_name);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%.31s", b->dir, names[i]);
+        add_file(frames, path);
+    }
+}
+
+const struct slot *bed_next(const struct bed_frames *frames, size_t *at, uint32_t kind)
+{
+    for (size_t frame = 0; frame < frames->size;) {
+        const struct frame_header *h = (const void *)(frames->bytes + frame);
+        size_t slots = frame + sizeof *h, end = frame + h->length;
+        for (size_t i = slots; i < end;) {
+            const struct slot *s = (const void *)(frames->bytes + i);
+            size_t length = slot_record_length(s) * sizeof *s;
+            bool match = kind ? s->tag == record_tag((enum record_kind)kind) : !slot_is_control(s);
+            i += length;
+            if (match && i > *at) {
+                *at = i;
+                return s;
+            }
+        }
+        frame = end;
+    }
+    return NULL;
+}
+
+size_t bed_count(const struct bed_frames *frames, uint32_t kind)
+{
+    size_t count = 0;
+    for (size_t at = 0; bed_next(frames, &at, kind);) {
+        count++;
+    }
+    return count;
+}

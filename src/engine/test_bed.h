@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's step alone, for its tests and fuzzers: a gateway in this process, a journal in a folder of its own, boxes and
+ * supervisor played by the test, time turned by hand. Not part of the program. */
+#ifndef ISTHMUS_ENGINE_TEST_BED_H
+#define ISTHMUS_ENGINE_TEST_BED_H
+
+#include "engine/internal.h"
+#include "journal/frame.h"
+
+/* Box "field" (south): device 0 with tags 1 int32, 2 float64 with a deadband of 1, 3 text of 40 bytes; box "other" (south):
+ * device 1 with tag 4 uint16; box "cloud" (north) with a feed of tag 1. */
+enum { BED_FIELD, BED_OTHER, BED_CLOUD, BED_BOXES };
+#define BED_TAGS  4u
+#define BED_RING  4096u
+#define BED_START INT64_C(1700000000000000000)
+
+struct bed {
+    char dir[32];
+    struct gateway *g;
+    struct journal *journal;
+    struct journal_recovered recovered;
+    struct engine *e;
+    int64_t utc_ns, mono_ns;
+    char marked[300]; /* file of the journal */
+    int64_t marked_size;
+    struct ring_producer up[BED_BOXES];
+    struct ring_consumer down[BED_BOXES];
+};
+
+/* Everything is ready for the first step; the boxes have been started once. */
+struct bed *bed_new(uint32_t sync_ms);
+void bed_free(struct bed *b);
+struct seat *bed_seat(struct bed *b, int box);
+
+/* The engine dies and is started anew. `lose`: what came after bed_mark was not on disk yet. */
+void bed_mark(struct bed *b);
+void bed_restart_engine(struct bed *b, bool lose);
+/* The supervisor starts a box again; `reset`: it empties its rings before. */
+void bed_restart_box(struct bed *b, int box, bool reset);
+
+void bed_put(struct bed *b, int box, const struct slot *slots, size_t count); /* and publish */
+void bed_record(struct bed *b, int box, enum record_kind kind, uint32_t status, const void *payload,
+                size_t size);
+/* Beats all hearts, lets `ms` pass and steps until there is nothing more. */
+void bed_run(struct bed *b, int64_t ms);
+/* Waits until all is durable, then steps once more. */
+void bed_settle(struct bed *b);
+
+/* All data frames in the journal's files, once it is closed (it is by this). */
+struct bed_frames {
+    uint8_t *bytes; /* owned: frames one behind the other */
+    size_t size;
+};
+void bed_read(struct bed *b, struct bed_frames *frames);
+/* The next record of `kind` (0: a sample) of any frame from *at on; NULL: none. */
+const struct slot *bed_next(const struct bed_frames *frames, size_t *at, uint32_t kind);
+size_t bed_count(const struct bed_frames *frames, uint32_t kind);
+
+#endif
