@@ -24,7 +24,7 @@ packages_for() {
     build)
         printf '%s\n' build-essential meson ninja-build pkg-config libuv1-dev libwebsockets-dev \
             libwebsockets-evlib-uv libmosquitto-dev libcurl4-openssl-dev libyaml-dev \
-            libjansson-dev libssl-dev libseccomp-dev libcmocka-dev ca-certificates
+            libjansson-dev libssl-dev libseccomp-dev libcmocka-dev ca-certificates python3-yaml
         has_node || printf '%s\n' nodejs npm
         ;;
     demo | bench)
@@ -34,7 +34,7 @@ packages_for() {
     test)
         packages_for demo
         printf '%s\n' python3-pytest python3-pymodbus python3-serial python3-serial-asyncio python3-requests python3-websocket \
-            python3-yaml python3-jsonschema groff-base mosquitto-clients tshark chromium fonts-dejavu-core shellcheck
+            python3-jsonschema groff-base mosquitto-clients tshark chromium fonts-dejavu-core shellcheck
         ! has_format || packages_for format
         ;;
     fuzz)

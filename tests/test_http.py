@@ -110,7 +110,7 @@ def check_problem(reply, status):
 PLAIN = [
     p
     for p, item in DOCUMENT["paths"].items()
-    if "get" in item and "{" not in p and p not in ("/api/v1/stream", "/api/v1/ws", "/metrics")
+    if "get" in item and "{" not in p and p not in ("/api/v1/stream", "/api/v1/ws", "/api/v1/openapi.json", "/metrics")
 ]
 
 
@@ -127,7 +127,7 @@ def test_every_route_is_described():
     source = (plant.ROOT / "src" / "north" / "http" / "api.c").read_text()
     routes = set(re.findall(r'^    \{"(/[^"]*)", (?:true|false), ', source, re.M))
     described = {p.replace("{path}", "*") for p in DOCUMENT["paths"]}
-    assert routes and described == routes | {"/api/v1/ws"}
+    assert routes and described == routes | {"/api/v1/ws", "/api/v1/openapi.json"}
 
 
 def test_one_value_and_the_account(gateway):
@@ -152,6 +152,38 @@ def test_metrics_please_prometheus(gateway):
 def test_document_is_served(gateway):
     status, kind, body = ask(gateway, "/openapi.yaml")
     assert (status, kind) == (200, "application/yaml") and yaml.safe_load(body) == DOCUMENT
+    status, kind, body = ask(gateway, "/api/v1/openapi.json")
+    assert (status, kind) == (200, "application/json") and json.loads(body) == DOCUMENT
+
+
+def test_what_the_caller_has_is_not_sent_again(gateway):
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+
+    def get(path, **headers):
+        connection.request("GET", path, headers=headers)
+        reply = connection.getresponse()
+        return reply.status, reply.getheader("etag"), reply.getheader("cache-control"), reply.read()
+
+    tags = set()
+    for path in ("/", "/console.js", "/console.css", "/api/v1/openapi.json"):
+        status, tag, caching, body = get(path)
+        assert status == 200 and re.fullmatch('"[0-9a-f]{32}"', tag) and caching == "no-cache" and body
+        tags.add(tag)
+        for same in (tag, f'"other", W/{tag}', "*"):
+            assert get(path, **{"If-None-Match": same}) == (304, tag, "no-cache", b"")
+        assert get(path, **{"If-None-Match": '"other"'})[0] == 200
+    assert len(tags) == 4
+    assert get("/api/v1/gateway")[1:3] == (None, "no-store")
+    connection.close()
+
+
+def test_pages_of_the_console(gateway):
+    index = ask(gateway, "/")
+    assert index[0] == 200 and index[1].startswith("text/html")
+    for page in ("/plant", "/devices/plc"):
+        assert ask(gateway, page) == index
+    for none in ("/missing.js", "/api/plant", "/api/v1/devices/plc"):
+        check_problem(ask(gateway, none), 404)
 
 
 def test_wrong_questions_get_problems(gateway):

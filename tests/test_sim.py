@@ -98,8 +98,8 @@ def test_silent_and_too_many_connections_end(started, tmp_path):
 
     plant.wait_for(both_ended, "the silent and the dribbling connection are closed")
     crowd = [socket.create_connection(("127.0.0.1", said["plc1"])) for _ in range(70)]
-    closed = plant.wait_for(lambda: sum(is_closed(s, 0.001) for s in crowd), "some are closed at once")
-    assert closed >= 7 and busy.ask(bytes([3, 0, 0, 0, 1]))[0] == 3
+    plant.wait_for(lambda: sum(is_closed(s, 0.001) for s in crowd) >= 7, "those beyond 64 are closed at once")
+    assert busy.ask(bytes([3, 0, 0, 0, 1]))[0] == 3
 
 
 def test_the_gateway_reads_every_tag(started, tmp_path):

@@ -63,6 +63,7 @@ struct answer {
         covers; /* END: the stretch of the journal that this answer accounts for; confirm it whole */
     uint32_t error; /* positive number of an enum err, 0: fine */
     uint32_t more;  /* END: 1 when max_records cut the answer */
+    uint64_t lost;  /* END: sequence numbers in `covers` that the journal has no more */
 };
 
 struct answer_ledger {

@@ -70,14 +70,15 @@ void link_attach(struct link *link, struct reader_core *core)
 }
 
 static void put_end(struct link *link, const struct ask *ask, int error, struct cursor_range covers,
-                    bool more)
+                    bool more, uint64_t lost)
 {
     struct slot head = {.tag = record_tag(RECORD_ANSWER)};
     struct answer a = {.kind = ANSWER_END,
                        .request = ask->request,
                        .covers = covers,
                        .error = (uint32_t)-error,
-                       .more = more};
+                       .more = more,
+                       .lost = lost};
     int err = ring_put_record(&link->answers, &head, &a, sizeof a);
     (void)err; /* the caller has looked for room */
 }
@@ -108,7 +109,7 @@ static bool take_ask(struct link *link, struct reader_core *core, const struct s
         core->crowded = true;
         return false;
     }
-    put_end(link, &ask, ERR_FULL, (struct cursor_range){0}, false);
+    put_end(link, &ask, ERR_FULL, (struct cursor_range){0}, false, 0);
     return true;
 }
 
@@ -223,7 +224,7 @@ bool link_end(struct link *link, struct reader_core *core, struct request *r, in
         core->crowded = true;
         return false;
     }
-    put_end(link, &r->ask, error, covers, more);
+    put_end(link, &r->ask, error, covers, more, r->walk ? r->walk->lost : 0);
     r->done = true;
     return true;
 }

@@ -37,6 +37,7 @@ bool query_begin(struct reader_core *core, struct link *link, struct request *r,
     int err = by_time ? walk_seek_time(r->walk, core->dir_fd, marks, earlier(r->ask.from_ns))
                       : walk_seek(r->walk, core->dir_fd, marks, r->ask.from_sequence);
     r->begun = true;
+    r->walk->lost = 0; /* of whoever walked here before */
     r->begin = r->walk->sequence;
     r->limit = core->journal.written_sequence;
     if (err) {

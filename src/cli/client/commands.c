@@ -174,6 +174,9 @@ static void watch_line(void *context, const char *text, size_t size)
     if (json_object_get(r, "value")) {
         printf("%.23sZ  %-40s %14s  %s\n", text_of(r, "time"), text_of(r, "tag"),
                value_text(value, json_object_get(r, "value")), text_of(r, "status"));
+    } else if (json_object_get(r, "skipped")) {
+        printf("%" JSON_INTEGER_FORMAT " records skipped: %s\n",
+               json_integer_value(json_object_get(r, "records")), text_of(r, "skipped"));
     } else if (r) {
         printf("%.23sZ  %s%s %s%s%s\n", text_of(r, "time"),
                json_object_get(r, "gap") ? "gap: " : "", text_of(r, "gap"), text_of(r, "event"),

@@ -15,14 +15,6 @@ static const char *text_of(const struct request *r, plan_str s)
     return plan_text(r->http->plan, s);
 }
 
-/* A 64-bit number as JSON text. */
-static void pair_wide(struct json *j, const char *key, uint64_t v)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)v);
-    json_pair_text(j, key, text);
-}
-
 /* ---- At once ---- */
 
 static void gateway_begin(struct request *r)
@@ -120,7 +112,7 @@ static void list_end(void *context, const struct answer *end)
     }
     json_close(&r->body, ']');
     if (r->last_sequence || end->covers.to) {
-        pair_wide(&r->body, "next_after", end->covers.to ? end->covers.to - 1 : r->last_sequence);
+        render_wide(&r->body, "next_after", end->covers.to ? end->covers.to - 1 : r->last_sequence);
     }
     json_pair_bool(&r->body, "more", end->more != 0);
     json_close(&r->body, '}');
@@ -167,7 +159,7 @@ static void record_now(void *context, const struct answer *run, const struct slo
         json_pair_time(j, "time", slots->time);
         json_pair_double(j, "age_ms", (double)(clock_utc_ns() - slots->time) / 1e6);
     }
-    pair_wide(j, "seq", run->first_sequence);
+    render_wide(j, "seq", run->first_sequence);
     json_close(j, '}');
     request_grown(r);
 }
@@ -301,8 +293,8 @@ static void row_feed(void *context, const void *row, size_t size)
     json_pair_uint(j, "delivered", f->delivered);
     json_pair_uint(j, "pending", f->pending);
     json_pair_uint(j, "gaps", f->gaps);
-    pair_wide(j, "confirmed_seq", f->confirmed_sequence);
-    pair_wide(j, "head_seq", f->head_sequence);
+    render_wide(j, "confirmed_seq", f->confirmed_sequence);
+    render_wide(j, "head_seq", f->head_sequence);
     json_close(j, '}');
 }
 
@@ -378,9 +370,9 @@ static void row_journal(void *context, const void *row, size_t size)
     }
     struct json *j = &r->body;
     json_open(j, '{');
-    pair_wide(j, "epoch", a->epoch);
-    pair_wide(j, "written_seq", a->written_sequence);
-    pair_wide(j, "durable_seq", a->durable_sequence);
+    render_wide(j, "epoch", a->epoch);
+    render_wide(j, "written_seq", a->written_sequence);
+    render_wide(j, "durable_seq", a->durable_sequence);
     json_pair_uint(j, "first_segment", a->first_segment);
     json_pair_uint(j, "segment", a->segment);
     json_pair_uint(j, "disk_bytes", a->disk_bytes);

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The console's files, made into arrays by the build (embed.py) and found by path. */
-#include "north/http/http.h"
-
+/* What is served as it is: the console's files and the API's description, made into arrays by the build (embed.py). */
 #include "north/http/assets.h"
 
-bool asset_find(const char *path, const void **data, size_t *size, const char **type)
+#include <string.h>
+
+static const struct asset *find(const char *path)
 {
-    if (!strcmp(path, "/")) {
-        path = "/index.html";
-    }
     for (const struct asset *a = assets; a->path; a++) {
         if (!strcmp(a->path, path)) {
-            *data = a->data;
-            *size = a->size;
-            *type = a->type;
-            return true;
+            return a;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* A path that names neither a file nor a part of the API is a page of the console, which finds it itself. */
+const struct asset *asset_find(const char *path)
+{
+    const struct asset *a = find(path);
+    bool page = !strchr(strrchr(path, '/') ? strrchr(path, '/') : path, '.') &&
+                strncmp(path, "/api/", 5) != 0;
+    return a || !page ? a : find("/index.html");
 }

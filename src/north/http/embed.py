@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a C file of the console's files: embed.py OUT.c FILE…"""
+"""Makes a C file of the files that are served as they are: embed.py OUT.c FILE…; the API's description as JSON too."""
 
+import hashlib
+import json
 import pathlib
 import sys
+
+import yaml
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -14,13 +18,23 @@ TYPES = {
 }
 
 
+def assets(files):
+    """Path, content type and bytes of each."""
+    for file in map(pathlib.Path, files):
+        data = file.read_bytes()
+        yield f"/{file.name}", TYPES[file.suffix], data
+        if file.name == "openapi.yaml":
+            text = json.dumps(yaml.safe_load(data), ensure_ascii=False, separators=(",", ":"))
+            yield "/api/v1/openapi.json", TYPES[".json"], text.encode()
+
+
 def main(out, files):
     arrays, rows = [], []
-    for i, file in enumerate(map(pathlib.Path, files)):
-        data = file.read_bytes()
+    for i, (path, kind, data) in enumerate(assets(files)):
         numbers = ",".join(map(str, data)) or "0"
+        tag = hashlib.sha256(data).hexdigest()[:32]
         arrays.append(f"static const unsigned char asset_{i}[] = {{{numbers}}};\n")
-        rows.append(f'    {{"/{file.name}", "{TYPES[file.suffix]}", asset_{i}, {len(data)}}},\n')
+        rows.append(f'    {{"{path}", "{kind}", "\\"{tag}\\"", asset_{i}, {len(data)}}},\n')
     pathlib.Path(out).write_text(
         "/* SPDX-License-Identifier: Apache-2.0 */\n/* Made by embed.py. */\n"
         '#include "north/http/assets.h"\n\n'

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of the HTTP service share. http.c: the service and the server; request.c: one exchange; api.c and
- * metrics.c: what each route answers; stream.c: values as they come (NDJSON and WebSocket); render.c: records as JSON. */
+ * metrics.c: what each route answers; stream.c, stream_client.c: values as they come (NDJSON and WebSocket); render.c: records as JSON. */
 #ifndef ISTHMUS_NORTH_HTTP_HTTP_H
 #define ISTHMUS_NORTH_HTTP_HTTP_H
 
@@ -30,6 +30,7 @@ struct http {
 };
 
 struct request;
+struct asset;
 
 struct route {
     const char *path; /* a trailing "/ *" (without the space) takes the rest as argument */
@@ -60,11 +61,9 @@ struct request {
     bool ready, head_sent, dead;
     size_t sent, held; /* held: counted in http->held */
     uint64_t count, last_sequence;
-    const void *asset; /* static content instead of the body */
-    size_t asset_size;
-    bool compressed;
-    struct ticket *ticket; /* of the command under way */
-    struct stream *stream; /* owned; NULL: a plain answer */
+    const struct asset *asset; /* instead of the body */
+    struct ticket *ticket;     /* of the command under way */
+    struct stream *stream;     /* owned; NULL: a plain answer */
 };
 
 /* request.c */
@@ -83,19 +82,22 @@ void request_problem(struct request *r, int status, const char *title, const cha
 /* Asks the reader; answers come through the handler with the request as context. */
 void request_ask(struct request *r, struct ask *ask, const struct answer_handler *handler);
 
-/* api.c, metrics.c, assets.c */
+/* api.c, metrics.c */
 extern const struct route http_routes[];
 void metrics_begin(struct request *r);
-bool asset_find(const char *path, const void **data, size_t *size, const char **type);
 
 /* render.c */
+void render_wide(struct json *j, const char *key, uint64_t v); /* a 64-bit number, as text */
 void render_record(struct json *j, const struct plan *plan, const struct answer *run,
                    const struct slot *s);
 void render_value(struct json *j, const struct plan_tag *tag, const struct slot *s);
 void render_sample(struct json *j, const struct plan *plan, const struct plan_tag *tag,
                    const struct answer *run, const struct slot *s);
 
-/* stream.c */
+/* `records` from sequence `from` to `to` are not given. */
+void render_skip(struct json *j, const char *why, uint64_t from, uint64_t to, uint64_t records);
+
+/* stream_client.c */
 void stream_begin(struct request *r); /* GET /api/v1/stream */
 void stream_free(struct stream *s);
 void stream_writable(struct request *r);

@@ -4,6 +4,19 @@
 
 #include "tag/status.h"
 
+void render_wide(struct json *j, const char *key, uint64_t v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)v);
+    json_pair_text(j, key, text);
+}
+
+static void pair_place(struct json *j, const struct answer *run)
+{
+    render_wide(j, "epoch", run->epoch);
+    render_wide(j, "seq", run->first_sequence);
+}
+
 void render_value(struct json *j, const struct plan_tag *tag, const struct slot *s)
 {
     if (status_severity(s->status) == SEVERITY_BAD) {
@@ -29,12 +42,7 @@ void render_sample(struct json *j, const struct plan *plan, const struct plan_ta
     json_pair_text(j, "status", status_name(s->status));
     json_pair_uint(j, "code", s->status);
     json_pair_time(j, "time", s->time);
-    char text[24];
-    json_pair_text(j, "epoch",
-                   (snprintf(text, sizeof text, "%llu", (unsigned long long)run->epoch), text));
-    json_pair_text(
-        j, "seq",
-        (snprintf(text, sizeof text, "%llu", (unsigned long long)run->first_sequence), text));
+    pair_place(j, run);
     if (run->flags & ANSWER_BACKLOG) {
         json_pair_bool(j, "backlog", true);
     }
@@ -108,7 +116,6 @@ void render_record(struct json *j, const struct plan *plan, const struct answer 
     if (!gap && !event) {
         return;
     }
-    char text[24];
     json_open(j, '{');
     if (gap) {
         render_gap(j, plan, s);
@@ -116,10 +123,16 @@ void render_record(struct json *j, const struct plan *plan, const struct answer 
         render_event(j, plan, s);
     }
     json_pair_time(j, "time", s->time);
-    json_pair_text(j, "epoch",
-                   (snprintf(text, sizeof text, "%llu", (unsigned long long)run->epoch), text));
-    json_pair_text(
-        j, "seq",
-        (snprintf(text, sizeof text, "%llu", (unsigned long long)run->first_sequence), text));
+    pair_place(j, run);
+    json_close(j, '}');
+}
+
+void render_skip(struct json *j, const char *why, uint64_t from, uint64_t to, uint64_t records)
+{
+    json_open(j, '{');
+    json_pair_text(j, "skipped", why);
+    json_pair_uint(j, "records", records);
+    render_wide(j, "from_seq", from);
+    render_wide(j, "to_seq", to);
     json_close(j, '}');
 }

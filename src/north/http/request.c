@@ -4,6 +4,7 @@
 #include "north/http/http.h"
 
 #include "base/clock.h"
+#include "north/http/assets.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -183,17 +184,24 @@ static const struct route *find_route(struct request *r)
     return NULL;
 }
 
+/* The caller names the content that it still has. */
+static bool has_already(struct request *r)
+{
+    char tags[256];
+    return lws_hdr_copy(r->wsi, tags, sizeof tags, WSI_TOKEN_HTTP_IF_NONE_MATCH) > 0 &&
+           (!strcmp(tags, "*") || strstr(tags, r->asset->tag));
+}
+
 static void begin(struct request *r, bool post)
 {
-    const void *data;
     r->route = find_route(r);
     if (r->route && r->route->post != post) {
         request_problem(r, 405, "Method not allowed", r->route->post ? "Use POST." : "Use GET.");
     } else if (r->route) {
         r->route->begin(r);
-    } else if (!post && strncmp(r->path, "/api/", 5) != 0 &&
-               asset_find(r->path, &data, &r->asset_size, &r->type)) {
-        r->asset = data;
+    } else if (!post && (r->asset = asset_find(r->path))) {
+        r->type = r->asset->type;
+        r->status = has_already(r) ? 304 : 200;
         request_done(r);
     } else {
         request_problem(r, 404, "Not found", "See /openapi.yaml for what there is.");
@@ -242,21 +250,23 @@ static int send_head(struct request *r)
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
         "img-src 'self' data:; font-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
         "form-action 'none'";
-    static const struct {
+    const struct {
         const char *name, *value;
     } more[] = {{"content-security-policy:", csp},
                 {"x-content-type-options:", "nosniff"},
                 {"referrer-policy:", "no-referrer"},
-                {"cache-control:", "no-store"}};
+                {"cache-control:", r->asset ? "no-cache" : "no-store"},
+                {"etag:", r->asset ? r->asset->tag : NULL}};
     unsigned char buffer[LWS_PRE + 2048], *p = buffer + LWS_PRE, *start = p,
                                           *end = buffer + sizeof buffer - 1;
-    size_t size = r->asset ? r->asset_size : r->body.size;
+    size_t size = r->asset ? r->asset->size : r->body.size;
     lws_filepos_t length = r->stream ? LWS_ILLEGAL_HTTP_CONTENT_LEN : (lws_filepos_t)size;
     if (lws_add_http_common_headers(r->wsi, (unsigned)r->status, r->type, length, &p, end)) {
         return -1;
     }
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
-        if (lws_add_http_header_by_name(r->wsi, (const unsigned char *)more[i].name,
+        if (more[i].value &&
+            lws_add_http_header_by_name(r->wsi, (const unsigned char *)more[i].name,
                                         (const unsigned char *)more[i].value,
                                         (int)strlen(more[i].value), &p, end)) {
             return -1;
@@ -283,8 +293,11 @@ static int on_writable(struct request *r)
         return r->dead ? -1 : 0;
     }
     unsigned char chunk[LWS_PRE + 16384];
-    const char *data = r->asset ? r->asset : r->body.text;
-    size_t size = r->asset ? r->asset_size : r->body.size;
+    const char *data = r->asset ? (const char *)r->asset->data : r->body.text;
+    size_t size = r->asset ? r->asset->size : r->body.size;
+    if (r->status == 304) { /* its length is told, and not sent */
+        return lws_http_transaction_completed(r->wsi) ? -1 : 0;
+    }
     size_t n = size - r->sent < 16384 ? size - r->sent : 16384;
     if (n) {
         memcpy(chunk + LWS_PRE, data + r->sent, n);
