@@ -130,6 +130,21 @@ def test_trend_of_two_tags_redraws_on_resize(user):
     user.drawn("--s0", 20)
 
 
+def test_time_range(user):
+    user.choose(FLOW)
+    user.drawn("--s0", 20)
+    user.button("5 min", "true")
+    user.button("Earlier")
+    user.button("Live", "true")
+    end = user.drag()
+    assert end, "a stretch that was dragged over is shown alone, and stays"
+    user.button("Earlier")
+    assert user.until_is_not(end) < end
+    user.button("Live", "true")
+    assert user.until_is_not(end) is None
+    user.drawn("--s0", 20)
+
+
 def test_bad_values_and_gaps_can_be_seen(works, user):
     user.choose(FLOW)
     user.drawn("--s0", 20)
@@ -168,7 +183,7 @@ def test_devices_boxes_and_feeds(works, user):
     for p in processes:
         shown = boxes[p["name"]]
         assert shown["State"] == "running" and shown["Memory"].endswith("B")
-        assert shown["Missing layers"] == ("".join(p["layers_missing"]) or "none")
+        assert all(layer in shown["Missing layers"] for layer in p["layers_missing"] or ["none"])
     user.page("feeds")
     (feed,) = user.table("Feeds")
     assert feed["Contract"] == "pumps-and-tanks" and feed["Tags"] == "301" and feed["State"] == "up to date"

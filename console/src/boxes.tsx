@@ -42,7 +42,7 @@ const COLUMNS: Column<Row>[] = [
   {
     head: 'Missing layers',
     cell: (p) => p.layers_missing.length === 0 ? <span class="quiet">none</span>
-      : <ul class="plain">{p.layers_missing.map((l) => <li key={l} title={LAYERS[l]}>{l}</li>)}</ul>,
+      : <ul class="plain">{p.layers_missing.map((l) => <li key={l}>{l} <span class="detail">{LAYERS[l]}</span></li>)}</ul>,
   },
 ];
 

@@ -98,6 +98,28 @@ const steps = {
     return found >= least && found;
   }, [colour, pixels]),
 
+  /** Clicks a button, and waits until it is (or is not) pressed. */
+  async button(name, pressed) {
+    await page.click(`button:is([aria-label="${name}"], :text-is("${name}"))`);
+    if (pressed) await page.waitForSelector(`button[aria-pressed=${pressed}]:text-is("${name}")`);
+  },
+
+  /** Drags over the last third of the first lane; the end of the range that is then shown. */
+  async drag() {
+    const { x, y, width, height } = await page.locator('.u-over').first().boundingBox();
+    await page.mouse.move(x + width * 0.6, y + height / 2);
+    await page.mouse.down();
+    await page.mouse.move(x + width * 0.9, y + height / 2, { steps: 5 });
+    await page.mouse.up();
+    return steps.until_is_not('');
+  },
+
+  /** The end of the range, once it is another; null: it is live. */
+  until_is_not: (before) => until((old) => {
+    const { value } = document.querySelector('.until input');
+    return value !== old && { value };
+  }, before).then(({ value }) => value || null),
+
   /** Waits until the legend's row of a tag contains the text. */
   legend: (path, text) => until(([selector, part]) => document.querySelector(selector)?.textContent.includes(part),
     [`.legend li[data-path="${path}"]`, text]),
