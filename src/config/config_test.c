@@ -361,7 +361,14 @@ static void test_ids_are_permanent(void **state)
     load_assigning("path,device,address\nc,pump,h1\nb,pump,h2\n"); /* a's id is not given again */
     load_assigning("path,device,address,unit\nb,pump,h2,m\na,pump,h1,\n"); /* another unit */
     read_ids(text, sizeof text);
-    assert_string_equal(text, "1,int16,,a\n2,int16,,b\n3,int16,,c\n4,int16,m,b\n");
+    const char *at = text;
+    static const char *const lines[] = {"1,int16,,a,", "2,int16,,b,", "3,int16,,c,",
+                                        "4,int16,m,b,"};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(strncmp(at, lines[i], strlen(lines[i])), 0);
+        at = strchr(at, '\n') + 1;
+    }
+    assert_int_equal(*at, 0);
 }
 
 int main(void)

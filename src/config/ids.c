@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A hash table over the file's lines. New entries are appended and flushed before the gateway starts, so that an id that
  * was ever used in a journal or on a wire is on disk. A torn last line (a crash while appending) is cut: its id was never
- * used. */
+ * used. Numbers count up from 1 and each line has a checksum: a damaged file is an error, for a tag that is not found again
+ * would silently get another id. */
 #include "config/ids.h"
+#include "base/crc32c.h"
 #include "base/slot.h"
 
 #include <errno.h>
@@ -12,6 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define CHECK_SIZE 8u /* hexadecimal digits of CRC-32C */
 
 struct id {
     char *key; /* "type,unit,path", owned */
@@ -25,6 +29,7 @@ struct ids {
     struct id *added; /* keys borrowed from slots */
     size_t added_count, added_capacity;
     long good_size; /* bytes of whole lines in the file */
+    bool unended;   /* the last of them lacks its end */
 };
 
 static size_t hash(const char *text)
@@ -72,68 +77,112 @@ static int insert(struct ids *ids, char *key, uint32_t number)
     return ERR_OK;
 }
 
-static int take_line(struct ids *ids, const char *line)
+/* Whether a line, without its end, ends with the checksum of what is before. */
+static bool is_whole(const char *line, size_t size)
 {
-    char *end;
-    unsigned long number = strtoul(line, &end, 10);
-    if (end == line || *end != ',' || number < 1 || number > SLOT_ID_MAX) {
+    char check[CHECK_SIZE + 2];
+    if (size < CHECK_SIZE + 1) {
+        return false;
+    }
+    size_t end = size - CHECK_SIZE - 1;
+    snprintf(check, sizeof check, ",%08x", crc32c(0, line, end));
+    return memcmp(line + end, check, CHECK_SIZE + 1) == 0;
+}
+
+/* "NUMBER,type,unit,path,checksum", NUMBER being the one that is due. */
+static int take_line(struct ids *ids, const char *line, size_t size)
+{
+    char number[16];
+    size_t from = (size_t)snprintf(number, sizeof number, "%u,", ids->next);
+    if (!is_whole(line, size)) {
+        return ERR_CHECKSUM;
+    }
+    if (size < from + CHECK_SIZE + 1 || memcmp(line, number, from) != 0 ||
+        ids->next > SLOT_ID_MAX || memchr(line, 0, size)) {
         return ERR_MALFORMED;
     }
-    char *key = strdup(end + 1);
-    int err = key ? insert(ids, key, (uint32_t)number) : ERR_NOMEM;
+    char *key = strndup(line + from, size - CHECK_SIZE - 1 - from);
+    int err = key ? insert(ids, key, ids->next) : ERR_NOMEM;
     if (err) {
         free(key);
     }
     return err;
 }
 
-static int read_all(struct ids *ids, FILE *f, char *why, size_t why_size)
+/* What follows the last line's end. A crash while appending left the beginning of a line, whose id was never used; a whole
+ * line counts, also when an editor took its end away; a whole line with something else behind is damage. */
+static int take_rest(struct ids *ids, const char *line, size_t size)
 {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t n;
-    int err = ERR_OK;
-    for (int number = 1; !err && (n = getline(&line, &capacity, f)) > 0; number++) {
-        if (line[n - 1] != '\n') {
-            break; /* torn by a crash */
-        }
-        line[n - 1] = 0;
-        err = take_line(ids, line);
-        ids->good_size += n;
-        if (err) {
-            snprintf(why, why_size,
-                     "ids.txt:%d: %s: it holds the permanent ids of tags; restore it from a backup",
-                     number, err_text(err));
-        }
+    if (!is_whole(line, size)) {
+        return size && is_whole(line, size - 1) ? ERR_CHECKSUM : ERR_OK;
     }
-    free(line);
-    return err;
+    ids->unended = true;
+    ids->good_size += (long)size;
+    return take_line(ids, line, size);
 }
 
-int ids_open(struct ids **out, const char *state_dir, char *why, size_t why_size)
+int ids_read(struct ids **out, const char *text, size_t size, char *why, size_t why_size)
 {
-    char path[4096];
     struct ids *ids = calloc(1, sizeof *ids);
-    if (!ids) {
-        return ERR_NOMEM;
+    int err = ids ? ERR_OK : ERR_NOMEM, number = 0;
+    const char *at = text, *end = text + size;
+    if (ids) {
+        ids->next = 1;
     }
-    ids->next = 1;
-    snprintf(path, sizeof path, "%s/ids.txt", state_dir);
-    FILE *f = fopen(path, "re");
-    int err = f || errno == ENOENT ? ERR_OK : err_from_errno(errno);
+    while (!err && at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        number++;
+        if (!stop) {
+            err = take_rest(ids, at, (size_t)(end - at));
+            break;
+        }
+        err = take_line(ids, at, (size_t)(stop - at));
+        at = stop + 1;
+        ids->good_size = at - text;
+    }
     if (err) {
-        snprintf(why, why_size, "%s: %s", path, strerror(errno));
-    }
-    if (f) {
-        err = read_all(ids, f, why, why_size);
-        fclose(f);
-    }
-    if (err) {
+        snprintf(why, why_size,
+                 "ids.txt:%d: %s: it holds the permanent ids of tags; restore it from a backup",
+                 number, err_text(err));
         ids_close(ids);
         return err;
     }
     *out = ids;
     return ERR_OK;
+}
+
+static int read_file(FILE *f, char **text, size_t *size)
+{
+    size_t capacity = 1u << 16;
+    *size = 0;
+    for (char *grown; (grown = realloc(*text, capacity)); capacity *= 2) {
+        *text = grown;
+        *size += fread(grown + *size, 1, capacity - *size, f);
+        if (*size < capacity) {
+            return ferror(f) ? ERR_IO : ERR_OK;
+        }
+    }
+    return ERR_NOMEM;
+}
+
+int ids_open(struct ids **out, const char *state_dir, char *why, size_t why_size)
+{
+    char path[4096], *text = NULL;
+    size_t size = 0;
+    snprintf(path, sizeof path, "%s/ids.txt", state_dir);
+    FILE *f = fopen(path, "re");
+    int err = f || errno == ENOENT ? ERR_OK : err_from_errno(errno);
+    if (f) {
+        err = read_file(f, &text, &size);
+        fclose(f);
+    }
+    if (err) {
+        snprintf(why, why_size, "%s: %s", path, err_text(err));
+    } else {
+        err = ids_read(out, text, size, why, why_size);
+    }
+    free(text);
+    return err;
 }
 
 void ids_close(struct ids *ids)
@@ -180,6 +229,14 @@ uint32_t ids_of(struct ids *ids, const char *path, const char *type, const char 
     return number;
 }
 
+static void put_line(FILE *f, const struct id *id)
+{
+    char number[16];
+    int digits = snprintf(number, sizeof number, "%u,", id->number);
+    uint32_t check = crc32c(crc32c(0, number, (size_t)digits), id->key, strlen(id->key));
+    fprintf(f, "%s%s,%08x\n", number, id->key, check);
+}
+
 int ids_save(struct ids *ids, const char *state_dir)
 {
     char path[4096];
@@ -200,8 +257,11 @@ int ids_save(struct ids *ids, const char *state_dir)
         return err;
     }
     fseek(f, 0, SEEK_END);
+    if (ids->unended) {
+        fputc('\n', f);
+    }
     for (size_t i = 0; i < ids->added_count; i++) {
-        fprintf(f, "%u,%s\n", ids->added[i].number, ids->added[i].key);
+        put_line(f, ids->added + i);
     }
     bool bad = fflush(f) || fsync(fd);
     bad |= fclose(f) != 0;

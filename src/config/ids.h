@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Permanent ids: STATE/ids.txt, append-only (id,type,unit,path). A path keeps its id for ever; a change of type or unit is
+/* Permanent ids: STATE/ids.txt, append-only; line n is "n,type,unit,path,CRC-32C of what is before the last comma". A path keeps its id for ever; a change of type or unit is
  * a new id; a removed tag's id is never given again. */
 #ifndef ISTHMUS_CONFIG_IDS_H
 #define ISTHMUS_CONFIG_IDS_H
@@ -11,7 +11,9 @@
 
 struct ids;
 
-/* Reads the registry; a missing file is an empty one. ERR_MALFORMED names the line in `why`. */
+/* Reads the registry's text. ERR_MALFORMED, ERR_CHECKSUM, ERR_EXISTS (twice the same tag) name the line in `why`. */
+MUST_USE int ids_read(struct ids **ids, const char *text, size_t size, char *why, size_t why_size);
+/* The same from its file; a missing one is empty. */
 MUST_USE int ids_open(struct ids **ids, const char *state_dir, char *why, size_t why_size);
 void ids_close(struct ids *ids);
 /* The id of (path, type, unit), given anew if it has none. 0: out of memory or out of ids. */

@@ -210,6 +210,16 @@ void bed_settle(struct bed *b)
     engine_step(b->e, b->utc_ns, b->mono_ns);
 }
 
+bool bed_balances(struct bed *b)
+{
+    bool balances = true;
+    for (uint32_t id = 1; id <= BED_TAGS; id++) {
+        const struct now_entry *n = engine_entry(engine_tag(b->e, id));
+        balances &= n->produced == n->journaled + n->suppressed + n->rejected + n->gaps;
+    }
+    return balances;
+}
+
 /* ---- What is in the journal's files. ---- */
 
 static void add_file(struct bed_frames *frames, const char *path)

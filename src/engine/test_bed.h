@@ -46,6 +46,9 @@ void bed_run(struct bed *b, int64_t ms);
 /* Waits until all is durable, then steps once more. */
 void bed_settle(struct bed *b);
 
+/* Whether every tag's account holds. */
+bool bed_balances(struct bed *b);
+
 /* All data frames in the journal's files, once it is closed (it is by this). */
 struct bed_frames {
     uint8_t *bytes; /* owned: frames one behind the other */

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "tag/glob.h"
+#include "tag/glob_reference.h"
 #include "tag/now.h"
 #include "tag/record.h"
 #include "tag/status.h"
@@ -149,6 +150,29 @@ static void globs_match_levels(void **state)
     }
 }
 
+/* Every truncation and every byte changed to any that means something, of globs and of paths. */
+static void damaged_globs_match_as_defined(void **state)
+{
+    (void)state;
+    static const char *const globs[] = {"a/*/b?", "**/p*/**/f*", "a**b/*", "*a*/**", "plain/path"};
+    static const char *const paths[] = {"a/x/bc", "x/pump1/y/flow", "ab/cb/d", "", "plain/path"};
+    static const char bytes[] = "*?/abp\xff";
+    for (size_t g = 0; g < 5; g++) {
+        for (size_t p = 0; p < 5; p++) {
+            for (size_t i = 0; globs[g][i]; i++) {
+                for (size_t k = 0; k < sizeof bytes; k++) { /* the last one truncates */
+                    char glob[16];
+                    strcpy(glob, globs[g]);
+                    glob[i] = bytes[k];
+                    if (glob_matches(glob, paths[p]) != glob_reference(glob, paths[p])) {
+                        fail_msg("%s on %s", glob, paths[p]);
+                    }
+                }
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +181,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(statuses_and_causes_have_names),
         cmocka_unit_test(globs_match_levels),
+        cmocka_unit_test(damaged_globs_match_as_defined),
         cmocka_unit_test(now_holds_numbers_and_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a glob means, without any cleverness (and at a price): the test and the fuzzer hold glob.c to it. */
+#ifndef ISTHMUS_TAG_GLOB_REFERENCE_H
+#define ISTHMUS_TAG_GLOB_REFERENCE_H
+
+#include <stdbool.h>
+#include <string.h>
+
+static inline bool glob_reference(const char *glob, const char *path)
+{
+    if (glob[0] == '*' && glob[1] == '*') {
+        glob += glob[2] == '/' ? 3 : 2;
+        while (*glob && !glob_reference(glob, path)) { /* at the beginning of any level */
+            path = strchr(path, '/');
+            if (!path++) {
+                return false;
+            }
+        }
+        return true;
+    }
+    if (*glob == '*') {
+        for (; !glob_reference(glob + 1, path); path++) {
+            if (!*path || *path == '/') {
+                return false;
+            }
+        }
+        return true;
+    }
+    if (!*glob || !*path) {
+        return !*glob && !*path;
+    }
+    return (*glob == *path || (*glob == '?' && *path != '/')) && glob_reference(glob + 1, path + 1);
+}
+
+#endif
