@@ -6,13 +6,19 @@ _isthmus() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run check sim status devices get watch version help'
+        words='run check sim status devices browse get watch version help'
     else
         case $command in
             run) words='--json --help' ;;
             check) words='--json --schema --help' ;;
             sim) words='waterworks --ports --seed --speed --tags --leak --idle --json --write-config --help' ;;
             status | devices) words='--json --socket --help' ;;
+            browse)
+                words='--json --socket --help'
+                if [[ $word != -* ]]; then
+                    words=$("${COMP_WORDS[0]}" devices 2>/dev/null | tail -n +2 | cut -d' ' -f1)
+                fi
+                ;;
             get | watch)
                 words='--json --socket --help'
                 if [[ $word != -* ]]; then
@@ -20,7 +26,7 @@ _isthmus() {
                 fi
                 ;;
             version) words='--json --help' ;;
-            help) words='run check sim status devices get watch version --json --help' ;;
+            help) words='run check sim status devices browse get watch version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

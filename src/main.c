@@ -20,6 +20,7 @@ static const struct {
     {"sim", sim_main, "waterworks", "simulate a plant, with real Modbus TCP servers"},
     {"status", cli_client, "", "the gateway's processes and their health"},
     {"devices", cli_client, "", "the devices: state, latency, errors"},
+    {"browse", cli_client, "DEVICE", "what a device is and offers"},
     {"get", cli_client, "TAG…", "current values"},
     {"watch", cli_client, "TAG…", "values as they come"},
     {"version", cli_version, "", "the program's version"},

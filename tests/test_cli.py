@@ -10,7 +10,7 @@ import plant
 import pytest
 import yaml
 
-COMMANDS = ["run", "check", "sim", "status", "devices", "get", "watch", "version", "help"]
+COMMANDS = ["run", "check", "sim", "status", "devices", "browse", "get", "watch", "version", "help"]
 PACKAGING = plant.ROOT / "packaging"
 
 
@@ -123,7 +123,7 @@ def test_exit_codes(gateway, tmp_path):
         done = isthmus(command, "--no-such-option")
         assert done.returncode == 2 and done.stderr and not done.stdout, (command, done)
     assert isthmus("nonsense").returncode == isthmus().returncode == isthmus("help", "nonsense").returncode == 2
-    for command in (["status"], ["devices"], ["get", "x"], ["watch", "x"]):
+    for command in (["status"], ["devices"], ["browse", "x"], ["get", "x"], ["watch", "x"]):
         done = isthmus(*command, "--socket", nobody)
         assert done.returncode == 3 and str(nobody) in done.stderr, done
 

@@ -129,6 +129,7 @@ int north_take(struct service_host *host, struct ring_consumer *ring, north_word
 static void on_heartbeat(uv_timer_t *timer)
 {
     beat(timer->data);
+    north_browse_watch(timer->data, NULL);
 }
 
 static void on_wake(uv_poll_t *poll, int status, int events)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the host of north services, shared by its parts: north.c (the process's life), north_link.c (asks to
- * the reader and their answers), north_engine.c (stored values and commands through the engine). Services see only
+ * the reader and their answers), north_engine.c (stored values and commands through the engine), north_browse.c (what devices offer). Services see only
  * box/service.h. One thread: the loop's. */
 #ifndef ISTHMUS_BOX_NORTH_H
 #define ISTHMUS_BOX_NORTH_H
@@ -12,6 +12,7 @@
 
 #define NORTH_STORES_MAX   32u /* stores and fetches under way */
 #define NORTH_COMMANDS_MAX 64u
+#define NORTH_BROWSE_MS    30000 /* after so long a browse has no answer */
 #define NORTH_TAKE_SLOTS   2048u /* taken from a ring at once; more than the longest record */
 
 struct north_ask {    /* a request under way to the reader */
@@ -70,6 +71,11 @@ struct service_host {
     struct north_store stores[NORTH_STORES_MAX];
     struct north_command commands[NORTH_COMMANDS_MAX];
 
+    bool browsing;
+    uint8_t browse_id[16];
+    uint64_t browse_until; /* loop time */
+    struct browse_handler browse;
+
     struct slot taken[NORTH_TAKE_SLOTS];
 };
 
@@ -88,6 +94,10 @@ MUST_USE int north_engine_take(struct service_host *host);
 /* Notice that the other side has restarted: requests to the reader end with ERR_CLOSED, stores are sent again,
  * commands end unknown. Cheap; called once per turn of the loop. */
 void north_link_watch(struct service_host *host);
+/* north_browse.c: a record from the engine; the end if there is none in time, or `why` it can't come any more. */
+void north_browse_word(struct service_host *host, const struct slot *s);
+void north_browse_watch(struct service_host *host, const char *why);
+
 void north_engine_watch(struct service_host *host);
 
 #endif

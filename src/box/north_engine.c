@@ -188,6 +188,8 @@ static void on_word(struct service_host *host, const struct slot *s, size_t coun
         on_stored(host, s->status, slot_payload(s), (size_t)s->value.u64);
     } else if (s->tag == record_tag(RECORD_RECEIPT)) {
         on_receipt(host, slot_payload(s), (size_t)s->value.u64);
+    } else if (s->tag == record_tag(RECORD_ITEM) || s->tag == record_tag(RECORD_BROWSED)) {
+        north_browse_word(host, s);
     }
 }
 
@@ -232,6 +234,7 @@ void north_engine_watch(struct service_host *host)
         host->engine_epoch = epoch;
         host->resend = true;
         end_commands(host);
+        north_browse_watch(host, "the engine has restarted");
     }
     if (!host->resend || !atomic_load_explicit(&panel->ready, memory_order_acquire)) {
         return;

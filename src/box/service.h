@@ -51,6 +51,22 @@ typedef void service_command_done(void *context, const struct record_command *re
 MUST_USE int service_command(struct service_host *host, const struct record_command *command,
                              service_command_done *done, void *context);
 
+/* What a device offers: one call-back for each item (borrowed texts, unchecked bytes of the device but terminated), then
+ * the end, exactly once: status 0 or an OPC UA StatusCode with a text, and how many items were lost on their way. One
+ * browse at a time: ERR_BUSY. */
+struct browse_item {
+    const char *address, *name, *unit, *description;
+    uint32_t type; /* enum value_type, 0: unknown */
+    bool writable;
+};
+struct browse_handler {
+    void (*item)(void *context, const struct browse_item *item);
+    void (*end)(void *context, uint32_t status, const char *text, uint32_t lost);
+    void *context;
+};
+MUST_USE int service_browse(struct service_host *host, uint32_t device,
+                            const struct browse_handler *handler);
+
 /* An event for the journal (EVENT_FEED_UP …). */
 void service_event(struct service_host *host, enum event_kind kind, const char *text);
 void service_log(struct service_host *host, const char *format, ...)

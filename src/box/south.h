@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the host of drivers, shared by its parts: south.c (the process's life), south_host.c (what drivers
- * call: samples, gaps, states), south_command.c (commands of the engine). Drivers see only isthmus/driver.h. One
+ * call: samples, gaps, states), south_command.c (commands of the engine), south_browse.c (browsing). Drivers see only isthmus/driver.h. One
  * thread: the loop's. */
 #ifndef ISTHMUS_BOX_SOUTH_H
 #define ISTHMUS_BOX_SOUTH_H
@@ -11,6 +11,7 @@
 #include "tag/record.h"
 
 #define SOUTH_COMMANDS_MAX 64u
+#define SOUTH_BROWSES_MAX  4u   /* their jobs are numbered behind those of the commands */
 #define SOUTH_TAKE_SLOTS   256u /* taken from the ring at once; more than the longest record */
 #define SOUTH_CAUSES       3u   /* enum isthmus_missed */
 
@@ -30,6 +31,12 @@ struct south_command {
     bool used;
     bool answered; /* the receipt waits for room in the ring */
     struct record_command command;
+};
+
+struct south_browse {
+    bool used;
+    bool ended; /* its end waits for room in the ring */
+    struct record_browsed end;
 };
 
 struct south_host {
@@ -55,6 +62,7 @@ struct south_host {
     uint64_t *long_tags; /* owned; bit per id: text or bytes. NULL: this box has none */
     uint32_t last_id;    /* highest tag id */
     struct south_command commands[SOUTH_COMMANDS_MAX];
+    struct south_browse browses[SOUTH_BROWSES_MAX];
 };
 
 /* Attaches to the rings and copies the box's devices and tags out of the plan; settings stay empty. 0 or an err. */
@@ -74,6 +82,12 @@ void south_closed(struct south_host *host);
 MUST_USE int south_command_take(struct south_host *host);
 void south_command_done(struct south_host *host, uint64_t job, uint32_t status, const char *text);
 void south_command_retry(struct south_host *host);
+
+/* Browsing: a request; what the driver finds for it; the end of its job. */
+void south_browse_take(struct south_host *host, const struct record_browse *request);
+void south_browse_item(struct south_host *host, uint64_t job, const struct isthmus_item *item);
+void south_browse_done(struct south_host *host, uint64_t job, uint32_t status, const char *text);
+void south_browse_retry(struct south_host *host);
 
 void south_log(const struct south_host *host, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

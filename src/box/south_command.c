@@ -98,6 +98,16 @@ static int take_one(struct south_host *host, const struct slot *slots, size_t co
     if (length > count) {
         return 0;
     }
+    if (slots->tag == record_tag(RECORD_BROWSE)) {
+        struct record_browse request;
+        if (slots->value.u64 != sizeof request) {
+            return ERR_GARBAGE;
+        }
+        memcpy(&request, slot_payload(slots), sizeof request);
+        ring_release(&host->down, host->down.next - (count - length));
+        south_browse_take(host, &request);
+        return (int)length;
+    }
     if (slots->tag != record_tag(RECORD_COMMAND)) {
         ring_release(&host->down, host->down.next - (count - length));
         return (int)length;

@@ -256,6 +256,7 @@ void south_host_retry(struct south_host *host)
         }
     }
     south_command_retry(host);
+    south_browse_retry(host);
 }
 
 /* ---- the rest of the table ---- */
@@ -274,14 +275,16 @@ static int64_t now_mono(void *context)
 
 static void job_done(void *context, uint64_t job, uint32_t status, const char *text)
 {
-    south_command_done(context, job, status, text);
+    if (job < SOUTH_COMMANDS_MAX) {
+        south_command_done(context, job, status, text);
+    } else {
+        south_browse_done(context, job, status, text);
+    }
 }
 
 static void item(void *context, uint64_t job, const struct isthmus_item *found)
 {
-    (void)context; /* the engine has no way to ask for browsing yet, so no job is one */
-    (void)job;
-    (void)found;
+    south_browse_item(context, job, found);
 }
 
 static void closed(void *context, uint32_t device)

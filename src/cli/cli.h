@@ -18,7 +18,7 @@ void cli_print_check(const struct config_result *result);
 
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
-/* status, devices, get, watch. */
+/* status, devices, browse, get, watch. */
 int cli_client(int argc, char **argv);
 
 #endif

@@ -247,6 +247,11 @@ static void take_control(struct frame *f, struct slot *s, size_t count)
     case RECORD_COMMAND:
         take_command(f, s);
         break;
+    case RECORD_BROWSE:
+    case RECORD_ITEM:
+    case RECORD_BROWSED:
+        f->fault = browse_pass(f->e, f->in, s);
+        break;
     case RECORD_RECEIPT: /* nothing was commanded: the guard refuses all */
         break;
     default:

@@ -37,6 +37,7 @@ struct inlet { /* one seat's ring, as the engine sees it */
     bool condemned;        /* a verdict was raised; ignore it until it is started again */
     bool down_noted;       /* its tags are bad in now */
     uint64_t seen_dropped; /* ring_head.dropped at the last scan */
+    uint32_t items_lost;   /* of the browse that this box asked for: its ring was full */
 };
 
 struct engine {
@@ -96,6 +97,9 @@ void account_losses(struct engine *e);
 void watch_attach(struct engine *e);
 void watch_seats(struct engine *e);
 void watch_condemn(struct engine *e, struct inlet *in, const char *reason);
+
+/* browse.c: requests, items and ends, passed on. NULL, or why the record's owner is at fault. */
+const char *browse_pass(struct engine *e, struct inlet *in, const struct slot *s);
 
 /* reply.c: records to a seat. */
 void reply_refused(struct engine *e, struct inlet *in, const struct slot *request,

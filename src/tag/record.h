@@ -19,6 +19,9 @@ enum record_kind {
     RECORD_RECEIPT = 0x09, /* R  its answer */
     RECORD_ASK = 0x0a,     /* R  north box → reader (box/link.h) */
     RECORD_ANSWER = 0x0b,  /*R  reader → north box (box/link.h) */
+    RECORD_BROWSE = 0x0c,  /* R  north box → engine → south box: what does this device offer? */
+    RECORD_ITEM = 0x0d,    /* R  one thing that it offers, on the way back */
+    RECORD_BROWSED = 0x0e, /* R  the end of a browse, exactly once */
 };
 
 static inline uint32_t record_tag(enum record_kind kind)
@@ -129,6 +132,36 @@ struct record_command {
     uint32_t end; /* enum command_end in a receipt */
     uint32_t reserved;
     char reason[64];
+};
+
+/* RECORD_BROWSE. The asker is the index of the north box; the engine writes it, so nobody asks in another's name. */
+struct record_browse {
+    uint8_t id[16];  /* the asker's, at random: a stranger's answers don't match */
+    uint32_t device; /* index in the plan */
+    uint32_t asker;
+};
+
+enum item_text { ITEM_ADDRESS, ITEM_NAME, ITEM_UNIT, ITEM_DESCRIPTION, ITEM_TEXTS };
+#define ITEM_TEXT_MAX 512u /* bytes; what is longer is cut */
+
+/* RECORD_ITEM, followed by its texts in the order of enum item_text. */
+struct record_item {
+    uint8_t id[16];
+    uint32_t asker;
+    uint8_t type; /* enum value_type; 0: unknown */
+    uint8_t writable;
+    uint16_t reserved;
+    uint16_t sizes[ITEM_TEXTS];
+};
+
+/* RECORD_BROWSED */
+struct record_browsed {
+    uint8_t id[16];
+    uint32_t asker;
+    uint32_t status; /* OPC UA StatusCode; 0: all was told */
+    uint32_t lost;   /* items that found no room on their way */
+    uint32_t reserved;
+    char text[64];
 };
 
 /* Which control records and samples take a sequence number: everything that a feed can deliver. */

@@ -12,6 +12,7 @@ static const struct {
 } commands[] = {
     {"status", "", "Shows the gateway, its journal and its processes.", client_status},
     {"devices", "", "Shows the devices: state, latency, errors.", client_devices},
+    {"browse", " DEVICE", "Asks a device what it is and what it offers.", client_browse},
     {"get", " TAG…", "Shows current values. A TAG may hold * (within a level) and ** (any levels).",
      client_get_tags},
     {"watch", " TAG…", "Shows values as they come, until Ctrl-C. A TAG may hold * and **.",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, devices, get, watch: clients of the API over the gateway's Unix socket. */
+/* status, devices, browse, get, watch: clients of the API over the gateway's Unix socket. */
 #ifndef ISTHMUS_CLI_CLIENT_CLIENT_H
 #define ISTHMUS_CLI_CLIENT_CLIENT_H
 
@@ -35,6 +35,7 @@ void table_print(struct table *t, bool colour);    /* and frees it */
 
 int client_status(const struct client *c);
 int client_devices(const struct client *c);
+int client_browse(const struct client *c);
 int client_get_tags(const struct client *c);
 int client_watch(const struct client *c);
 

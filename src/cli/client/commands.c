@@ -111,6 +111,41 @@ int client_devices(const struct client *c)
     return CLI_OK;
 }
 
+int client_browse(const struct client *c)
+{
+    int status = CLI_USAGE;
+    char target[2048] = "/api/v1/browse?device=";
+    json_t *item;
+    if (c->argument_count != 1 || !client_escape(target, sizeof target, c->arguments[0])) {
+        fprintf(stderr, "isthmus browse: one device, please\n");
+        return CLI_USAGE;
+    }
+    json_t *root = client_get(c, target, &status);
+    if (!root) {
+        return status;
+    }
+    json_int_t lost = json_integer_value(json_object_get(root, "lost"));
+    if (c->json) {
+        print_json(root);
+    } else {
+        struct table t = {0};
+        size_t i;
+        table_row(&t, 5, "NAME", "ADDRESS", "TYPE", "UNIT", "DESCRIPTION");
+        json_array_foreach(json_object_get(root, "items"), i, item)
+        {
+            table_row(&t, 5, text_of(item, "name"), text_of(item, "address"), text_of(item, "type"),
+                      text_of(item, "unit"), text_of(item, "description"));
+        }
+        table_print(&t, c->colour);
+    }
+    if (lost) {
+        fprintf(stderr, "isthmus browse: %lld more items were lost on their way\n",
+                (long long)lost);
+    }
+    json_decref(root);
+    return CLI_OK;
+}
+
 /* A value as people read it: texts without quotes, no value as "-". */
 static const char *value_text(char out[256], const json_t *value)
 {

@@ -501,6 +501,7 @@ const struct route http_routes[] = {
     {"/api/v1/ledger", false, ledger_begin},
     {"/api/v1/feeds", false, feeds_begin},
     {"/api/v1/devices", false, devices_begin},
+    {"/api/v1/browse", false, browse_begin},
     {"/api/v1/processes", false, processes_begin},
     {"/api/v1/journal", false, journal_begin_route},
     {"/api/v1/health", false, ready_begin},

@@ -62,7 +62,7 @@ struct request {
     size_t sent, held; /* held: counted in http->held */
     uint64_t count, last_sequence;
     const struct asset *asset; /* instead of the body */
-    struct ticket *ticket;     /* of the command under way */
+    struct ticket *ticket;     /* of the command or browse under way */
     struct stream *stream;     /* owned; NULL: a plain answer */
 };
 
@@ -85,6 +85,7 @@ void request_ask(struct request *r, struct ask *ask, const struct answer_handler
 /* api.c, metrics.c */
 extern const struct route http_routes[];
 void metrics_begin(struct request *r);
+void browse_begin(struct request *r);
 
 /* render.c */
 void render_wide(struct json *j, const char *key, uint64_t v); /* a 64-bit number, as text */
