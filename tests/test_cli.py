@@ -93,6 +93,8 @@ def test_each_command_speaks_json(gateway, started):
     status = json.loads(ask(gateway, "status", "--json").stdout)
     assert {"gateway", "journal", "processes", "feeds"} <= status.keys()
     assert [d["name"] for d in json.loads(ask(gateway, "devices", "--json").stdout)] == ["plc"]
+    offered = json.loads(ask(gateway, "browse", "plc", "--json").stdout)
+    assert offered["lost"] == 0 and {"VendorName", "ProductCode"} <= {i["name"] for i in offered["items"]}
     assert [v["tag"] for v in json.loads(ask(gateway, "get", "works/*", "--json").stdout)] == ["works/first", "works/second"]
     log = gateway.folder / "watch.txt"
     watch = started(plant.Process([plant.ISTHMUS, "watch", "works/**", "--json", "--socket", gateway.socket], log))
@@ -118,6 +120,8 @@ def test_exit_codes(gateway, tmp_path):
     nobody = tmp_path / "nobody.sock"
     assert ask(gateway, "get", "works/first").returncode == 0
     assert ask(gateway, "get", "no/such/tag").returncode == 1
+    assert "No device has that name" in ask(gateway, "browse", "nobody").stderr
+    assert ask(gateway, "browse", "nobody").returncode == 1
     assert isthmus("check", tmp_path / "nowhere").returncode == 1
     for command in COMMANDS[:-1]:
         done = isthmus(command, "--no-such-option")

@@ -38,7 +38,16 @@ static void note_write(void *device, const struct isthmus_write *w)
     written[writes++] = w->job;
 }
 
-static const struct isthmus_driver driver = {.write = note_write};
+static uint64_t browsed[8];
+static size_t browses;
+
+static void note_browse(void *device, uint64_t job)
+{
+    assert_ptr_equal(device, &writes);
+    browsed[browses++] = job;
+}
+
+static const struct isthmus_driver driver = {.write = note_write, .browse = note_browse};
 
 static void make_plan(struct stage *s)
 {
@@ -96,7 +105,7 @@ static struct stage *begin(void)
     assert_int_equal(ring_producer_init(&s->commands, s->down, DOWN_SLOTS, &s->down_tail, -1), 0);
     s->host.driver = &driver;
     s->host.devices[0].state = &writes;
-    writes = 0;
+    writes = browses = 0;
     return s;
 }
 
@@ -282,6 +291,77 @@ static void commands_without_a_place_stay_in_the_ring(void **state)
     end(s);
 }
 
+static void send_browse(struct stage *s, uint32_t device)
+{
+    struct record_browse request = {.id = {9}, .device = device, .asker = 3};
+    struct slot head = {.tag = record_tag(RECORD_BROWSE)};
+    assert_int_equal(ring_put_record(&s->commands, &head, &request, sizeof request), 0);
+    ring_publish(&s->commands);
+    assert_int_equal(south_command_take(&s->host), 0);
+}
+
+static struct record_browsed browse_end(const struct slot *s)
+{
+    struct record_browsed end;
+    assert_int_equal(s->tag, record_tag(RECORD_BROWSED));
+    memcpy(&end, slot_payload(s), sizeof end);
+    assert_true(end.id[0] == 9 && end.asker == 3);
+    return end;
+}
+
+static void a_browse_brings_its_items_and_ends_once(void **state)
+{
+    (void)state;
+    struct stage *s = begin();
+    struct slot got[UP_SLOTS];
+    struct record_item item;
+    struct isthmus_item found = {.name = "VendorName", .description = "Acme", .type = ISTHMUS_TEXT};
+    send_browse(s, 1);
+    assert_int_equal(browses, 1);
+    s->host.calls.item(&s->host, browsed[0], &found);
+    s->host.calls.job_done(&s->host, browsed[0], 0, "");
+    assert_true(take(s, got) > 0);
+    assert_int_equal(got[0].tag, record_tag(RECORD_ITEM));
+    memcpy(&item, slot_payload(got), sizeof item);
+    assert_true(item.id[0] == 9 && item.asker == 3 && item.type == VALUE_TEXT);
+    assert_int_equal(item.sizes[ITEM_ADDRESS], 0);
+    assert_memory_equal(slot_payload(got) + sizeof item, "VendorNameAcme", 14);
+    assert_int_equal(browse_end(got + slot_record_length(got)).status, 0);
+    s->host.calls.job_done(&s->host, browsed[0], 0, ""); /* a driver's mistakes */
+    s->host.calls.item(&s->host, browsed[0], &found);
+    assert_int_equal(take(s, got), 0);
+    send_browse(s, 0); /* another box's device */
+    assert_true(take(s, got) > 0);
+    assert_int_equal(browse_end(got).status, (uint32_t)STATUS_BAD_NO_COMMUNICATION);
+    end(s);
+}
+
+static void items_without_room_are_counted_and_the_end_waits(void **state)
+{
+    (void)state;
+    struct stage *s = begin();
+    struct slot got[UP_SLOTS], last = {0};
+    struct isthmus_item found = {.name = "n"};
+    send_browse(s, 1);
+    for (int i = 0; i < 100; i++) {
+        s->host.calls.item(&s->host, browsed[0], &found);
+    }
+    s->host.calls.job_done(&s->host, browsed[0], 0, "");
+    size_t items = 0;
+    for (size_t n; (n = take(s, got)) > 0;) {
+        for (size_t at = 0; at < n; at += slot_record_length(got + at)) {
+            items += got[at].tag == record_tag(RECORD_ITEM);
+            last = got[at];
+            if (last.tag == record_tag(RECORD_BROWSED)) {
+                assert_int_equal(browse_end(got + at).lost, 100 - items);
+            }
+        }
+    }
+    assert_true(items > 0 && items < 100);
+    assert_int_equal(last.tag, record_tag(RECORD_BROWSED));
+    end(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +370,8 @@ int main(void)
         cmocka_unit_test(gaps_and_events_wait_for_room),
         cmocka_unit_test(each_command_ends_once),
         cmocka_unit_test(commands_without_a_place_stay_in_the_ring),
+        cmocka_unit_test(a_browse_brings_its_items_and_ends_once),
+        cmocka_unit_test(items_without_room_are_counted_and_the_end_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,7 +57,8 @@ void browse_begin(struct request *r)
     }
     if (!name || device == count) {
         request_problem(r, name ? 404 : 400, name ? "No such device" : "Argument missing",
-                        "Name a device: /api/v1/browse?device=NAME. See /api/v1/devices.");
+                        name ? "No device has that name; see /api/v1/devices for those there are."
+                             : "Name a device: /api/v1/browse?device=NAME.");
         return;
     }
     struct ticket *ticket = malloc(sizeof *ticket);
