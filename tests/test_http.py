@@ -110,7 +110,7 @@ def check_problem(reply, status):
 PLAIN = [
     p
     for p, item in DOCUMENT["paths"].items()
-    if "get" in item and "{" not in p and p not in ("/api/v1/stream", "/api/v1/ws", "/api/v1/openapi.json", "/metrics")
+    if "get" in item and "{" not in p and p not in ("/api/v1/stream", "/api/v1/ws", "/api/v1/openapi.json", "/api/v1/browse", "/metrics")
 ]
 
 
@@ -121,6 +121,12 @@ def test_answers_are_as_described(gateway, path):
     schema = DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert (status, kind) == (200, "application/json"), body
     assert not faults(json.loads(body), schema)
+
+
+def test_a_device_that_does_not_answer_can_not_be_browsed(gateway):
+    check_problem(ask(gateway, "/api/v1/browse"), 400)
+    check_problem(ask(gateway, "/api/v1/browse?device=nobody"), 404)
+    check_problem(ask(gateway, "/api/v1/browse?device=plc"), 502)
 
 
 def test_every_route_is_described():
