@@ -12,7 +12,6 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -315,15 +314,25 @@ static bool drop_capabilities(bool files)
     return syscall(SYS_capset, &header, less) == 0;
 }
 
+/* io_uring makes calls that no filter sees. libuv (1.45 and later) takes it for its loop if it is there when the loop is
+ * made, whatever UV_USE_IO_URING says, and aborts once it is refused. So it must not be there from the start. */
+static void hide_io_uring(void)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    if (filter && !seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0)) {
+        (void)seccomp_load(filter); /* a kernel without filters refuses it nowhere else either */
+    }
+    seccomp_release(filter);
+}
+
 void sandbox_begin(struct gateway *g)
 {
     struct panel *panel = g->seats[g->seat].panel;
     uint32_t layers = 0;
-    /* From 1.45 on libuv's loop makes calls through io_uring, past the filter; it aborts once that is refused. */
-    setenv("UV_USE_IO_URING", "0", 1);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
         layers |= LAYER_NO_NEW_PRIVILEGES;
     }
+    hide_io_uring();
     if (set_limits()) {
         layers |= LAYER_LIMITS;
     }
