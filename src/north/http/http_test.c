@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What clients say to the HTTP service: well, cut short, and with each byte wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "north/http/http_input.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD "\r\nHost: 127.0.0.1:8480\r\n"
+
+static const struct {
+    const char *text;
+    int status;
+} said[] = {
+    {"GET /" HEAD "\r\n", 200},
+    {"GET /" HEAD "If-None-Match: \"1\"\r\n\r\n", 304},
+    {"GET /api/v1/tags?tags=w/**&limit=10&after=1" HEAD "\r\n", 200},
+    {"GET /api/v1/now/w/1" HEAD "Origin: http://127.0.0.1:8480\r\n\r\n", 200},
+    {"GET /api/v1/now/w/9" HEAD "\r\n", 404},
+    {"GET /api/v1/samples?after=12&limit=5" HEAD "\r\n", 200},
+    {"GET /api/v1/history?tag=w/1&from=2026-11-22T10:00:00Z&to=2026-11-22T11:00:00Z&points=9" HEAD
+     "\r\n",
+     200},
+    {"GET /api/v1/stream?mode=every&tags=w/*&from=7" HEAD "\r\n", 200},
+    {"GET /api/v1/browse?device=plc" HEAD "\r\n", 200},
+    {"GET /api/v1/browse?device=nobody" HEAD "\r\n", 404},
+    {"GET /metrics" HEAD "\r\n", 200},
+    {"POST /api/v1/commands" HEAD "\r\n{\"tag\": \"w/1\", \"value\": 5}", 403},
+    {"WS /api/v1/ws" HEAD
+     "\r\n{\"subscribe\": {\"tags\": [\"w/*\", \"w/1\"], \"mode\": \"every\"}}",
+     101},
+    {"WS /api/v1/ws" HEAD "\r\n{\"subscribe\": {\"from\": 12, \"mode\": \"latest\"}}", 101},
+    {"GET /api/v1/nothing" HEAD "\r\n", 404},
+    {"GET /api/v1/samples?limit=-1" HEAD "\r\n", 400},
+    {"GET /api/v1/history?tag=w/1&from=yesterday" HEAD "\r\n", 400},
+    {"GET /api/v1/stream?mode=loud" HEAD "\r\n", 400},
+    {"POST /api/v1/commands" HEAD "\r\n{\"tag\": 5}", 400},
+    {"POST /api/v1/tags" HEAD "\r\n", 405},
+    {"PUT /api/v1/tags" HEAD "\r\n", 405},
+    {"GET /\r\nHost: attacker.example\r\n\r\n", 403},
+    {"GET /" HEAD "Origin: http://attacker.example\r\n\r\n", 403},
+    {"WS /api/v1/ws" HEAD "\r\n{\"subscribe\": []}", 0},
+    {"WS /api/v1/ws\r\nHost: attacker.example\r\n\r\n{\"subscribe\": {}}", 0},
+};
+
+static void each_gets_its_answer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        int status = http_input(said[i].text, strlen(said[i].text));
+        if (status != said[i].status) {
+            fail_msg("%d instead of %d: %s", status, said[i].status, said[i].text);
+        }
+    }
+}
+
+static void assert_an_answer(const char *text, size_t size)
+{
+    int status = http_input(text, size);
+    assert_true(status == 0 || status == 101 || (status >= 200 && status < 600));
+}
+
+static void every_truncation_and_corruption_is_answered_or_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        size_t size = strlen(said[i].text);
+        char *copy = malloc(size);
+        assert_non_null(copy);
+        for (size_t n = 0; n < size; n++) {
+            memcpy(copy, said[i].text, size);
+            assert_an_answer(copy, n);
+            for (int b = 0; b < 256; b++) {
+                copy[n] = (char)b;
+                assert_an_answer(copy, size);
+            }
+        }
+        free(copy);
+    }
+}
+
+static void what_is_too_long_or_too_much_is_refused(void **state)
+{
+    (void)state;
+    static char text[40000];
+    memset(text, 'a', sizeof text);
+    memcpy(text, "GET /", 5);
+    memcpy(text + 600, HEAD "\r\n", sizeof HEAD "\r\n");
+    assert_int_equal(http_input(text, 600 + strlen(HEAD "\r\n")), 414);
+    size_t used = (size_t)snprintf(text, sizeof text, "GET /api/v1/tags?a=1");
+    for (int i = 0; i < 20; i++) {
+        used += (size_t)snprintf(text + used, sizeof text - used, "&a%d=1", i);
+    }
+    used += (size_t)snprintf(text + used, sizeof text - used, HEAD "\r\n");
+    assert_int_equal(http_input(text, used), 414);
+    used = (size_t)snprintf(text, sizeof text, "POST /api/v1/commands" HEAD "\r\n");
+    memset(text + used, '[', sizeof text - used);
+    assert_int_equal(http_input(text, sizeof text), 0);    /* larger than a command may be */
+    assert_int_equal(http_input(text, used + 16000), 400); /* nested too deeply */
+    used =
+        (size_t)snprintf(text, sizeof text, "WS /api/v1/ws" HEAD "\r\n{\"subscribe\":{\"tags\":[");
+    for (int i = 0; i < 40; i++) {
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s\"w/1\"", i ? "," : "");
+    }
+    used += (size_t)snprintf(text + used, sizeof text - used, "]}}");
+    assert_int_equal(http_input(text, used), 0); /* too many globs */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_gets_its_answer),
+        cmocka_unit_test(every_truncation_and_corruption_is_answered_or_refused),
+        cmocka_unit_test(what_is_too_long_or_too_much_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
