@@ -39,7 +39,7 @@ static void begin(void)
     } else {
         atexit(end);
     }
-    b = bed_new(1);
+    b = bed_new(0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -122,6 +122,9 @@ int ring_take(struct ring_consumer *c, struct slot *out, size_t max)
 {
     uint64_t n = atomic_load_explicit(&c->head->head, memory_order_acquire) - c->next;
     uint64_t held = c->next - atomic_load_explicit(&c->tail->tail, memory_order_relaxed);
+    if (held > c->capacity) {
+        return 0;
+    }
     if (n > c->capacity - held) {
         return ERR_GARBAGE;
     }

@@ -82,7 +82,8 @@ void ring_count_dropped(struct ring_producer *p, uint64_t samples);
 void ring_publish(struct ring_producer *p);
 
 /* Copies up to `max` published slots to `out` and steps over them. The count, or ERR_GARBAGE if the producer's
- * word can't be true. A record may be cut at the end: step back with ring_step_back. */
+ * word can't be true. A record may be cut at the end: step back with ring_step_back. Nothing any more once the tail is
+ * ahead of us: who may has emptied the ring; attach anew. */
 MUST_USE int ring_take(struct ring_consumer *c, struct slot *out, size_t max);
 void ring_step_back(struct ring_consumer *c, size_t slots);
 

@@ -114,6 +114,7 @@ static void lay_out(struct gateway *g, int index, struct segment *s, struct segm
         seat->ask = carve(s, ring_bytes(seat->ask_capacity));
         seat->answer_tail = carve(s, sizeof *seat->answer_tail);
         seat->ask_tail = carve(r, sizeof *seat->ask_tail);
+        seat->reader_verdict = carve(r, sizeof *seat->reader_verdict);
         seat->answer_capacity = ANSWER_RING_SLOTS;
         seat->answer = carve(r, ring_bytes(seat->answer_capacity));
     }
@@ -411,6 +412,7 @@ static void forget(struct gateway *g)
         }
         if (gone(seat_segment(g, i, 2))) {
             s->ask_tail = NULL;
+            s->reader_verdict = NULL;
             s->answer = NULL;
         }
     }
@@ -603,6 +605,15 @@ bool gateway_rings_whole(const struct gateway *g, int seat)
 bool gateway_is_sealed(const struct gateway *g)
 {
     return !g->memory->unsealed;
+}
+
+void verdict_raise(struct verdict *v, uint64_t epoch, const char *reason)
+{
+    char text[97];
+    snprintf(text, sizeof text, "wrote garbage: %s", reason);
+    words_from_text(v->reason, 12, text);
+    atomic_store(&v->epoch, epoch);
+    atomic_fetch_add(&v->raised, 1);
 }
 
 void words_from_text(_Atomic uint64_t *words, size_t count, const char *text)

@@ -95,7 +95,7 @@ struct seat_memory {
     _Atomic int64_t alive_utc_ns; /* last time its heart was seen beating; 0: never */
 };
 
-/* The engine's word to the supervisor about a box: lives in engine→seat segment. */
+/* The engine's or the reader's word to the supervisor about a box: lives in engine→seat and reader→box segments. */
 struct verdict {
     _Atomic uint64_t epoch;      /* of the process that is meant */
     _Atomic uint64_t reason[12]; /* text; the supervisor kills and restarts it */
@@ -118,10 +118,11 @@ struct seat {
     struct ring_tail *up_tail; /* in engine→seat */
     void *down;                /* ring_head + slots, in engine→seat */
     size_t down_capacity;
-    struct ring_tail *down_tail; /* in its own segment */
-    struct verdict *verdict;     /* in engine→seat */
-    struct seat_memory *memory;  /* in engine→seat */
-    void *ask;                   /* north boxes: in its own segment */
+    struct ring_tail *down_tail;    /* in its own segment */
+    struct verdict *verdict;        /* in engine→seat */
+    struct seat_memory *memory;     /* in engine→seat */
+    struct verdict *reader_verdict; /* north boxes: in reader→box */
+    void *ask;                      /* north boxes: in its own segment */
     size_t ask_capacity;
     struct ring_tail *ask_tail; /* in reader→box */
     void *answer;               /* in reader→box */
@@ -172,6 +173,9 @@ MUST_USE bool gateway_rings_whole(const struct gateway *g, int seat);
 
 /* Whether the kernel seals memory against being mapped writable anew (Linux 5.1). */
 MUST_USE bool gateway_is_sealed(const struct gateway *g);
+
+/* "wrote garbage: REASON": the supervisor stops the process of that epoch, empties its rings and starts it again. */
+void verdict_raise(struct verdict *v, uint64_t epoch, const char *reason);
 
 /* Text under a sequence lock's words. */
 void words_from_text(_Atomic uint64_t *words, size_t count, const char *text);

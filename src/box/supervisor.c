@@ -37,7 +37,7 @@ struct child {
         heartbeat_seen_ns; /* the last one, and when we saw it: our clock, not its word */
     uint64_t epoch;        /* that its panel has once it took its seat */
     int backoff_ms;
-    uint32_t verdicts_seen;
+    uint32_t verdicts_seen[2]; /* the engine's, the reader's */
     bool reset_rings;
     uint32_t restarts;
     char reason[97];                /* why it last ended */
@@ -258,7 +258,20 @@ static void listen_to_heart(struct child *c, const struct panel *panel, int64_t 
     }
 }
 
-/* Hearts, the engine's verdicts, readiness, restarts that are due. */
+/* A verdict on the process before this one came too late for it: what it left is there still. */
+static void hear_verdict(struct child *c, const struct verdict *v, uint32_t *seen)
+{
+    uint32_t raised = v ? atomic_load(&v->raised) : 0;
+    if (raised != *seen) {
+        char reason[97];
+        *seen = raised;
+        text_from_words(v->reason, 12, reason);
+        c->reset_rings = true;
+        kill_for(c, reason);
+    }
+}
+
+/* Hearts, verdicts, readiness, restarts that are due. */
 static void look_after(struct supervisor *s, int seat, int64_t now)
 {
     struct child *c = s->children + seat;
@@ -279,15 +292,8 @@ static void look_after(struct supervisor *s, int seat, int64_t now)
         c->reset_rings = true;
         kill_for(c, "its panel holds garbage");
     }
-    /* A verdict on the process before this one came too late for it: what it left is there still. */
-    uint32_t raised = place->verdict ? atomic_load(&place->verdict->raised) : 0;
-    if (raised != c->verdicts_seen) {
-        char reason[97];
-        c->verdicts_seen = raised;
-        text_from_words(place->verdict->reason, 12, reason);
-        c->reset_rings = true;
-        kill_for(c, reason);
-    }
+    hear_verdict(c, place->verdict, c->verdicts_seen);
+    hear_verdict(c, place->reader_verdict, c->verdicts_seen + 1);
 }
 
 static uint32_t ring_permille(const struct seat *place)
@@ -393,6 +399,24 @@ static void stop(struct supervisor *s, size_t from, size_t to, int ms)
     }
 }
 
+/* From the outside in, so that what each has to say is still heard: the boxes, the reader with its cursors, the engine. An
+ * engine that waits for its restart gets it now: the rings hold what nobody else can journal. */
+static void stop_all(struct supervisor *s)
+{
+    const struct panel *engine = s->g->seats[SEAT_ENGINE].panel;
+    if (s->children[SEAT_ENGINE].state == SEAT_WAITING) {
+        start(s, SEAT_ENGINE);
+    }
+    stop(s, SEAT_BOX, s->g->seat_count, SUPERVISOR_STOP_MS / 2);
+    stop(s, SEAT_READER, SEAT_BOX, SUPERVISOR_STOP_MS / 10);
+    int64_t deadline = clock_mono_ns() + SUPERVISOR_STOP_MS / 10 * NS_PER_MS;
+    while (s->children[SEAT_ENGINE].pid && !atomic_load(&engine->ready) &&
+           clock_mono_ns() < deadline) {
+        serve(s, 5); /* before that it would not hear us */
+    }
+    stop(s, SEAT_ENGINE, SEAT_READER, SUPERVISOR_STOP_MS / 4);
+}
+
 static int prepare(struct supervisor *s)
 {
     sigset_t set;
@@ -408,9 +432,11 @@ static int prepare(struct supervisor *s)
     }
     for (size_t i = 0; i < s->g->seat_count; i++) {
         struct child *c = s->children + i;
-        struct verdict *v = s->g->seats[i].verdict;
+        const struct seat *place = s->g->seats + i;
         *c = (struct child){.pidfd = -1, .talk = -1, .listener = -1};
-        c->verdicts_seen = v ? atomic_load(&v->raised) : 0;
+        c->verdicts_seen[0] = place->verdict ? atomic_load(&place->verdict->raised) : 0;
+        c->verdicts_seen[1] =
+            place->reader_verdict ? atomic_load(&place->reader_verdict->raised) : 0;
         c->restarts = atomic_load(&s->g->health->seats[i].restarts);
     }
     return ERR_OK;
@@ -446,8 +472,7 @@ int supervisor_run(struct gateway *g, seat_main *engine, seat_main *reader)
             measure(&s, now);
         }
     }
-    stop(&s, SEAT_BOX, g->seat_count, SUPERVISOR_STOP_MS * 6 / 10);
-    stop(&s, 0, SEAT_BOX, SUPERVISOR_STOP_MS * 3 / 10);
+    stop_all(&s);
     free(s.children);
     free(s.fds);
     close(s.signals);

@@ -100,6 +100,9 @@ static int middle(struct gateway *own)
         }
         poll(NULL, 0, 5);
     }
+    if (own->seat == SEAT_ENGINE) {
+        take(&s); /* what the boxes left */
+    }
     return 0;
 }
 
@@ -236,6 +239,29 @@ static void a_killed_supervisor_is_healed(void **state)
     }
 }
 
+/* An engine in its back-off when the gateway is stopped: it is started once more, for what the rings hold. */
+static void a_stop_does_not_forget_the_rings(void **state)
+{
+    (void)state;
+    int status;
+    AWAIT(all_run(), 10);
+    for (int i = 0; i < 5; i++) { /* the back-off doubles */
+        AWAIT(state_of(SEAT_ENGINE) == SEAT_RUNNING, 10);
+        kill(pid_of(SEAT_ENGINE), SIGKILL);
+        AWAIT(state_of(SEAT_ENGINE) == SEAT_WAITING, 10);
+    }
+    uint64_t starts = atomic_load(&g->health->seats[SEAT_ENGINE].starts);
+    int64_t from = clock_mono_ns();
+    kill(keeper, SIGTERM);
+    waitpid(keeper, &status, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(clock_mono_ns() - from < 2 * NS_PER_S);
+    assert_int_equal(atomic_load(&g->health->seats[SEAT_ENGINE].starts), starts + 1);
+    const struct seat *field = g->seats + TEST_FIELD;
+    const struct ring_head *head = field->up;
+    assert_true(atomic_load(&head->head) == atomic_load(&field->up_tail->tail));
+}
+
 static int start_as_reaper(void **state)
 {
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* the keeper's orphans come to us */
@@ -336,6 +362,8 @@ int main(void)
         GATEWAY_TEST(a_second_gateway_on_the_same_folder_is_refused),
         GATEWAY_TEST(any_killed_process_comes_back),
         GATEWAY_TEST(a_killed_supervisor_is_healed),
+        cmocka_unit_test_setup_teardown(a_stop_does_not_forget_the_rings, start_gateway,
+                                        free_gateway),
         cmocka_unit_test_setup_teardown(the_keepers_death_ends_all, start_as_reaper, free_gateway),
         GATEWAY_TEST(a_box_that_writes_garbage_is_restarted),
         GATEWAY_TEST(a_box_that_ends_is_restarted_with_the_reason),

@@ -46,7 +46,7 @@ static void *make_plan(const char *dir, uint32_t sync_ms, size_t *size)
     void *image = NULL;
     struct plan_build *b = plan_build_new();
     plan_build_header(b)->state_dir = plan_build_text(b, dir);
-    plan_build_header(b)->sync = SYNC_PERIOD;
+    plan_build_header(b)->sync = sync_ms ? SYNC_PERIOD : SYNC_OS;
     plan_build_header(b)->sync_ms = sync_ms;
     plan_build_header(b)->segment_size = 1 << 20;
     plan_build_header(b)->journal_limit = 64 << 20;

@@ -27,7 +27,7 @@ struct bed {
     struct ring_consumer down[BED_BOXES];
 };
 
-/* Everything is ready for the first step; the boxes have been started once. */
+/* Everything is ready for the first step; the boxes have been started once. `sync_ms` 0: the disk is not waited for. */
 struct bed *bed_new(uint32_t sync_ms);
 void bed_free(struct bed *b);
 struct seat *bed_seat(struct bed *b, int box);

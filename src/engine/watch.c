@@ -25,12 +25,9 @@ void watch_condemn(struct engine *e, struct inlet *in, const char *reason)
         return;
     }
     in->condemned = true;
-    struct verdict *v = in->seat->verdict;
     char text[96];
     snprintf(text, sizeof text, "wrote garbage: %s", reason);
-    words_from_text(v->reason, 12, text);
-    atomic_store(&v->epoch, e->g->life + in->starts);
-    atomic_fetch_add(&v->raised, 1);
+    verdict_raise(in->seat->verdict, e->g->life + in->starts, reason);
     account_event(e, EVENT_BOX_STOP, in->box, 0, text);
     if (in->box < e->g->plan.header->boxes.count) {
         struct record_gap gap = {.scope = GAP_BOX,

@@ -91,7 +91,6 @@ struct link { /* a north box */
     struct scope scope;
     uint64_t epoch;
     bool broken; /* wrote garbage: ignored until it is restarted */
-    uint64_t garbage;
     struct ring_consumer asks;
     struct ring_producer answers;
     struct request requests[REQUESTS_MAX]; /* in the order asked */

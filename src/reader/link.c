@@ -18,6 +18,9 @@ static void attach(struct link *link)
     link->broken = ring_consumer_init(&link->asks, s->ask, s->ask_capacity, s->ask_tail) != 0 ||
                    ring_producer_init(&link->answers, s->answer, s->answer_capacity, s->answer_tail,
                                       s->from_reader_write) != 0;
+    if (link->broken) {
+        verdict_raise(s->reader_verdict, link->epoch, "its rings' positions can't be true");
+    }
 }
 
 int link_init(struct link *link, struct reader_core *core, uint32_t box)
@@ -83,34 +86,41 @@ static void put_end(struct link *link, const struct ask *ask, int error, struct 
     (void)err; /* the caller has looked for room */
 }
 
-/* False: it cannot be taken now. */
-static bool take_ask(struct link *link, struct reader_core *core, const struct slot *s)
+/* The supervisor stops and restarts who writes garbage; until then nothing of it is heard. */
+static void condemn(struct link *link, struct reader_core *core, const char *reason)
+{
+    link->broken = true;
+    core->broken = link->seat->name;
+    drop_requests(link, core);
+    verdict_raise(link->seat->reader_verdict, link->epoch, reason);
+}
+
+/* 1: taken; 0: it cannot be now; negative: no box that is sound says this. */
+static int take_ask(struct link *link, struct reader_core *core, const struct slot *s)
 {
     struct ask ask;
     if (s->tag != record_tag(RECORD_ASK) || s->value.u64 != sizeof ask) {
-        link->garbage++;
-        return true;
+        return ERR_GARBAGE;
     }
     memcpy(&ask, slot_payload(s), sizeof ask);
     if (ask.kind == ASK_FEED_CONFIRM) {
-        if (ask.feed < core->feed_count && core->plan->feeds[ask.feed].box == link->box) {
-            feed_confirm(core->feeds + ask.feed, ask.confirm);
-        } else {
-            link->garbage++;
+        if (ask.feed >= core->feed_count || core->plan->feeds[ask.feed].box != link->box) {
+            return ERR_GARBAGE;
         }
-        return true;
+        feed_confirm(core->feeds + ask.feed, ask.confirm);
+        return 1;
     }
     if (link->request_count < REQUESTS_MAX) {
         link->requests[link->request_count++] =
             (struct request){.ask = ask, .asked_ns = core->mono_ns};
-        return true;
+        return 1;
     }
     if (ring_room(&link->answers) < ANSWER_SLOTS) {
         core->crowded = true;
-        return false;
+        return 0;
     }
     put_end(link, &ask, ERR_FULL, (struct cursor_range){0}, false, 0);
-    return true;
+    return 1;
 }
 
 /* Takes the whole records of `slots`. How many slots were used, or garbage. */
@@ -118,7 +128,7 @@ static int take_asks(struct link *link, struct reader_core *core, const struct s
                      size_t count, bool *stuck)
 {
     size_t at = 0;
-    while (at < count) {
+    while (at < count && !*stuck) {
         size_t length = slot_record_length(slots + at);
         if (!length) {
             return ERR_GARBAGE;
@@ -126,11 +136,12 @@ static int take_asks(struct link *link, struct reader_core *core, const struct s
         if (at + length > count) {
             break;
         }
-        if (!take_ask(link, core, slots + at)) {
-            *stuck = true;
-            break;
+        int taken = take_ask(link, core, slots + at);
+        if (taken < 0) {
+            return taken;
         }
-        at += length;
+        *stuck = !taken;
+        at += taken ? length : 0;
     }
     return (int)at;
 }
@@ -143,10 +154,8 @@ void link_take(struct link *link, struct reader_core *core)
         int count = ring_take(&link->asks, slots, TAKE_SLOTS);
         int used = count > 0 ? take_asks(link, core, slots, (size_t)count, &stuck) : count;
         if (used < 0 || (count > 0 && used == 0 && !stuck)) {
-            link->garbage++;
-            link->broken = true;
-            core->broken = link->seat->name;
-            drop_requests(link, core);
+            condemn(link, core,
+                    count < 0 ? "its ask ring's position can't be true" : "a request is malformed");
             return;
         }
         if (count == 0) {

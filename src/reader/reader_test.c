@@ -434,6 +434,15 @@ static void an_answer_that_does_not_fit_goes_on_later(void **state)
     world_forget();
 }
 
+/* As the supervisor does it: with empty rings. */
+static void restart_box(struct world *w, uint32_t box)
+{
+    struct seat *s = w->seats + SEAT_BOX + box;
+    atomic_store(&s->ask_tail->tail, w->ask[box].next);
+    atomic_fetch_add(&s->panel->epoch, 1);
+    world_run(w);
+}
+
 static void garbage_harms_only_the_box_that_wrote_it(void **state)
 {
     (void)state;
@@ -455,17 +464,34 @@ static void garbage_harms_only_the_box_that_wrote_it(void **state)
     look(w, WORLD_CLOUD, &got);
     ask(w, WORLD_CLOUD, (struct ask){.kind = ASK_JOURNAL, .request = 1});
     assert_int_equal(got.row_count, 1);
-    struct slot odd[] = {{.tag = 1}, {.tag = record_tag(RECORD_ASK), .value.u64 = 24}, {.tag = 5}};
-    assert_int_equal(ring_put(&w->ask[WORLD_CLOUD], odd, 3), 0);
-    ring_publish(&w->ask[WORLD_CLOUD]);
-    world_run(w);
-    assert_int_equal(w->core->links[0].garbage, 3);
-    assert_false(w->core->links[0].broken);
-    struct slot endless = {.tag = record_tag(RECORD_ASK), .value.u64 = 1u << 30};
-    assert_int_equal(ring_put(&w->ask[WORLD_CLOUD], &endless, 1), 0);
-    ring_publish(&w->ask[WORLD_CLOUD]);
-    world_run(w);
-    assert_true(w->core->links[0].broken);
+    const struct verdict *v = w->seats[SEAT_BOX + WORLD_CLOUD].reader_verdict;
+    assert_int_equal(atomic_load(&v->raised), 1);
+    struct slot foreign[1 + (sizeof(struct ask) + 23) / 24];
+    struct ask confirm = {.kind = ASK_FEED_CONFIRM, .feed = 7};
+    memset(foreign, 0, sizeof foreign);
+    foreign[0] = (struct slot){.tag = record_tag(RECORD_ASK), .value.u64 = sizeof confirm};
+    memcpy(foreign + 1, &confirm, sizeof confirm);
+    const struct {
+        struct slot slots[2];
+        const struct slot *more;
+        size_t count;
+    } rows[] = {{{{.tag = 1}}, NULL, 1},
+                {{{.tag = record_tag(RECORD_ASK), .value.u64 = 24}}, NULL, 2},
+                {{{.tag = record_tag(RECORD_ASK), .value.u64 = 1u << 30}}, NULL, 1},
+                {{{0}}, foreign, sizeof foreign / sizeof *foreign}};
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct slot *slots = rows[i].more ? rows[i].more : rows[i].slots;
+        assert_false(w->core->links[0].broken);
+        assert_int_equal(ring_put(&w->ask[WORLD_CLOUD], slots, rows[i].count), 0);
+        ring_publish(&w->ask[WORLD_CLOUD]);
+        world_run(w);
+        assert_true(w->core->links[0].broken);
+        assert_int_equal(atomic_load(&v->raised), i + 2); /* the supervisor is told */
+        char reason[97];
+        text_from_words(v->reason, 12, reason);
+        assert_string_equal(reason, "wrote garbage: a request is malformed");
+        restart_box(w, WORLD_CLOUD);
+    }
     world_free(w);
     world_forget();
 }
@@ -489,6 +515,11 @@ static void every_corruption_of_an_ask_is_survived(void **state)
                             .confirm = {0, 100}};
             ((uint8_t *)&a)[i] ^= 0xff;
             ask(w, i % 2 ? WORLD_CLOUD : WORLD_CONSOLE, a);
+            for (uint32_t box = 0; box < 2; box++) {
+                if (w->core->links[box].broken) {
+                    restart_box(w, WORLD_CLOUD + box);
+                }
+            }
         }
         ask(w, WORLD_CLOUD, (struct ask){.kind = ASK_FEED_DOWN, .request = 1});
         ask(w, WORLD_CLOUD, (struct ask){.kind = ASK_FEED_UP, .request = 1});

@@ -108,6 +108,7 @@ struct world *world_new(bool live_first)
             make_ring(w, &s->down, &s->down_capacity, &s->down_tail, &w->down, NULL, true);
         } else if (i > SEAT_BOX) {
             size_t box = i - SEAT_BOX;
+            s->reader_verdict = own_zero(w, sizeof *s->reader_verdict);
             make_ring(w, &s->ask, &s->ask_capacity, &s->ask_tail, w->ask + box, NULL, true);
             make_ring(w, &s->up, &s->up_capacity, &s->up_tail, NULL, w->box_up + box, false);
             make_ring(w, &s->down, &s->down_capacity, &s->down_tail, w->box_down + box, NULL, true);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Backtracking over the last `*` and the last `**` only: a later wildcard of the same kind makes an earlier one's choice
- * irrelevant, so no pattern can make it exponential. */
+ * irrelevant, so no pattern can make it exponential. That needs `**` to be a level of its own: behind something in the same
+ * level ("a**b") an earlier `*` would matter again, so there it is just a `*`. */
 #include "tag/glob.h"
 
 #include <stddef.h>
@@ -11,13 +12,20 @@ bool glob_is_pattern(const char *text)
     return strpbrk(text, "*?") != NULL;
 }
 
+static bool is_deep(const char *glob, const char *start)
+{
+    return glob[0] == '*' && glob[1] == '*' && (glob[2] == '/' || !glob[2]) &&
+           (glob == start || glob[-1] == '/');
+}
+
 bool glob_matches(const char *glob, const char *path)
 {
+    const char *start = glob;
     const char *star = NULL,
                *star_path = NULL; /* behind the last '*', and where it began to match */
     const char *deep = NULL, *deep_path = NULL; /* the same for "**" */
     for (;;) {
-        if (glob[0] == '*' && glob[1] == '*') {
+        if (is_deep(glob, start)) {
             glob += 2;
             if (*glob == '/') { /* "a/" + "**" + "/b" matches a/b too */
                 glob++;

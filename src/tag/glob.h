@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Globs over tag paths: `?` one character, `*` any within a level, `**` any number of levels. */
+/* Globs over tag paths: `?` one character, `*` any within a level, `**` as a level of its own any number of levels. */
 #ifndef ISTHMUS_TAG_GLOB_H
 #define ISTHMUS_TAG_GLOB_H
 

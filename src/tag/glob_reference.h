@@ -6,11 +6,13 @@
 #include <stdbool.h>
 #include <string.h>
 
-static inline bool glob_reference(const char *glob, const char *path)
+/* `begins`: a level begins here in the glob. */
+static inline bool glob_reference_from(const char *glob, const char *path, bool begins)
 {
-    if (glob[0] == '*' && glob[1] == '*') {
-        glob += glob[2] == '/' ? 3 : 2;
-        while (*glob && !glob_reference(glob, path)) { /* at the beginning of any level */
+    if (begins && glob[0] == '*' && glob[1] == '*' && (!glob[2] || glob[2] == '/')) {
+        glob += glob[2] ? 3 : 2;
+        while (*glob &&
+               !glob_reference_from(glob, path, true)) { /* at the beginning of any level */
             path = strchr(path, '/');
             if (!path++) {
                 return false;
@@ -19,7 +21,7 @@ static inline bool glob_reference(const char *glob, const char *path)
         return true;
     }
     if (*glob == '*') {
-        for (; !glob_reference(glob + 1, path); path++) {
+        for (; !glob_reference_from(glob + 1, path, false); path++) {
             if (!*path || *path == '/') {
                 return false;
             }
@@ -29,7 +31,13 @@ static inline bool glob_reference(const char *glob, const char *path)
     if (!*glob || !*path) {
         return !*glob && !*path;
     }
-    return (*glob == *path || (*glob == '?' && *path != '/')) && glob_reference(glob + 1, path + 1);
+    return (*glob == *path || (*glob == '?' && *path != '/')) &&
+           glob_reference_from(glob + 1, path + 1, *glob == '/');
+}
+
+static inline bool glob_reference(const char *glob, const char *path)
+{
+    return glob_reference_from(glob, path, true);
 }
 
 #endif

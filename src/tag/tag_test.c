@@ -142,6 +142,8 @@ static void globs_match_levels(void **state)
         {"*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
         {"**/a*/**/b", "x/ab/y/z/b", true},
         {"**/a*/**/b", "x/ab/y/z/c", false},
+        {"*a**a", "f!a*aaa", true},
+        {"a**b", "a/b", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (glob_matches(rows[i].glob, rows[i].path) != rows[i].matches) {
