@@ -78,13 +78,14 @@ class Conversation:
 
 class Proxy:
     """Listens on `port`, relays to `target`, writes `path`, where the server has the port `known`: dissectors tell requests
-    from replies by it. cut() loses all connections, as a pulled plug does."""
+    from replies by it. cut() loses all connections, as a pulled plug does: in the capture they end with a reset, for a message
+    may have been under way, whose first half is no fault of its sender."""
 
     def __init__(self, path, target, known):
         self.path, self.target, self.known, self.pcap = path, target, known, Pcap(path)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.open, self.connections = set(), 0
+        self.open, self.severed, self.connections = set(), set(), 0
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -106,15 +107,18 @@ class Proxy:
                 conversation.send(1, RST)
             finally:
                 self.open -= {client, server}
+                self.severed -= {client, server}
 
-    @staticmethod
-    def exchange(conversation, ends):
+    def exchange(self, conversation, ends):
         with selectors.DefaultSelector() as selector:
             for side in (0, 1):
                 selector.register(ends[side], selectors.EVENT_READ, side)
             while True:
                 for key, _ in selector.select():
                     data = ends[key.data].recv(65536)
+                    if not data and ends[key.data] in self.severed:
+                        conversation.send(key.data, RST)
+                        return
                     if not data:
                         for side in (key.data, 1 - key.data):
                             conversation.send(side, FIN)
@@ -123,6 +127,7 @@ class Proxy:
                     ends[1 - key.data].sendall(data)
 
     def cut(self):
+        self.severed |= self.open
         for end in list(self.open):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
