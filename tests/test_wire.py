@@ -103,11 +103,11 @@ def test_wireshark_finds_no_fault_in_our_simulator(tmp_path, started):
         assert client.connect()
         read = [client.read_coils, client.read_discrete_inputs, client.read_holding_registers, client.read_input_registers]
         for ask in read:
-            assert not ask(0, 9 if ask in read[:2] else 100).isError()
-            assert ask(65530, 100).isError(), "beyond the last address"
+            assert not ask(0, count=9 if ask in read[:2] else 100).isError()
+            assert ask(65530, count=100).isError(), "beyond the last address"
         assert not client.write_coil(0, True).isError() and not client.write_register(0, 7).isError()
         assert not client.write_coils(0, [True] * 8).isError() and not client.write_registers(0, [1, 2, 3]).isError()
-        assert not client.mask_write_register(0, 0xFF00, 0x0012).isError()
+        assert not client.mask_write_register(address=0, and_mask=0xFF00, or_mask=0x0012).isError()
         assert read_and_write(client).registers == [0x12, 8, 9]
         proxy.cut()
         client.close()

@@ -15,9 +15,10 @@ from pymodbus.server import StartAsyncTcpServer
 
 
 def unit(number, size, values):
-    bits = ModbusSequentialDataBlock(0, [i % 3 == 0 for i in range(size)])
-    registers = ModbusSequentialDataBlock(0, [values.get(i, number * 1000 + i) for i in range(size)])
-    return ModbusSlaveContext(co=bits, di=bits, hr=registers, ir=registers, zero_mode=True)
+    # pymodbus counts a block's addresses from 1
+    bits = ModbusSequentialDataBlock(1, [i % 3 == 0 for i in range(size)])
+    registers = ModbusSequentialDataBlock(1, [values.get(i, number * 1000 + i) for i in range(size)])
+    return ModbusSlaveContext(co=bits, di=bits, hr=registers, ir=registers)
 
 
 async def main():

@@ -23,11 +23,11 @@ REGISTERS = 2 + 2 * SENSORS
 
 class Recording(ModbusSequentialDataBlock):
     def __init__(self, rows, log, first):
-        super().__init__(0, [0] * 200)
+        super().__init__(1, [0] * 200)
         self.rows, self.log, self.served = rows, log, first
 
     def getValues(self, address, count=1):
-        # pymodbus counts a data block's addresses from 1 unless told otherwise; the context is in zero mode here.
+        address -= 1  # pymodbus counts a block's addresses from 1
         row = self.rows[self.served % len(self.rows)]
         data = struct.pack(">I8f", self.served, *row)
         registers = list(struct.unpack(f">{REGISTERS}H", data)) + [0] * 200
@@ -62,7 +62,7 @@ async def main():
     first = served_so_far(args.log)
     with open(args.log, "a") as log:
         block = Recording(read_rows(args.csv), log, first)
-        device = ModbusSlaveContext(hr=block, ir=block, di=block, co=block, zero_mode=True)
+        device = ModbusSlaveContext(hr=block, ir=block, di=block, co=block)
         # Version 3.0 (Debian 12) has to be told to take a port again at once; later ones do so by themselves.
         more = {"allow_reuse_address": True} if pymodbus.__version__.startswith("3.0") else {}
         context = ModbusServerContext(slaves=device, single=True)
