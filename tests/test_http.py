@@ -82,7 +82,9 @@ services:
 """
     )
     (folder / "tags.csv").write_text(
-        "path,device,address\narea/count,plc,holding:0:uint32\narea/level,plc,holding:2:float32\n"
+        "path,device,address,low,high\n"
+        "area/count,plc,holding:0:uint32,,\narea/level,plc,holding:2:float32,0,10\narea/small,plc,holding:4:int16,,\n"
+        "area/total,plc,holding:6:uint64,,\narea/on,plc,coil:0,,\narea/name,plc,holding:10:text8,,\n"
     )
     g = plant.Gateway(folder)
     g.port = port
@@ -245,17 +247,66 @@ def test_websocket_only_for_ourselves(gateway):
         assert b" 101 " not in reply, more
 
 
-def test_commands_are_refused_and_may_be_left(gateway):
+def command(gateway, body):
+    return ask(gateway, "/api/v1/commands", "POST", body if isinstance(body, str) else json.dumps(body))
+
+
+GOOD = {
+    "area/level": [0, 10, 1.5, 1e-300],
+    "area/count": [0, 4294967295, "7"],
+    "area/small": [-32768, 32767, "-5"],
+    "area/total": [1, "18446744073709551615"],
+    "area/on": [True, False],
+}
+UNFIT = {
+    "area/level": ["1", True, None, [], {}, 1e39, -0.001, 10.001],
+    "area/count": [-1, 4294967296, 1.5, "x", "", "1 ", "-1", "0x1", True],
+    "area/small": [-32769, 32768, "99999999999999999999", "-"],
+    "area/total": ["18446744073709551616", "-1", -1],
+    "area/on": [0, 1, "true"],
+    "area/name": ["x", 1],
+}
+
+
+@pytest.mark.parametrize("tag,value", [(t, v) for t, values in GOOD.items() for v in values])
+def test_each_command_gets_its_one_receipt(gateway, tag, value):
+    """From the engine, which refuses each until write contracts exist."""
+    ids = ["00112233-4455-6677-8899-aabbccddeeff", "FFEEDDCCBBAA99887766554433221100", None]
+    for id in ids:
+        status, kind, body = command(gateway, {"tag": tag, "value": value, **({"id": id} if id else {})})
+        receipt = json.loads(body)
+        assert (status, kind) == (403, "application/problem+json")
+        assert not faults(receipt, DOCUMENT["components"]["schemas"]["Receipt"])
+        assert (receipt["tag"], receipt["end"]) == (tag, "refused") and "no write contract" in receipt["detail"]
+        assert not id or receipt["id"].replace("-", "") == id.replace("-", "").lower()
+
+
+@pytest.mark.parametrize("tag,value", [(t, v) for t, values in UNFIT.items() for v in values])
+def test_a_value_that_does_not_fit_never_reaches_the_engine(gateway, tag, value):
+    check_problem(command(gateway, {"tag": tag, "value": value}), 422)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "{", "[]", "null", '"x"', '{"value": 1}', '{"tag": "area/level"}', '{"tag": 1, "value": 1}', '{"tag": "area/level", "value": NaN}',
+     '{"tag": "area/level", "tag": "area/count", "value": 1}', '{"tag": "area/level", "value": 1, "when": "now"}',
+     '{"tag": "area/total", "value": 18446744073709551615}', "[" * 10000,
+     *(json.dumps({"tag": "area/level", "value": 1, "id": i})
+       for i in (5, "", "0" * 31, "0" * 33, "g" * 32, "00112233-4455-6677-8899aabbccddeeff0", "0" * 36, "é" * 16))],
+)  # fmt: skip
+def test_wrong_commands_are_told(gateway, body):
+    check_problem(command(gateway, body), 400)
+
+
+def test_commands_may_be_left(gateway):
     body = json.dumps({"tag": "area/level", "value": 1})
-    check_problem(ask(gateway, "/api/v1/commands", "POST", body), 403)
-    check_problem(ask(gateway, "/api/v1/commands", "POST", "{"), 400)
-    check_problem(ask(gateway, "/api/v1/commands", "POST", '{"tag": "no/such"}'), 404)
+    check_problem(command(gateway, {"tag": "no/such", "value": 1}), 404)
     head = f"POST /api/v1/commands HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nContent-Length: {len(body)}\r\n\r\n"
     before = gateway.pids()
     for _ in range(50):  # gone before the receipt comes
         with socket.create_connection(("127.0.0.1", gateway.port)) as s:
             s.sendall((head + body).encode())
-    check_problem(ask(gateway, "/api/v1/commands", "POST", body), 403)
+    assert command(gateway, body)[0] == 403
     assert gateway.pids() == before
 
 

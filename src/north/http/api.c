@@ -7,9 +7,6 @@
 #include "tag/glob.h"
 #include "tag/status.h"
 
-#include <jansson.h>
-#include <sys/random.h>
-
 static const char *text_of(const struct request *r, plan_str s)
 {
     return plan_text(r->http->plan, s);
@@ -437,57 +434,6 @@ static void ready_begin(struct request *r)
 {
     struct ask ask = {.kind = ASK_JOURNAL, .max_records = 1};
     request_ask(r, &ask, &(struct answer_handler){.end = ready_end, .context = r});
-}
-
-/* ---- Commands: every one is refused until the guard exists, by the engine, with a receipt. ---- */
-
-/* The receipt comes even if the caller has left meanwhile: the exchange then takes itself out of the ticket. */
-static void command_done(void *context, const struct record_command *receipt)
-{
-    struct ticket *ticket = context;
-    struct request *r = ticket->request;
-    free(ticket);
-    if (!r) {
-        return;
-    }
-    char detail[96];
-    r->ticket = NULL;
-    snprintf(detail, sizeof detail, "%.*s", (int)sizeof receipt->reason, receipt->reason);
-    request_problem(r, 403, "Command refused", detail);
-}
-
-static bool send_command(struct request *r, const struct record_command *command)
-{
-    struct ticket *ticket = malloc(sizeof *ticket);
-    if (!ticket) {
-        return false;
-    }
-    ticket->request = r;
-    if (service_command(r->http->host, command, command_done, ticket)) {
-        free(ticket);
-        return false;
-    }
-    r->ticket = ticket;
-    return true;
-}
-
-static void command_begin(struct request *r)
-{
-    json_error_t error;
-    json_t *root = json_loadb(r->upload, r->upload_size, JSON_REJECT_DUPLICATES, &error);
-    const char *path = json_string_value(json_object_get(root, "tag"));
-    const struct plan_tag *tag = path ? plan_find_path(r->http->plan, path) : NULL;
-    struct record_command command = {.tag = tag ? tag->id : 0, .type = tag ? tag->type : 0};
-    if (!path) {
-        request_problem(r, 400, "Wrong body",
-                        root ? "Name a tag: {\"tag\": …, \"value\": …}." : error.text);
-    } else if (!tag) {
-        request_problem(r, 404, "No such tag", "See /api/v1/tags for the tags there are.");
-    } else if (getrandom(command.id, sizeof command.id, GRND_NONBLOCK) != sizeof command.id ||
-               !send_command(r, &command)) {
-        request_problem(r, 503, "Busy", "Too many commands are under way; try again in a moment.");
-    }
-    json_decref(root);
 }
 
 const struct route http_routes[] = {

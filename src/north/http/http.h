@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of the HTTP service share. http.c: the service and the server; request.c: one exchange; api.c and
- * metrics.c: what each route answers; stream.c, stream_client.c: values as they come (NDJSON and WebSocket); render.c: records as JSON. */
+/* What the parts of the HTTP service share. http.c: the service and the server; request.c: one exchange; api.c, command.c,
+ * metrics.c: what each route answers; stream.c, stream_client.c: values as they come (NDJSON and WebSocket); assets.c: what
+ * is served as it is; render.c: records as JSON. */
 #ifndef ISTHMUS_NORTH_HTTP_HTTP_H
 #define ISTHMUS_NORTH_HTTP_HTTP_H
 
@@ -82,8 +83,9 @@ void request_problem(struct request *r, int status, const char *title, const cha
 /* Asks the reader; answers come through the handler with the request as context. */
 void request_ask(struct request *r, struct ask *ask, const struct answer_handler *handler);
 
-/* api.c, metrics.c */
+/* api.c, command.c, metrics.c */
 extern const struct route http_routes[];
+void command_begin(struct request *r);
 void metrics_begin(struct request *r);
 void browse_begin(struct request *r);
 
