@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import stat
 import subprocess
 import time
 
@@ -227,10 +228,10 @@ def test_other_hosts_and_origins_are_refused(gateway):
         check_problem(ask(gateway, "/api/v1/gateway", headers=headers), 403)
 
 
-def upgrade(gateway, path="/api/v1/ws", origin=None):
+def upgrade(gateway, path="/api/v1/ws", origin=None, host=None):
     s = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
     key = base64.b64encode(os.urandom(16)).decode()
-    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{gateway.port}", "Upgrade: websocket", "Connection: Upgrade"]
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{gateway.port}'}", "Upgrade: websocket", "Connection: Upgrade"]
     lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
     lines += [f"Origin: {origin}"] if origin else []
     s.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
@@ -241,7 +242,8 @@ def test_websocket_only_for_ourselves(gateway):
     s, reply = upgrade(gateway)
     s.close()
     assert b" 101 " in reply
-    for more in ({"origin": "http://evil.example"}, {"origin": "http://" + "e" * 400}, {"path": "/api/v1/other"}):
+    wrong_host = {"host": f"evil.example:{gateway.port}"}
+    for more in ({"origin": "http://evil.example"}, {"origin": "http://" + "e" * 400}, {"path": "/api/v1/other"}, wrong_host):
         s, reply = upgrade(gateway, **more)
         s.close()
         assert b" 101 " not in reply, more
@@ -329,6 +331,129 @@ def test_garbage_and_streams_that_stop_reading(gateway):
                 pass  # cut off, as it may be
     plant.wait_for(lambda: ask(gateway, "/api/v1/stream?mode=x")[0] == 400, "streams are free again")
     assert gateway.pids() == before
+
+
+def raw(gateway, *lines, body=b""):
+    """A connection that has sent a request as it is given."""
+    s = socket.create_connection(("127.0.0.1", gateway.port), timeout=30)
+    head = "\r\n".join([*lines, f"Host: 127.0.0.1:{gateway.port}", "", ""])
+    s.sendall(head.encode() + body)
+    return s
+
+
+def all_of(s):
+    """What comes until the other side closes."""
+    data = b""
+    with s:
+        while part := s.recv(65536):
+            data += part
+    return data
+
+
+@pytest.mark.parametrize(
+    "header,status",
+    [("Transfer-Encoding: chunked", 411), ("Accept: */*", 411), ("Content-Length: -1", 411), ("Content-Length: x", 411),
+     ("Content-Length: 16385", 413), ("Content-Length: 99999999999999999999999999", 411), ("Content-Length: 9999999999999", 413)],
+)  # fmt: skip
+def test_a_body_is_small_and_told_beforehand(gateway, header, status):
+    for body in (b"", b"5\r\nhello\r\n0\r\n\r\n", b"x" * 20000):
+        reply = all_of(raw(gateway, "POST /api/v1/commands HTTP/1.1", header, body=body))
+        assert reply.startswith(f"HTTP/1.1 {status} ".encode()) and reply.endswith(b"}"), reply
+        assert reply.count(b"HTTP/1.1") == 1, "what follows is no second request"
+
+
+def test_slow_requests_end(gateway):
+    """A head or a body that comes a byte at a time ends within seconds, and keeps nobody waiting."""
+    heads = [raw(gateway, "GET / HTTP/1.1") for _ in range(3)]
+    assert all(h.recv(12) == b"HTTP/1.1 200" for h in heads)
+    slow = [socket.create_connection(("127.0.0.1", gateway.port), timeout=30) for _ in range(60)]
+    slow.append(raw(gateway, "POST /api/v1/commands HTTP/1.1", "Content-Length: 16000"))
+    for s in slow[:-1]:
+        s.sendall(b"GET / HTTP/1.1\r\nX: ")
+    begin, asked = time.monotonic(), 0.0
+
+    def all_closed():
+        nonlocal asked
+        before = time.monotonic()
+        assert ask(gateway, "/api/v1/health/live")[0] == 200
+        asked = max(asked, time.monotonic() - before)
+        for s in list(slow):
+            s.settimeout(0.001)
+            try:
+                s.send(b" ")
+                closed = s.recv(4096) == b""
+            except TimeoutError:
+                closed = False
+            except OSError:
+                closed = True
+            if closed:
+                s.close()
+                slow.remove(s)
+        return not slow
+
+    plant.wait_for(all_closed, "slow requests are ended", 40)
+    assert time.monotonic() - begin > 2 and asked < 5
+    for h in heads:
+        h.close()
+
+
+def test_connections_are_bounded_and_the_local_socket_is_kept_free(gateway):
+    before = gateway.pids()
+    crowd = [socket.create_connection(("127.0.0.1", gateway.port), timeout=10) for _ in range(900)]
+    with pytest.raises((http.client.HTTPException, OSError)):
+        ask(gateway, "/api/v1/health/live")
+    assert gateway.get("/api/v1/health/live") == {"live": True}
+    for s in crowd:
+        s.close()
+
+    def answers():
+        try:
+            return ask(gateway, "/api/v1/health/live")[0] == 200
+        except (http.client.HTTPException, OSError):
+            return False
+
+    plant.wait_for(answers, "there is room again")
+    assert gateway.pids() == before
+
+
+ANOTHER = """
+import os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(10)
+s.connect(sys.argv[1])
+s.sendall(sys.argv[2].encode())
+sys.stdout.buffer.write(s.recv(4096))
+"""
+UPGRADE = [
+    "GET /api/v1/ws HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]  # fmt: skip
+
+
+def test_the_local_socket_knows_who_calls(gateway):
+    assert stat.S_IMODE(os.stat(gateway.socket).st_mode) & 0o077 == 0
+    if os.getuid() != 0:
+        return  # only root can be another
+    folders = [f for f in gateway.socket.parents if f != f.parent]
+    modes = {f: stat.S_IMODE(os.stat(f).st_mode) for f in [gateway.socket, *folders]}
+    try:
+        for f, mode in modes.items():
+            os.chmod(f, mode | (0o666 if f == gateway.socket else 0o011))
+        for request, own, others in (
+            (["GET /api/v1/gateway HTTP/1.1", "Host: localhost"], b"HTTP/1.1 200", b"HTTP/1.1 403"),
+            (UPGRADE, b"HTTP/1.1 101", b""),
+        ):
+            text = "\r\n".join([*request, "", ""])
+            reply = subprocess.run([plant.PYTHON, "-c", ANOTHER, gateway.socket, text], capture_output=True, check=True).stdout
+            assert reply.startswith(others) and b" 101 " not in reply, reply
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(10)
+                s.connect(str(gateway.socket))
+                s.sendall(text.encode())
+                assert s.recv(4096).startswith(own)
+    finally:
+        for f, mode in modes.items():
+            os.chmod(f, mode)
 
 
 def test_a_stream_lives_longer_than_a_request_may(gateway):

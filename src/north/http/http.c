@@ -96,16 +96,19 @@ static bool make_hosts(struct http *h, const char *listen, char *why, size_t why
         return false;
     }
     note_authorities(h, ip, port ? port : lws_get_vhost_port(h->tcp));
-    snprintf(h->socket_path, sizeof h->socket_path, "%s/isthmus.sock",
-             plan_text(h->plan, h->plan->header->state_dir));
-    unlink(h->socket_path);
-    mode_t before = umask(0177);
-    h->local = make_host(h, "local", h->socket_path, 0, LWS_SERVER_OPTION_UNIX_SOCK);
-    umask(before);
-    if (!h->local) {
-        snprintf(why, why_size, "can't listen on %s", h->socket_path);
+    int size = snprintf(h->socket_path, sizeof h->socket_path, "%s/isthmus.sock",
+                        plan_text(h->plan, h->plan->header->state_dir));
+    if (size >= (int)sizeof h->socket_path) {
+        snprintf(why, why_size, "the path of the state folder is too long for a socket in it");
+        return false;
     }
-    return h->local != NULL;
+    unlink(h->socket_path);
+    h->local = make_host(h, "local", h->socket_path, 0, LWS_SERVER_OPTION_UNIX_SOCK);
+    if (!h->local || chmod(h->socket_path, 0600)) { /* libwebsockets lets the group in */
+        snprintf(why, why_size, "can't listen on %s", h->socket_path);
+        return false;
+    }
+    return true;
 }
 
 static void http_free(void *state)

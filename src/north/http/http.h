@@ -15,9 +15,12 @@
 #define TARGET_MAX    512                   /* bytes of a path, of one argument */
 #define ARGUMENTS_MAX 16
 #define UPLOAD_MAX    16384
-#define AUTHORITIES   4
-#define STREAMS_MAX   100    /* each keeps an ask under way, of SERVICE_ASKS_MAX */
-#define RECORDS_MAX   100000 /* of one answer, and the default is 10,000 */
+#define UPLOAD_MS     10000 /* a body takes no longer than that to come */
+#define TCP_MAX                                                                                    \
+    800 /* connections over TCP: what is left is for the local socket, and a box's files */
+#define AUTHORITIES 4
+#define STREAMS_MAX 100    /* each keeps an ask under way, of SERVICE_ASKS_MAX */
+#define RECORDS_MAX 100000 /* of one answer, and the default is 10,000 */
 
 struct http {
     struct service_host *host;
@@ -27,7 +30,8 @@ struct http {
     char authority[AUTHORITIES][64]; /* what a Host header may say */
     char socket_path[108];
     uint64_t requests, refused, open_streams;
-    uint64_t held; /* bytes of answers, HELD_MAX */
+    uint64_t connections; /* over TCP */
+    uint64_t held;        /* bytes of answers, HELD_MAX */
 };
 
 struct request;
@@ -52,8 +56,10 @@ struct request {
     const char *rest; /* behind a wildcard route */
     char arguments[ARGUMENTS_MAX][TARGET_MAX];
     int argument_count;
-    char *upload; /* owned, UPLOAD_MAX */
+    char *upload; /* owned, UPLOAD_MAX; NULL: none is taken */
     size_t upload_size;
+    int64_t begun_ns; /* monotonic */
+    bool close;       /* after the answer, for a body that nobody wants may follow */
     const struct route *route;
     struct json body;
     const char *type; /* content type */

@@ -208,9 +208,46 @@ static void begin(struct request *r, bool post)
     }
 }
 
+/* Room for a body whose length is known beforehand and small; else the answer is made. */
+static void expect_body(struct request *r)
+{
+    char text[24], *end = text;
+    int size = lws_hdr_copy(r->wsi, text, sizeof text, WSI_TOKEN_HTTP_CONTENT_LENGTH);
+    bool number = size > 0 && *text >= '0' && *text <= '9';
+    unsigned long length = number ? strtoul(text, &end, 10) : 0;
+    if (!number || *end || lws_hdr_total_length(r->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0) {
+        request_problem(r, 411, "Length required",
+                        "Send the body at once, with a Content-Length and not in chunks.");
+    } else if (length > UPLOAD_MAX) {
+        request_problem(r, 413, "Body too large", "A body has at most 16384 bytes.");
+    } else if (!(r->upload = malloc(UPLOAD_MAX))) {
+        request_problem(r, 503, "Busy", "Out of memory; try again in a moment.");
+    } else {
+        r->begun_ns = clock_mono_ns();
+        r->close = false;
+    }
+}
+
+static int on_body(struct request *r, const void *data, size_t size)
+{
+    if (r->close) { /* answered already: what still comes is of no interest */
+        return 0;
+    }
+    if (!r->upload || r->upload_size + size > UPLOAD_MAX ||
+        clock_mono_ns() - r->begun_ns > UPLOAD_MS * NS_PER_MS) {
+        return -1;
+    }
+    memcpy(r->upload + r->upload_size, data, size);
+    r->upload_size += size;
+    return 0;
+}
+
 static int on_http(struct request *r, struct http *h, struct lws *wsi, const char *uri, size_t size)
 {
+    bool post = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
+    bool get = lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
     *r = (struct request){.http = h, .wsi = wsi, .status = 200, .type = "application/json"};
+    r->close = !get || lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0;
     json_init(&r->body, BODY_MAX);
     h->requests++;
     if (size >= sizeof r->path) {
@@ -220,8 +257,6 @@ static int on_http(struct request *r, struct http *h, struct lws *wsi, const cha
     memcpy(r->path, uri, size);
     r->path[size] = 0;
     const char *why = refusal(h, wsi);
-    bool post = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
-    bool get = lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
     if (why) {
         h->refused++;
         request_problem(r, 403, "Refused", why);
@@ -237,10 +272,10 @@ static int on_http(struct request *r, struct http *h, struct lws *wsi, const cha
         return 0;
     }
     if (post) {
-        r->upload = malloc(UPLOAD_MAX);
-        return r->upload ? 0 : -1;
+        expect_body(r);
+    } else {
+        begin(r, false);
     }
-    begin(r, false);
     return 0;
 }
 
@@ -312,7 +347,7 @@ static int on_writable(struct request *r)
         lws_callback_on_writable(r->wsi);
         return 0;
     }
-    return lws_http_transaction_completed(r->wsi) ? -1 : 0;
+    return r->close || lws_http_transaction_completed(r->wsi) ? -1 : 0;
 }
 
 static void fini(struct request *r)
@@ -342,12 +377,7 @@ int request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *us
         fini(r); /* the connection's exchange before */
         return on_http(r, h, wsi, in, size);
     case LWS_CALLBACK_HTTP_BODY:
-        if (r->upload && r->upload_size + size <= UPLOAD_MAX) {
-            memcpy(r->upload + r->upload_size, in, size);
-            r->upload_size += size;
-            return 0;
-        }
-        return -1;
+        return on_body(r, in, size);
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:
         if (r->upload && !r->ready) {
             begin(r, true);
@@ -358,6 +388,14 @@ int request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *us
     case LWS_CALLBACK_CLOSED_HTTP:
     case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
         fini(r);
+        return 0;
+    case LWS_CALLBACK_FILTER_NETWORK_CONNECTION: /* nonzero: closed at once */
+        return lws_get_vhost(wsi) == h->tcp && h->connections >= TCP_MAX ? -1 : 0;
+    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
+        h->connections += lws_get_vhost(wsi) == h->tcp;
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        h->connections -= h->tcp && lws_get_vhost(wsi) == h->tcp && h->connections;
         return 0;
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
         if (refusal(h, wsi) || !is_stream_path(wsi)) {
