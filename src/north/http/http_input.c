@@ -11,7 +11,7 @@
 #define ASKS  SERVICE_ASKS_MAX
 #define TURNS 50 /* a stream that lives on is looked at so often */
 
-enum { PATH, ARGUMENTS, HOST, ORIGIN, NONE_MATCH, TEXTS };
+enum { PATH, ARGUMENTS, HOST, ORIGIN, NONE_MATCH, LENGTH, ENCODING, TEXTS };
 
 struct lws { /* what the service is told of the request under way */
     char *texts[TEXTS];
@@ -52,6 +52,10 @@ static const char *token(const struct lws *wsi, enum lws_token_indexes index)
         text = wsi->texts[ORIGIN];
     } else if (index == WSI_TOKEN_HTTP_IF_NONE_MATCH) {
         text = wsi->texts[NONE_MATCH];
+    } else if (index == WSI_TOKEN_HTTP_CONTENT_LENGTH) {
+        text = wsi->texts[LENGTH];
+    } else if (index == WSI_TOKEN_HTTP_TRANSFER_ENCODING) {
+        text = wsi->texts[ENCODING];
     }
     return text ? text : "";
 }
@@ -336,7 +340,12 @@ static char *take_line(char **at)
 static void read_head(struct lws *wsi, char **at)
 {
     static const char *const names[TEXTS] = {
-        [HOST] = "Host: ", [ORIGIN] = "Origin: ", [NONE_MATCH] = "If-None-Match: "};
+        [HOST] = "Host: ",
+        [ORIGIN] = "Origin: ",
+        [NONE_MATCH] = "If-None-Match: ",
+        [LENGTH] = "Content-Length: ",
+        [ENCODING] = "Transfer-Encoding: ",
+    };
     char *line = take_line(at), *space = strchr(line, ' ');
     *wsi = (struct lws){0};
     if (space && space - line < (int)sizeof wsi->method) {
@@ -379,8 +388,14 @@ static int run(struct lws *wsi, struct request *r, enum lws_callback_reasons wri
     return closed;
 }
 
+/* A body whose length is not told has the right one. */
 static int exchange(struct lws *wsi, struct request *r, char *body, size_t size)
 {
+    char length[24];
+    if (!strcmp(wsi->method, "POST") && !wsi->texts[LENGTH]) {
+        snprintf(length, sizeof length, "%zu", size);
+        wsi->texts[LENGTH] = length;
+    }
     int closed = tell(wsi, r, LWS_CALLBACK_HTTP, wsi->texts[PATH], strlen(wsi->texts[PATH]));
     bool post = !strcmp(wsi->method, "POST");
     for (size_t at = 0; post && !closed && at < size; at += 1000) {
