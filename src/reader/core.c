@@ -173,13 +173,32 @@ static bool is_feed_ask(const struct request *r)
     return r->ask.kind >= ASK_FEED_UP && r->ask.kind <= ASK_FEED_NEXT;
 }
 
+/* Asks of feeds in their order; queries in turns, for one may use up the whole budget of a step. */
 static void answer_all(struct reader_core *core, struct link *link, bool feeds)
 {
-    for (uint32_t i = 0; i < link->request_count; i++) {
-        struct request *r = link->requests + i;
+    uint32_t count = link->request_count, first = feeds || !count ? 0 : link->turn % count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct request *r = link->requests + (first + i) % count;
         if (!r->done && is_feed_ask(r) == feeds && link_room(link, core)) {
             answer_one(core, link, r);
         }
+    }
+    link_sweep(link, core);
+    ring_publish(&link->answers);
+}
+
+static void answer_links(struct reader_core *core, bool feeds)
+{
+    uint32_t count = core->link_count, first = count ? core->turn % count : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct link *link = core->links + (first + i) % count;
+        if (!link->broken) {
+            answer_all(core, link, feeds);
+        }
+    }
+    if (count && !feeds) {
+        core->links[first].turn++;
+        core->turn++;
     }
 }
 
@@ -196,16 +215,8 @@ int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns)
         link_attach(core->links + i, core);
         link_take(core->links + i, core);
     }
-    for (int feeds = 1; feeds >= 0; feeds--) {
-        for (uint32_t i = 0; i < core->link_count; i++) {
-            struct link *link = core->links + i;
-            if (!link->broken) {
-                answer_all(core, link, feeds);
-                link_sweep(link, core);
-                ring_publish(&link->answers);
-            }
-        }
-    }
+    answer_links(core, true);
+    answer_links(core, false);
     cursors_step(core);
     ring_publish(&core->up);
     return core->more           ? 0

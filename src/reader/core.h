@@ -95,6 +95,7 @@ struct link { /* a north box */
     struct ring_producer answers;
     struct request requests[REQUESTS_MAX]; /* in the order asked */
     uint32_t request_count;
+    uint32_t turn; /* which query has the budget first */
 };
 
 struct pooled_walk {
@@ -122,6 +123,7 @@ struct reader_core {
     uint32_t walk_count;
     uint64_t walk_clock;
     size_t budget;      /* of this step, for queries */
+    uint32_t turn;      /* which box has it first */
     bool more;          /* there is work left for a next step */
     const char *broken; /* a box that has just written garbage; the caller says so and clears it */
     bool crowded;       /* an answer waits for room in its ring */

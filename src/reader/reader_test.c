@@ -434,6 +434,51 @@ static void an_answer_that_does_not_fit_goes_on_later(void **state)
     world_forget();
 }
 
+/* Steps until the box has an answer; at most 100. */
+static int steps_to_answer(struct world *w, uint32_t box)
+{
+    int steps = 0;
+    while (!ring_waiting(&w->answer[box]) && steps < 100) {
+        w->now_ns += NS_PER_MS;
+        (void)core_step(w->core, w->now_ns, w->now_ns);
+        steps++;
+    }
+    return steps;
+}
+
+static void a_long_query_stalls_no_other(void **state)
+{
+    (void)state;
+    struct world *w = world_new(true);
+    for (int i = 0; i < 960; i++) {
+        world_samples(w, 2, 500);
+    }
+    world_run(w);
+    const struct ask all = {
+        .kind = ASK_HISTORY, .request = 1, .tag = 2, .max_records = 40, .to_ns = INT64_MAX};
+    const struct ask none = {.kind = ASK_HISTORY, .request = 1, .tag = 2, .to_ns = 1};
+    const struct ask last = {.kind = ASK_READ, .request = 2, .from_sequence = 479990};
+    static const uint32_t boxes[][2] = {{WORLD_CLOUD, WORLD_CONSOLE}, {WORLD_CONSOLE, WORLD_CLOUD}};
+    for (int i = 0; i < 2; i++) {
+        world_ask(w, boxes[i][0], &all);
+        world_ask(w, boxes[i][1], &last);
+        assert_true(steps_to_answer(w, boxes[i][1]) <= 2);
+        assert_true(steps_to_answer(w, boxes[i][0]) >= 4);
+        look(w, WORLD_CLOUD, &got);
+        look(w, WORLD_CONSOLE, &got);
+    }
+    world_ask(w, WORLD_CONSOLE, &all); /* and of one box */
+    world_ask(w, WORLD_CONSOLE, &last);
+    look(w, WORLD_CONSOLE, &got);
+    assert_int_equal(got.end_count, 2);
+    assert_int_equal(got.ends[0].request, 2);
+    world_ask(w, WORLD_CONSOLE, &none); /* frames that are stepped over are read too */
+    assert_true(steps_to_answer(w, WORLD_CONSOLE) >= 4);
+    look(w, WORLD_CONSOLE, &got);
+    world_free(w);
+    world_forget();
+}
+
 /* As the supervisor does it: with empty rings. */
 static void restart_box(struct world *w, uint32_t box)
 {
@@ -542,6 +587,7 @@ int main(void)
         cmocka_unit_test(state_is_answered_within_the_scope),
         cmocka_unit_test(too_many_requests_end_full_and_nothing_blocks),
         cmocka_unit_test(an_answer_that_does_not_fit_goes_on_later),
+        cmocka_unit_test(a_long_query_stalls_no_other),
         cmocka_unit_test(garbage_harms_only_the_box_that_wrote_it),
         cmocka_unit_test(every_corruption_of_an_ask_is_survived),
     };

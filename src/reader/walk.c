@@ -62,6 +62,11 @@ int walk_seek_time(struct walk *s, int dir_fd, const struct journal_marks *marks
     return err;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static bool frame_is_wanted(const struct walk *s, const struct filter *f)
 {
     const struct follow_frame *frame = &s->frame;
@@ -80,9 +85,11 @@ static int need_frame(struct walk *s, const struct filter *f, const struct walk_
         if (got <= 0) {
             return got;
         }
-        *limit->budget -= 1;
         s->lost += s->frame.first_sequence > s->sequence ? s->frame.lost_before : 0;
         s->has_frame = frame_is_wanted(s, f);
+        /* one that is stepped over was read and checked all the same */
+        size_t cost = 1 + (s->has_frame ? 0 : s->frame.slot_count);
+        *limit->budget -= (size_t)least(*limit->budget, cost);
         s->at = 0;
         s->at_first = s->frame.first_sequence;
         uint64_t reached = s->has_frame ? s->frame.first_sequence : s->frame.end_sequence;
@@ -97,11 +104,6 @@ static void step_over(struct walk *s, size_t slots, uint32_t records)
     s->at += slots;
     s->at_first += records;
     s->sequence = s->at_first > s->sequence ? s->at_first : s->sequence;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 /* Numeric samples from s->at on: first those that are not wanted, then a run of those that are. False: no run. */
