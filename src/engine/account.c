@@ -68,6 +68,51 @@ void account_skip(struct engine *e, struct inlet *in, uint64_t from, enum gap_ca
     }
 }
 
+/* What the journal holds of the time before, as far as it could be read. */
+static void tell_damage(struct engine *e, const struct journal_recovered *r)
+{
+    char text[96];
+    account_event(e, EVENT_JOURNAL_RECOVERED, PLAN_NONE, r->cut_bytes + r->damaged_bytes, r->text);
+    if (r->lost) {
+        snprintf(text, sizeof text, "records of sequence %llu to %llu are lost",
+                 (unsigned long long)r->lost_from, (unsigned long long)r->lost_to - 1);
+        account_event(e, EVENT_JOURNAL_FAULT, PLAN_NONE, r->lost, text);
+    }
+    if (r->lost || r->damaged_bytes || r->set_aside) {
+        struct record_gap gap = {.scope = GAP_ALL,
+                                 .cause = GAP_SEGMENT_LOST,
+                                 .from_ns = r->lost ? r->lost_from_ns : r->last_ns,
+                                 .to_ns = r->lost ? r->lost_to_ns : e->utc_ns,
+                                 .missed = r->lost};
+        gap.from_ns = gap.from_ns < gap.to_ns ? gap.from_ns : gap.to_ns;
+        account_gap(e, &gap);
+    }
+}
+
+void account_start(struct engine *e, const struct journal_recovered *r)
+{
+    _Atomic uint32_t *told = &e->g->engine->start_told;
+    bool first = !atomic_load(told);
+    struct record_gap gap = {.scope = GAP_ALL,
+                             .cause = GAP_GATEWAY_DOWN,
+                             .from_ns = r->last_ns < e->utc_ns ? r->last_ns : e->utc_ns,
+                             .to_ns = e->utc_ns};
+    if (first) {
+        account_event(e, EVENT_GATEWAY_START, PLAN_NONE, 0, "gateway started");
+    }
+    if (r->text[0]) {
+        tell_damage(e, r);
+    }
+    if (first && r->last_ns) {
+        account_gap(e, &gap);
+        gap.cause = GAP_TORN_TAIL;
+        if (r->cut_bytes) { /* without a start of the gateway the rings still have what was cut off */
+            account_gap(e, &gap);
+        }
+    }
+    atomic_store(told, 1);
+}
+
 /* How many of a tag's drops are gaps already. The ledger knows, and after a restart of the engine the journal knew it:
  * so drops are never counted twice, nor forgotten, whenever the engine dies. */
 static uint64_t drops_told(const struct inlet *in, struct tag_state *t)

@@ -181,7 +181,7 @@ static void a_value_is_stored_when_it_is_durable(void **state)
         assert_int_equal(got.head.size, 8);
         assert_string_equal(got.value, "seventy");
         bed_settle(b);
-        bed_restart_engine(b, false);
+        bed_restart_engine(b, BED_KEEP);
     }
     bed_record(b, BED_FIELD, RECORD_FETCH, 7, &put.head, sizeof put.head); /* another's value */
     bed_run(b, 0);
@@ -204,7 +204,7 @@ static void an_earlier_life_confirms_nothing(void **state)
         assert_true(ring_take(b->down + BED_CLOUD, sink, SLOT_RECORD_MAX) > 0);
         ring_release(b->down + BED_CLOUD, b->down[BED_CLOUD].next);
     }
-    bed_restart_engine(b, false);
+    bed_restart_engine(b, BED_KEEP);
     uint64_t before = journal_durable_ring(b->journal, BED_CLOUD);
     assert_int_equal(before, 0);
     bed_free(b);
@@ -506,7 +506,7 @@ static void drops_are_told_again_when_their_gap_was_lost(void **state)
         drop(b, 0, 3);
         bed_run(b, 100);
         bed_settle(b);
-        bed_restart_engine(b, lose);
+        bed_restart_engine(b, lose ? BED_LOSE : BED_KEEP);
         drop(b, 0, 1);
         bed_run(b, 100);
         assert_int_equal(entry_of(b, 1)->gaps, 9);
@@ -573,7 +573,7 @@ static void a_restarted_engine_goes_on_where_the_journal_ends(void **state)
         engine_step(b->e, b->utc_ns, b->mono_ns); /* taken, its tail not moved */
         uint64_t tail = atomic_load(&bed_seat(b, BED_FIELD)->up_tail->tail);
         bed_put(b, BED_FIELD, slots + 70, 30);
-        bed_restart_engine(b, lose && tail == 40);
+        bed_restart_engine(b, lose && tail == 40 ? BED_LOSE : BED_KEEP);
         bed_run(b, 100);
         assert_int_equal(entry_of(b, 1)->journaled, 100);
         assert_true(bed_balances(b));
@@ -605,13 +605,55 @@ static void a_tail_ahead_of_the_journal_is_a_gap(void **state)
     bed_put(b, BED_FIELD, slots, 10);
     atomic_store(&bed_seat(b, BED_FIELD)->up_tail->tail, 20);
     for (int i = 0; i < 2; i++) { /* and only once */
-        bed_restart_engine(b, false);
+        bed_restart_engine(b, BED_KEEP);
         bed_run(b, 100);
         bed_settle(b);
     }
     assert_int_equal(entry_of(b, 1)->journaled, 10);
     bed_read(b, &f);
     assert_int_equal(gaps_of(&f, GAP_JOURNAL_FAILED, &produced), 1);
+    free(f.bytes);
+    bed_free(b);
+}
+
+static void a_damaged_stretch_is_a_gap(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(1);
+    struct bed_frames f;
+    uint64_t produced = 0;
+    struct slot slots[30];
+    for (uint32_t i = 0; i < 30; i++) {
+        slots[i] = sample(1, i);
+    }
+    for (int i = 0; i < 3; i++) {
+        if (i == 1) {
+            bed_mark(b);
+        }
+        bed_run(b, 100);
+        bed_put(b, BED_FIELD, slots + 10 * i, 10);
+        bed_run(b, 0);
+        bed_settle(b);
+    }
+    bed_restart_engine(b, BED_DAMAGE);
+    bed_restart_engine(b, BED_KEEP); /* it is told once */
+    bed_read(b, &f);
+    size_t at = 0;
+    struct record_gap gap = gap_at(&f, &at);
+    assert_int_equal(gap.scope, GAP_ALL);
+    assert_int_equal(gap.cause, GAP_SEGMENT_LOST);
+    assert_int_equal(gap.missed, 10);
+    assert_int_equal(gap.from_ns, BED_START + 100 * NS_PER_MS);
+    assert_int_equal(gap.to_ns, BED_START + 300 * NS_PER_MS);
+    assert_int_equal(gaps_of(&f, GAP_SEGMENT_LOST, &produced), 1);
+    at = 0;
+    struct record_event event = {0};
+    for (const struct slot *e; (e = bed_next(&f, &at, RECORD_EVENT));) {
+        if (e->status == EVENT_JOURNAL_FAULT) {
+            memcpy(&event, slot_payload(e), sizeof event);
+        }
+    }
+    assert_string_equal(event.text, "records of sequence 14 to 23 are lost");
     free(f.bytes);
     bed_free(b);
 }
@@ -663,7 +705,7 @@ static void a_box_cannot_tell_of_starts_that_were_none(void **state)
         bed_run(b, 100);
     }
     bed_read(b, &f);
-    assert_int_equal(bed_count(&f, RECORD_EVENT), BED_BOXES); /* each was started once */
+    assert_int_equal(bed_count(&f, RECORD_EVENT), 1 + BED_BOXES); /* each was started once */
     assert_int_equal(gaps_of(&f, GAP_BOX_DOWN, &produced), 0);
     free(f.bytes);
     bed_free(b);
@@ -680,11 +722,11 @@ static void an_outage_of_box_and_engine_together_is_a_gap(void **state)
     bed_settle(b);
     bed_run(b, 100);
     bed_restart_box(b, BED_FIELD, false);
-    bed_restart_engine(b, false);
+    bed_restart_engine(b, BED_KEEP);
     bed_run(b, 1000);
     bed_settle(b);
     bed_run(b, 100);
-    bed_restart_engine(b, false);
+    bed_restart_engine(b, BED_KEEP);
     bed_run(b, 100);
     bed_read(b, &f);
     assert_int_equal(gaps_of(&f, GAP_BOX_DOWN, &produced), 1);
@@ -778,6 +820,7 @@ int main(void)
         cmocka_unit_test(the_tail_waits_for_the_disk),
         cmocka_unit_test(a_restarted_engine_goes_on_where_the_journal_ends),
         cmocka_unit_test(a_tail_ahead_of_the_journal_is_a_gap),
+        cmocka_unit_test(a_damaged_stretch_is_a_gap),
         cmocka_unit_test(a_dead_box_is_bad_and_its_outage_a_gap),
         cmocka_unit_test(a_box_cannot_tell_of_starts_that_were_none),
         cmocka_unit_test(an_outage_of_box_and_engine_together_is_a_gap),

@@ -86,6 +86,8 @@ bool value_is_suppressed(const struct tag_state *t, const struct slot *sample);
 void account_event(struct engine *e, enum event_kind kind, uint32_t box, uint64_t detail,
                    const char *text);
 void account_gap(struct engine *e, const struct record_gap *gap);
+/* The first words of an engine: that the gateway was started, if it was, and what is missing before. */
+void account_start(struct engine *e, const struct journal_recovered *recovered);
 /* The inlet goes on at in->up.next although the journal has its ring only up to `from`; `cause` 0: a gap tells already. */
 void account_skip(struct engine *e, struct inlet *in, uint64_t from, enum gap_cause cause);
 void account_drops(struct engine *e, struct inlet *in);

@@ -86,25 +86,6 @@ static void sleep_until_woken(struct engine *e, struct pollfd *fds, struct wakes
     }
 }
 
-static void note_start(struct engine *e, const struct gateway *g, const struct journal_recovered *r)
-{
-    bool first = !atomic_load(&g->engine->start_told);
-    if (first) {
-        account_event(e, EVENT_GATEWAY_START, PLAN_NONE, 0, "gateway started");
-    }
-    if (r->text[0]) {
-        account_event(e, EVENT_JOURNAL_RECOVERED, PLAN_NONE, r->cut_bytes, r->text);
-    }
-    if (first && r->last_ns) {
-        struct record_gap gap = {.scope = GAP_ALL,
-                                 .cause = GAP_GATEWAY_DOWN,
-                                 .from_ns = r->last_ns < e->utc_ns ? r->last_ns : e->utc_ns,
-                                 .to_ns = e->utc_ns};
-        account_gap(e, &gap);
-    }
-    atomic_store(&g->engine->start_told, 1);
-}
-
 /* The boxes are gone by now: what they left in their rings still goes to the journal, as far as the time for an orderly
  * stop reaches. What is left tells the next start's gap. */
 static void empty_rings(struct engine *e)
@@ -132,7 +113,7 @@ static int run(struct gateway *g, struct journal *journal, struct wakes *w,
         fds[i] = (struct pollfd){.fd = e->inlets[i].seat->to_engine_read, .events = POLLIN};
     }
     fds[e->inlet_count] = (struct pollfd){.fd = w->durable_fd, .events = POLLIN};
-    note_start(e, g, recovered);
+    account_start(e, recovered);
     atomic_store(&g->engine->panel.ready, 1);
     while (!stop_asked) {
         int64_t mono = clock_mono_ns();

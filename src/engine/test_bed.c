@@ -77,6 +77,7 @@ static void open_engine(struct bed *b)
         .dir = b->dir, .plan = &b->g->plan, .marks = &b->g->engine->marks, .buffer_bytes = 1 << 20};
     must(journal_open(&b->journal, &options, &b->recovered) == 0);
     must(engine_new(&b->e, b->g, b->journal, &b->recovered, b->utc_ns, b->mono_ns) == 0);
+    account_start(b->e, &b->recovered);
 }
 
 struct seat *bed_seat(struct bed *b, int box)
@@ -147,11 +148,19 @@ void bed_mark(struct bed *b)
     b->marked_size = (int64_t)p.durable_offset;
 }
 
-void bed_restart_engine(struct bed *b, bool lose)
+static void damage(const char *path, int64_t at)
+{
+    FILE *f = fopen(path, "r+b");
+    must(f && fseek(f, (long)at, SEEK_SET) == 0 && fputc('?', f) == '?' && fclose(f) == 0);
+}
+
+void bed_restart_engine(struct bed *b, int how)
 {
     close_engine(b);
-    if (lose) {
+    if (how == BED_LOSE) {
         must(truncate(b->marked, b->marked_size) == 0);
+    } else if (how == BED_DAMAGE) {
+        damage(b->marked, b->marked_size + (int64_t)sizeof(struct frame_header));
     }
     open_engine(b);
 }
@@ -234,7 +243,10 @@ static void add_file(struct bed_frames *frames, const char *path)
     while (at < size) {
         struct frame_header h;
         int length = frame_prove(bytes + at, size - at, &h);
-        must(length > 0);
+        if (length < 0) { /* damaged: to the next sound frame */
+            at += sizeof(struct slot);
+            continue;
+        }
         if (h.kind == FRAME_DATA) {
             frames->bytes = realloc(frames->bytes, frames->size + (size_t)length);
             must(frames->bytes != NULL);

@@ -32,9 +32,10 @@ struct bed *bed_new(uint32_t sync_ms);
 void bed_free(struct bed *b);
 struct seat *bed_seat(struct bed *b, int box);
 
-/* The engine dies and is started anew. `lose`: what came after bed_mark was not on disk yet. */
+/* The engine dies and is started anew. What came after bed_mark was not on disk yet, or its first frame is damaged. */
+enum { BED_KEEP, BED_LOSE, BED_DAMAGE };
 void bed_mark(struct bed *b);
-void bed_restart_engine(struct bed *b, bool lose);
+void bed_restart_engine(struct bed *b, int how);
 /* The supervisor starts a box again; `reset`: it empties its rings before. */
 void bed_restart_box(struct bed *b, int box, bool reset);
 

@@ -55,7 +55,11 @@ struct journal_account { /* index = tag id */
     uint64_t produced, journaled, suppressed, rejected, gaps;
 };
 struct journal_recovered {
-    uint64_t segments, frames, cut_bytes, set_aside;
+    uint64_t segments, frames, cut_bytes, set_aside, damaged_bytes;
+    uint64_t
+        lost; /* sequence numbers whose records were in damaged stretches or missing segments … */
+    uint64_t lost_from, lost_to;      /* … all of them in [from, to) … */
+    int64_t lost_from_ns, lost_to_ns; /* … and journaled between these frames */
     char text[160];  /* what was cut or set aside, for people; "" if all was well */
     int clean;       /* 1: the last stop was orderly (a stop event closes the journal) */
     int64_t last_ns; /* time of the last frame, 0: the journal is new */

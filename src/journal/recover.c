@@ -97,6 +97,22 @@ static int open_segment(struct journal *j, uint64_t number, struct segment_heade
     return fd;
 }
 
+/* Sequence numbers are dense: what is missing before `first` was in what could not be read. */
+static void note_lost(const struct journal *j, struct journal_recovered *out, uint64_t first,
+                      int64_t now_ns)
+{
+    if (first <= j->state.next_sequence) {
+        return;
+    }
+    if (!out->lost) {
+        out->lost_from = j->state.next_sequence;
+        out->lost_from_ns = j->state.last_ns;
+    }
+    out->lost += first - j->state.next_sequence;
+    out->lost_to = first;
+    out->lost_to_ns = now_ns;
+}
+
 /* Takes in all frames of a segment. `last`: cut what nothing sound follows. */
 static int replay(struct journal *j, int fd, uint64_t number, int64_t size, bool last,
                   struct journal_recovered *out)
@@ -114,6 +130,7 @@ static int replay(struct journal *j, int fd, uint64_t number, int64_t size, bool
             damaged += skipped;
             sound = scan.offset;
             out->frames++;
+            note_lost(j, out, h.first_sequence, h.now_ns);
             err = state_apply(&j->state, &h, slots);
         }
         err = got < 0 ? got : err;
@@ -132,6 +149,7 @@ static int replay(struct journal *j, int fd, uint64_t number, int64_t size, bool
         int ignored = j->disk->flush(j->disk->context, fd);
         (void)ignored;
     }
+    out->damaged_bytes += damaged;
     if (damaged) {
         snprintf(out->text, sizeof out->text,
                  "journal segment %016llu: %llu damaged bytes were stepped over",
@@ -226,6 +244,9 @@ int recover(struct journal *j, struct journal_recovered *out)
         int fd = open_segment(j, f.numbers[i], &h, &size);
         if (fd < 0) {
             continue;
+        }
+        if (i > from) {
+            note_lost(j, out, h.first_sequence, h.created_ns);
         }
         if (h.first_sequence > j->state.next_sequence) {
             j->state.next_sequence = h.first_sequence;

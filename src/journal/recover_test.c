@@ -211,6 +211,12 @@ static void damage_in_the_middle_is_stepped_over(void **state)
     plant_open(&p);
     assert_int_equal(p.recovered.cut_bytes, 0);
     assert_non_null(strstr(p.recovered.text, "stepped over"));
+    assert_int_equal(p.recovered.damaged_bytes, 96 + 2400);
+    assert_int_equal(p.recovered.lost, 100);
+    assert_int_equal(p.recovered.lost_from, 100);
+    assert_int_equal(p.recovered.lost_to, 200);
+    assert_int_equal(p.recovered.lost_from_ns, 100);
+    assert_int_equal(p.recovered.lost_to_ns, 300);
     assert_int_equal(journal_next_sequence(p.journal), 300);
     struct follow *f;
     struct follow_frame frame;
