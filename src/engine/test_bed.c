@@ -229,6 +229,62 @@ bool bed_balances(struct bed *b)
     return balances;
 }
 
+struct slot bed_sample(uint32_t tag, uint64_t value)
+{
+    return (struct slot){.time = BED_START + (int64_t)value, .tag = tag, .value.u64 = value};
+}
+
+struct now_entry *bed_entry(struct bed *b, uint32_t id)
+{
+    return engine_entry(engine_tag(b->e, id));
+}
+
+const char *bed_verdict(struct bed *b, int box)
+{
+    static char text[97];
+    const struct verdict *v = bed_seat(b, box)->verdict;
+    text_from_words(v->reason, 12, text);
+    return atomic_load(&v->raised) ? text : NULL;
+}
+
+size_t bed_honest(struct slot *slots)
+{
+    size_t n = 0;
+    struct record_batch batch = {.clock_uncertainty_ns = -1};
+    struct record_gap gap = {.scope = GAP_TAG, .which = 1, .cause = GAP_POLL_LATE, .missed = 1};
+    struct record_event event = {.device = 0, .text = "up"};
+    struct record_store fetch = {.key = "key"};
+    struct record_command command = {.tag = 1};
+    const struct {
+        uint32_t tag, status;
+        const void *payload;
+        size_t size;
+    } rows[] = {
+        {record_tag(RECORD_BATCH), 0, &batch, sizeof batch},
+        {record_tag(RECORD_GAP), 0, &gap, sizeof gap},
+        {3 | SLOT_LONG, 0, "twenty-six letters or more", 26},
+        {record_tag(RECORD_EVENT), EVENT_DEVICE_UP, &event, sizeof event},
+        {record_tag(RECORD_STORE), 1, &fetch, sizeof fetch},
+        {record_tag(RECORD_FETCH), 2, &fetch, sizeof fetch},
+        {record_tag(RECORD_COMMAND), 3, &command, sizeof command},
+    };
+    slots[n++] = bed_sample(1, 5);
+    slots[n] = bed_sample(2, 1);
+    slots[n++].value.f64 = 2;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        slots[n] = (struct slot){.time = BED_START,
+                                 .tag = rows[i].tag,
+                                 .status = rows[i].status,
+                                 .value.u64 = rows[i].size};
+        size_t count = slot_count_for(rows[i].size);
+        memset(slots + n + 1, 0, (count - 1) * sizeof *slots);
+        memcpy(slots + n + 1, rows[i].payload, rows[i].size);
+        n += count;
+    }
+    slots[n++] = bed_sample(1, 6);
+    return n;
+}
+
 /* ---- What is in the journal's files. ---- */
 
 static void add_file(struct bed_frames *frames, const char *path)
@@ -309,6 +365,27 @@ size_t bed_count(const struct bed_frames *frames, uint32_t kind)
     size_t count = 0;
     for (size_t at = 0; bed_next(frames, &at, kind);) {
         count++;
+    }
+    return count;
+}
+
+struct record_gap bed_gap_at(const struct bed_frames *f, size_t *at)
+{
+    struct record_gap gap = {0};
+    const struct slot *s = bed_next(f, at, RECORD_GAP);
+    if (s) {
+        memcpy(&gap, slot_payload(s), sizeof gap);
+    }
+    return gap;
+}
+
+size_t bed_gaps(const struct bed_frames *f, uint32_t cause, uint64_t *produced)
+{
+    size_t count = 0;
+    struct record_gap gap;
+    for (size_t at = 0; (gap = bed_gap_at(f, &at)).scope;) {
+        count += gap.cause == cause;
+        *produced += gap.cause == cause ? gap.produced : 0;
     }
     return count;
 }

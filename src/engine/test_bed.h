@@ -47,6 +47,13 @@ void bed_run(struct bed *b, int64_t ms);
 /* Waits until all is durable, then steps once more. */
 void bed_settle(struct bed *b);
 
+/* Of tag 1, 3 or 4, at a time that rises with its value. */
+struct slot bed_sample(uint32_t tag, uint64_t value);
+/* Every kind of record, as an honest "field" box would write them; at most 128 slots. */
+size_t bed_honest(struct slot *slots);
+struct now_entry *bed_entry(struct bed *b, uint32_t id);
+/* What the supervisor is told of a box; NULL: nothing bad. */
+const char *bed_verdict(struct bed *b, int box);
 /* Whether every tag's account holds. */
 bool bed_balances(struct bed *b);
 
@@ -59,5 +66,9 @@ void bed_read(struct bed *b, struct bed_frames *frames);
 /* The next record of `kind` (0: a sample) of any frame from *at on; NULL: none. */
 const struct slot *bed_next(const struct bed_frames *frames, size_t *at, uint32_t kind);
 size_t bed_count(const struct bed_frames *frames, uint32_t kind);
+/* The next gap; its scope is 0 when there is none. */
+struct record_gap bed_gap_at(const struct bed_frames *frames, size_t *at);
+/* Gaps with this cause; their produced samples are added up. */
+size_t bed_gaps(const struct bed_frames *frames, uint32_t cause, uint64_t *produced);
 
 #endif
