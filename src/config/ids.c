@@ -179,7 +179,7 @@ int ids_open(struct ids **out, const char *state_dir, char *why, size_t why_size
     if (err) {
         snprintf(why, why_size, "%s: %s", path, err_text(err));
     } else {
-        err = ids_read(out, text, size, why, why_size);
+        err = ids_read(out, text ? text : "", size, why, why_size);
     }
     free(text);
     return err;

@@ -14,9 +14,10 @@ static inline bool glob_reference_from(const char *glob, const char *path, bool 
         while (*glob &&
                !glob_reference_from(glob, path, true)) { /* at the beginning of any level */
             path = strchr(path, '/');
-            if (!path++) {
+            if (!path) {
                 return false;
             }
+            path++;
         }
         return true;
     }
