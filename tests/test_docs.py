@@ -148,6 +148,12 @@ def terminal():
     os.close(program)
 
 
+def take_terminal():
+    """In the child: standard input is its terminal, whose Ctrl-C it heeds even where ours is ignored."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_the_demo_starts_shows_values_and_leaves_nothing_running(tmp_path, terminal):
     """As a person sees it, at a terminal, until Ctrl-C."""
     user, program = terminal
@@ -156,7 +162,7 @@ def test_the_demo_starts_shows_values_and_leaves_nothing_running(tmp_path, termi
         demo = subprocess.Popen(
             [plant.ROOT / "run", "demo"],
             stdin=program, stdout=output, stderr=output, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=take_terminal,
         )  # fmt: skip
     running = set()
     try:
