@@ -15,6 +15,8 @@ import plant
 import pytest
 import yaml
 
+pytestmark = pytest.mark.sanitizer
+
 DOCUMENT = yaml.safe_load((plant.ROOT / "docs" / "openapi.yaml").read_text())
 
 

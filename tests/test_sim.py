@@ -77,7 +77,7 @@ def test_the_end_is_quick_and_leaves_nothing(started, tmp_path):
         begin = time.monotonic()
         sim.child.send_signal(number)
         assert sim.child.wait(10) == 0, sim.text()
-        assert time.monotonic() - begin < 1 or "asan" in str(plant.BUILD)
+        assert time.monotonic() - begin < (5 if "ASAN_OPTIONS" in os.environ else 1)  # which looks for leaks
         assert len(sim.text().splitlines()) == 1, sim.text()
         assert all(is_closed(c.socket, 5) for c in clients)
 

@@ -237,8 +237,10 @@ static int on_body(struct request *r, const void *data, size_t size)
         clock_mono_ns() - r->begun_ns > UPLOAD_MS * NS_PER_MS) {
         return -1;
     }
-    memcpy(r->upload + r->upload_size, data, size);
-    r->upload_size += size;
+    if (size) { /* of an empty body libwebsockets hands over nothing, at NULL */
+        memcpy(r->upload + r->upload_size, data, size);
+        r->upload_size += size;
+    }
     return 0;
 }
 
