@@ -167,3 +167,10 @@ void ring_awake(struct ring_consumer *c)
         atomic_store_explicit(&c->tail->naps, naps + 1, memory_order_seq_cst);
     }
 }
+
+void ring_end_nap(struct ring_tail *tail)
+{
+    if (tail) {
+        atomic_store(&tail->naps, (atomic_load(&tail->naps) | 1) + 1);
+    }
+}

@@ -97,5 +97,8 @@ void ring_release(struct ring_consumer *c, uint64_t position);
  * ring_awake ends the nap. */
 MUST_USE bool ring_nap(struct ring_consumer *c);
 void ring_awake(struct ring_consumer *c);
+/* A consumer that was killed in its sleep left the nap announced and perhaps answered: nobody would wake its successor. NULL
+ * is fine. */
+void ring_end_nap(struct ring_tail *tail);
 
 #endif

@@ -3,13 +3,10 @@
  * every process: a process that may only read a segment maps it again, read-only, at the same address. The seal against
  * future writable mappings is set after the keeper's own mapping, which all others inherit by fork. A read-only mapping
  * of a sealed segment cannot be made writable by mprotect, nor by opening the descriptor anew through /proc. */
-#include "box/gateway.h"
+#include "box/segment.h"
 #include "base/clock.h"
 
-#include <assert.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,23 +15,6 @@
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
-
-#define NOBODY  (-1)
-#define WATCHER (-2) /* the supervisor */
-
-struct segment {
-    int fd, writer; /* seat, NOBODY, WATCHER */
-    int only;       /* the one seat that may read it beside the middle, or NOBODY */
-    bool engine_reads, reader_reads, all_read;
-    size_t size, used;
-    uint8_t *base;
-};
-
-struct gateway_memory {
-    struct segment *segments;
-    size_t count;
-    bool unsealed; /* the kernel lacks F_SEAL_FUTURE_WRITE */
-};
 
 static size_t line(size_t size)
 {
@@ -81,9 +61,6 @@ static int seal(struct gateway_memory *m, struct segment *s)
     return fcntl(s->fd, F_ADD_SEALS, seals | F_SEAL_SEAL) ? ERR_UNSUPPORTED : ERR_OK;
 }
 
-/* segments: [engine, health, the reader's panel, zones…, per seat from the reader on: own, engine→seat, reader→box, plan part] */
-enum { ENGINE_SEGMENT, HEALTH_SEGMENT, READER_SEGMENT, FIRST_ZONE };
-
 /* The pieces of one seat within its own segment (s), the engine's (e) and the reader's (r) for it. */
 static void lay_out(struct gateway *g, int index, struct segment *s, struct segment *e,
                     struct segment *r)
@@ -118,13 +95,6 @@ static void lay_out(struct gateway *g, int index, struct segment *s, struct segm
         seat->answer_capacity = ANSWER_RING_SLOTS;
         seat->answer = carve(r, ring_bytes(seat->answer_capacity));
     }
-}
-
-static struct segment *seat_segment(struct gateway *g, int seat, int which)
-{
-    size_t at =
-        FIRST_ZONE + g->plan.header->zones.count + (size_t)(seat - SEAT_READER) * 4 + (size_t)which;
-    return g->memory->segments + at;
 }
 
 static void lay_out_all(struct gateway *g)
@@ -310,14 +280,6 @@ int gateway_new(struct gateway **out, void *plan_image, size_t plan_size)
     return ERR_OK;
 }
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) {
-        close(*fd);
-        *fd = -1;
-    }
-}
-
 void gateway_free(struct gateway *g)
 {
     if (!g) {
@@ -349,290 +311,7 @@ void gateway_free(struct gateway *g)
     free(g);
 }
 
-static bool may_read(const struct segment *s, int seat)
-{
-    return s->all_read || s->only == seat || (seat == SEAT_ENGINE && s->engine_reads) ||
-           (seat == SEAT_READER && s->reader_reads);
-}
-
-/* Keeps, maps read-only in place, or drops each segment. */
-static int take_rights(struct gateway *g, int seat)
-{
-    for (size_t i = 0; i < g->memory->count; i++) {
-        struct segment *s = g->memory->segments + i;
-        if (!s->base) {
-            continue;
-        }
-        if (s->writer != seat && may_read(s, seat)) {
-            if (mmap(s->base, s->size, PROT_READ, MAP_SHARED | MAP_FIXED, s->fd, 0) == MAP_FAILED) {
-                return ERR_NOMEM;
-            }
-        } else if (s->writer != seat) {
-            munmap(s->base, s->size);
-            s->base = NULL;
-        }
-        close_fd(&s->fd);
-    }
-    return ERR_OK;
-}
-
-static bool gone(const struct segment *s)
-{
-    return !s->base;
-}
-
-/* Pointers into what was dropped become NULL. */
-static void forget(struct gateway *g)
-{
-    struct segment *segments = g->memory->segments;
-    if (gone(segments + HEALTH_SEGMENT)) {
-        g->health = NULL;
-    }
-    for (uint32_t z = 0; z < g->plan.header->zones.count; z++) {
-        if (gone(segments + FIRST_ZONE + z)) {
-            g->zones[z] = (struct now_table){0};
-        }
-    }
-    for (int i = SEAT_READER; i < (int)g->seat_count; i++) {
-        struct seat *s = g->seats + i;
-        if (gone(seat_segment(g, i, 0))) {
-            s->panel = i == SEAT_READER ? s->panel : NULL;
-            s->up = s->ask = NULL;
-            s->down_tail = s->answer_tail = NULL;
-            s->devices = NULL;
-            s->drops = NULL;
-        }
-        if (gone(seat_segment(g, i, 1))) {
-            s->up_tail = NULL;
-            s->down = NULL;
-            s->verdict = NULL;
-            s->memory = NULL;
-            s->drops_seen = NULL;
-            s->other_gaps = NULL;
-        }
-        if (gone(seat_segment(g, i, 2))) {
-            s->ask_tail = NULL;
-            s->reader_verdict = NULL;
-            s->answer = NULL;
-        }
-    }
-}
-
-static void keep_ends(struct gateway *g, int seat)
-{
-    for (int i = SEAT_READER; i < (int)g->seat_count; i++) {
-        struct seat *s = g->seats + i;
-        if (seat != SEAT_ENGINE) {
-            close_fd(&s->to_engine_read);
-            close_fd(&s->from_engine_write);
-        }
-        if (seat != SEAT_READER) {
-            close_fd(&s->to_reader_read);
-            close_fd(&s->from_reader_write);
-        }
-        if (seat != i) {
-            close_fd(&s->to_engine_write);
-            close_fd(&s->from_engine_read);
-            close_fd(&s->to_reader_write);
-            close_fd(&s->from_reader_read);
-        }
-    }
-}
-
-static int by_number(const void *a, const void *b)
-{
-    return *(const int *)a - *(const int *)b;
-}
-
-static void close_from_to(int from, int to)
-{
-    if (from <= to && close_range((unsigned)from, (unsigned)to, 0)) {
-        long last = sysconf(_SC_OPEN_MAX); /* before Linux 5.9 */
-        for (int fd = from; fd <= to && fd < last; fd++) {
-            close(fd);
-        }
-    }
-}
-
-/* Closes everything but the standard three and our own ends, whoever opened it. */
-static int close_others(const struct gateway *g)
-{
-    int *keep = calloc(g->seat_count * 8 + 2, sizeof *keep);
-    if (!keep) {
-        return ERR_NOMEM;
-    }
-    size_t count = 0;
-    keep[count++] = g->supervisor_fd;
-    for (size_t i = 0; i < g->seat_count; i++) {
-        const struct seat *s = g->seats + i;
-        const int ends[] = {s->to_engine_read,    s->to_engine_write,  s->from_engine_read,
-                            s->from_engine_write, s->to_reader_read,   s->to_reader_write,
-                            s->from_reader_read,  s->from_reader_write};
-        memcpy(keep + count, ends, sizeof ends);
-        count += sizeof ends / sizeof *ends;
-    }
-    qsort(keep, count, sizeof *keep, by_number);
-    int next = STDERR_FILENO + 1;
-    for (size_t i = 0; i < count; i++) {
-        if (keep[i] >= next) {
-            close_from_to(next, keep[i] - 1);
-            next = keep[i] + 1;
-        }
-    }
-    close_from_to(next, INT_MAX);
-    free(keep);
-    return ERR_OK;
-}
-
-/* A predecessor that was killed in its sleep left the nap announced and perhaps answered: nobody would wake us. */
-static void end_nap(struct ring_tail *tail)
-{
-    if (tail) {
-        atomic_store(&tail->naps, (atomic_load(&tail->naps) | 1) + 1);
-    }
-}
-
-static void end_naps(struct gateway *g, int seat)
-{
-    for (int i = SEAT_READER; i < (int)g->seat_count; i++) {
-        struct seat *s = g->seats + i;
-        if (seat == SEAT_ENGINE) {
-            end_nap(s->up_tail);
-        }
-        if (seat == SEAT_READER) {
-            end_nap(s->ask_tail);
-        }
-        if (seat == i) {
-            end_nap(s->down_tail);
-            end_nap(s->answer_tail);
-        }
-    }
-}
-
-/* A box may not know the whole plan: our copy of the keeper's goes, its part takes the place. */
-static int take_part(struct gateway *g, int seat)
-{
-    const struct segment *part = seat_segment(g, seat, 3);
-    size_t size = (size_t)g->plan.header->size;
-    if (size < (1u << 20)) {
-        explicit_bzero((void *)g->plan.image, size); /* a larger one is unmapped by free */
-    }
-    free((void *)g->plan.image);
-    int err = plan_open(&g->plan, part->base, part->size);
-    if (err) {
-        return err;
-    }
-    g->state_dir = plan_text(&g->plan, g->plan.header->state_dir);
-    for (int i = SEAT_BOX; i < (int)g->seat_count; i++) {
-        g->seats[i].name = plan_text(&g->plan, g->plan.boxes[i - SEAT_BOX].name);
-    }
-    return ERR_OK;
-}
-
-int gateway_enter(struct gateway *g, int seat)
-{
-    assert(seat >= 0 && (size_t)seat < g->seat_count);
-    struct panel *panel = g->seats[seat].panel;
-    atomic_store(&panel->ready, 0);
-    atomic_store(&panel->layers, 0);
-    atomic_store(&panel->started_utc_ns, clock_utc_ns());
-    atomic_store(&panel->heartbeat_ns, clock_mono_ns());
-    int err = take_rights(g, seat);
-    if (err) {
-        return err;
-    }
-    forget(g);
-    keep_ends(g, seat);
-    end_naps(g, seat);
-    g->seat = seat;
-    err = close_others(g);
-    if (!err && seat >= SEAT_BOX) {
-        err = take_part(g, seat);
-    }
-    if (!err) {
-        atomic_fetch_add(&panel->epoch, 1);
-    }
-    return err;
-}
-
-/* The consumer may have taken, and even journaled, more than its tail tells, but never more than a whole ring beyond
- * it. So both positions move on to there: the ring is empty, and no position is ever used for two slots. */
-static void skip_ring(void *memory, size_t capacity, struct ring_tail *tail)
-{
-    struct ring_head *head = memory;
-    if (head) {
-        uint64_t position = atomic_load(&tail->tail) + capacity;
-        atomic_store(&tail->tail,
-                     position); /* first: a tail beyond its own position tells the consumer */
-        atomic_store(&head->head, position);
-    }
-}
-
-/* The producer's word stands, the consumer's position is made to fit it. */
-static void drop_ring(const void *memory, struct ring_tail *tail)
-{
-    const struct ring_head *head = memory;
-    if (head) {
-        atomic_store(&tail->tail, atomic_load(&head->head));
-        end_nap(tail);
-    }
-}
-
-void gateway_reset_rings(struct gateway *g, int seat)
-{
-    struct seat *s = g->seats + seat;
-    skip_ring(s->up, s->up_capacity, s->up_tail);
-    skip_ring(s->ask, s->ask_capacity, s->ask_tail);
-    drop_ring(s->down, s->down_tail);
-    drop_ring(s->answer, s->answer_tail);
-}
-
-static bool whole(const void *memory, size_t capacity, const struct ring_tail *tail)
-{
-    const struct ring_head *head = memory;
-    return !head || atomic_load(&head->head) - atomic_load(&tail->tail) <= capacity;
-}
-
-bool gateway_rings_whole(const struct gateway *g, int seat)
-{
-    const struct seat *s = g->seats + seat;
-    return whole(s->up, s->up_capacity, s->up_tail) &&
-           whole(s->down, s->down_capacity, s->down_tail) &&
-           whole(s->ask, s->ask_capacity, s->ask_tail) &&
-           whole(s->answer, s->answer_capacity, s->answer_tail);
-}
-
 bool gateway_is_sealed(const struct gateway *g)
 {
     return !g->memory->unsealed;
-}
-
-void verdict_raise(struct verdict *v, uint64_t epoch, const char *reason)
-{
-    char text[97];
-    snprintf(text, sizeof text, "wrote garbage: %s", reason);
-    words_from_text(v->reason, 12, text);
-    atomic_store(&v->epoch, epoch);
-    atomic_fetch_add(&v->raised, 1);
-}
-
-void words_from_text(_Atomic uint64_t *words, size_t count, const char *text)
-{
-    size_t size = strnlen(text, count * 8);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t word = 0;
-        if (i * 8 < size) {
-            memcpy(&word, text + i * 8, size - i * 8 < 8 ? size - i * 8 : 8);
-        }
-        atomic_store_explicit(words + i, word, memory_order_relaxed);
-    }
-}
-
-void text_from_words(const _Atomic uint64_t *words, size_t count, char *text)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint64_t word = atomic_load_explicit(words + i, memory_order_relaxed);
-        memcpy(text + i * 8, &word, 8);
-    }
-    text[count * 8] = 0;
 }
