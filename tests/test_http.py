@@ -402,6 +402,15 @@ def test_slow_requests_end(gateway):
 def test_connections_are_bounded_and_the_local_socket_is_kept_free(gateway):
     before = gateway.pids()
     crowd = [socket.create_connection(("127.0.0.1", gateway.port), timeout=10) for _ in range(900)]
+
+    def is_served(s):
+        try:
+            s.sendall(f"GET /api/v1/health/live HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\n\r\n".encode())
+            return s.recv(12) == b"HTTP/1.1 200"
+        except OSError:
+            return False
+
+    assert 790 <= sum(map(is_served, crowd)) <= 800
     with pytest.raises((http.client.HTTPException, OSError)):
         ask(gateway, "/api/v1/health/live")
     assert gateway.get("/api/v1/health/live") == {"live": True}

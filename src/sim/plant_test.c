@@ -132,10 +132,13 @@ static void the_controller_holds_its_set_point(void **state)
             w.lines->storage_level = begin[i];
             w.lines->set_point = set_points[k];
             run(&w, 12 * HOUR);
+            double sum = 0;
             for (int n = 0; n < DAY; n++) {
                 works_step(&w, 1);
                 assert_true(fabs(w.lines->storage_level - set_points[k]) < 0.35);
+                sum += w.lines->storage_level;
             }
+            assert_true(fabs(sum / DAY - set_points[k]) < 0.02); /* the integral leaves no offset */
             works_fini(&w);
         }
     }

@@ -16,11 +16,10 @@
 #define ARGUMENTS_MAX 16
 #define UPLOAD_MAX    16384
 #define UPLOAD_MS     10000 /* a body takes no longer than that to come */
-#define TCP_MAX                                                                                    \
-    800 /* connections over TCP: what is left is for the local socket, and a box's files */
-#define AUTHORITIES 4
-#define STREAMS_MAX 100    /* each keeps an ask under way, of SERVICE_ASKS_MAX */
-#define RECORDS_MAX 100000 /* of one answer, and the default is 10,000 */
+#define TCP_MAX       800 /* connections; what is left of the box's files is for the local socket */
+#define AUTHORITIES   4
+#define STREAMS_MAX   100    /* each keeps an ask under way, of SERVICE_ASKS_MAX */
+#define RECORDS_MAX   100000 /* of one answer, and the default is 10,000 */
 
 struct http {
     struct service_host *host;
