@@ -83,7 +83,7 @@ def test_the_end_is_quick_and_leaves_nothing(started, tmp_path):
 
 
 def test_silent_and_too_many_connections_end(started, tmp_path):
-    sim, said = simulate(tmp_path, "--idle", "1")
+    sim, said = simulate(tmp_path, "--idle", "2")
     started(sim)
     silent, dribbling, busy = (Plc(said["plc1"]) for _ in range(3))
     dribbling.socket.sendall(b"\0\1\0\0\0\xfa")  # a long request, of which a byte comes now and then
@@ -98,7 +98,12 @@ def test_silent_and_too_many_connections_end(started, tmp_path):
 
     plant.wait_for(both_ended, "the silent and the dribbling connection are closed")
     crowd = [socket.create_connection(("127.0.0.1", said["plc1"])) for _ in range(70)]
-    plant.wait_for(lambda: sum(is_closed(s, 0.001) for s in crowd) >= 7, "those beyond 64 are closed at once")
+
+    def crowd_is_cut():
+        assert busy.ask(bytes([3, 0, 0, 0, 1]))[0] == 3
+        return sum(is_closed(s, 0.001) for s in crowd) >= 7
+
+    plant.wait_for(crowd_is_cut, "those beyond 64 are closed at once")
     assert busy.ask(bytes([3, 0, 0, 0, 1]))[0] == 3
 
 
