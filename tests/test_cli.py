@@ -120,9 +120,13 @@ def test_exit_codes(gateway, tmp_path):
     nobody = tmp_path / "nobody.sock"
     assert ask(gateway, "get", "works/first").returncode == 0
     assert ask(gateway, "get", "no/such/tag").returncode == 1
+    assert "quote patterns" in ask(gateway, "get", "no/such/tag").stderr
     assert "No device has that name" in ask(gateway, "browse", "nobody").stderr
     assert ask(gateway, "browse", "nobody").returncode == 1
     assert isthmus("check", tmp_path / "nowhere").returncode == 1
+    for command in ("check", "run"):
+        done = isthmus(command, gateway.folder / "isthmus.yaml")
+        assert done.returncode == 1 and "is a file; name the folder" in done.stderr, done
     for command in COMMANDS[:-1]:
         done = isthmus(command, "--no-such-option")
         assert done.returncode == 2 and done.stderr and not done.stdout, (command, done)

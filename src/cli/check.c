@@ -65,6 +65,15 @@ void cli_print_problems(FILE *out, const char *dir, const struct config_result *
     }
 }
 
+void cli_print_unreadable(const char *command, const char *dir, int err)
+{
+    if (err == ERR_TYPE) {
+        fprintf(stderr, "isthmus %s: %s is a file; name the folder that holds it\n", command, dir);
+    } else {
+        fprintf(stderr, "isthmus %s: can't read the folder %s: %s\n", command, dir, err_text(err));
+    }
+}
+
 void cli_print_check(const struct config_result *r)
 {
     struct json j;
@@ -135,7 +144,7 @@ int cli_check(int argc, char **argv)
     struct config_result r;
     int err = config_load(dir, 0, &r);
     if (err) {
-        fprintf(stderr, "isthmus check: can't read the folder %s: %s\n", dir, err_text(err));
+        cli_print_unreadable("check", dir, err);
         return CLI_FAILED;
     }
     if (json) {

@@ -16,6 +16,9 @@ void cli_print_problems(FILE *out, const char *dir, const struct config_result *
 /* The same as one JSON document to stdout. */
 void cli_print_check(const struct config_result *result);
 
+/* Why the folder could not be read at all, to stderr. */
+void cli_print_unreadable(const char *command, const char *dir, int err);
+
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
 /* status, devices, browse, get, watch. */

@@ -47,7 +47,7 @@ int cli_run(int argc, char **argv)
     struct config_result result = {0};
     int err = config_load(dir, 1, &result);
     if (err) {
-        fprintf(stderr, "isthmus: can't read the configuration in %s: %s\n", dir, err_text(err));
+        cli_print_unreadable("run", dir, err);
         return CLI_FAILED;
     }
     if (json) {

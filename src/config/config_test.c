@@ -198,6 +198,7 @@ static const struct {
     {"gateway: {name: \"a b\"}\n", "'a b' is no name", "", 1, 17},
     {"gateway: {name: [a]}\n", "single value", "", 1, 17},
     {"gateway: [", "not valid YAML", "", 0, 0},
+    {"# 5 µm\ngateway:\n\tname: g\n", "not valid YAML", "spaces", 3, 1},
     {"gateway: {name: \"${CONFIG_TEST_UNSET}\"}\n", "no CONFIG_TEST_UNSET", ":-default", 1, 17},
     {"gateway: {name: \"${X\"}\n", "without an end", "", 1, 17},
     {"gateway: &a {name: g}\n", "anchors", "", 1, 10},

@@ -181,6 +181,21 @@ static void take(struct walk *w, const yaml_event_t *e)
     }
 }
 
+/* The commonest mistake behind libyaml's "cannot start any token". libyaml counts characters, not bytes, so only its line
+ * number leads back to the text. */
+static bool tab_indents(const char *text, size_t size, size_t line)
+{
+    const char *end = text + size;
+    for (; line && text; line--) {
+        text = memchr(text, '\n', (size_t)(end - text));
+        text = text ? text + 1 : NULL;
+    }
+    while (text && text < end && *text == ' ') {
+        text++;
+    }
+    return text && text < end && *text == '\t';
+}
+
 void yaml_read(struct tree *t, struct node *root, const char *file, const char *text, size_t size)
 {
     yaml_parser_t parser;
@@ -201,7 +216,10 @@ void yaml_read(struct tree *t, struct node *root, const char *file, const char *
                 tree_problem(t, file, 0, 0, "save the file as UTF-8 text",
                              "not UTF-8 text at byte %zu: %s", parser.problem_offset, why);
             } else {
-                tree_problem(t, file, (int)at->line + 1, (int)at->column + 1, "",
+                tree_problem(t, file, (int)at->line + 1, (int)at->column + 1,
+                             tab_indents(text, size, at->line)
+                                 ? "indent with spaces: YAML takes no tabs"
+                                 : "",
                              "not valid YAML: %s", why);
             }
             break;

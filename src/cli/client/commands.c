@@ -172,7 +172,11 @@ int client_get_tags(const struct client *c)
                            : NULL;
         json_t *values = json_object_get(root, "values");
         if (root && !json_array_size(values)) {
-            fprintf(stderr, "isthmus get: no tag matches '%s'\n", c->arguments[k]);
+            fprintf(stderr,
+                    "isthmus get: no tag matches '%s'\n"
+                    "  `isthmus get '**'` shows all; quote patterns, or the shell takes them for "
+                    "files.\n",
+                    c->arguments[k]);
             status = CLI_FAILED;
         }
         json_array_extend(found, values);
