@@ -18,14 +18,15 @@ cmd_demo() {
 
 Builds the program and starts a simulated waterworks, an MQTT broker and a gateway with its console;
 Ctrl-C ends all. The configuration is a copy of examples/waterworks in build/demo/plant, the
-collected history stays there from one start to the next. Options go to 'isthmus sim waterworks'." "$@"
+collected history stays there from one start to the next. Options go to 'isthmus sim waterworks',
+which then also writes the configuration: ./run demo --tags 1000." "$@"
     need demo
     need_peers mosquitto
     build_program
     trap demo_stop EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    demo_configure
+    demo_configure "$@"
     demo_start broker "${demo_port[$DEMO_BROKER_PORT]}" \
         "$PEERS/bin/mosquitto" -c "$DEMO/mosquitto.conf"
     demo_start waterworks "${demo_port[${DEMO_PLC_PORTS[-1]}]}" \
@@ -35,11 +36,12 @@ collected history stays there from one start to the next. Options go to 'isthmus
     demo_watch
 }
 
-# The copy of the example, with ports that are free.
+# The copy of the example, or what the simulator writes for these options, with ports that are free.
 demo_configure() {
     local port edits=()
     mkdir -p "$DEMO/plant" "$DEMO/logs"
     cp -rT examples/waterworks "$DEMO/plant"
+    (($# == 0)) || build/isthmus sim waterworks "$@" --write-config "$DEMO/plant"
     for port in "${DEMO_PLC_PORTS[@]}" "$DEMO_BROKER_PORT" "$DEMO_CONSOLE_PORT"; do
         demo_port[$port]=$(free_port "$port")
         edits+=(-e "s/\\b$port\\b/${demo_port[$port]}/g")
