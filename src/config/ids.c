@@ -263,13 +263,17 @@ int ids_save(struct ids *ids, const char *state_dir)
     for (size_t i = 0; i < ids->added_count; i++) {
         put_line(f, ids->added + i);
     }
-    bool bad = fflush(f) || fsync(fd);
-    bad |= fclose(f) != 0;
+    int err = fflush(f) || fsync(fd) ? err_from_errno(errno) : ERR_OK;
+    if (fclose(f) && !err) {
+        err = err_from_errno(errno);
+    }
     int dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bad |= dir < 0 || fsync(dir);
+    if ((dir < 0 || fsync(dir)) && !err) {
+        err = err_from_errno(errno);
+    }
     if (dir >= 0) {
         close(dir);
     }
-    ids->added_count = bad ? ids->added_count : 0;
-    return bad ? ERR_IO : ERR_OK;
+    ids->added_count = err ? ids->added_count : 0;
+    return err;
 }

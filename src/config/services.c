@@ -15,6 +15,12 @@ const struct field contract_fields[] = {
     {"purpose", false},   {"owner", false},      {"custodian", false},
     {"freshness", false}, {"live_first", false}, {0}};
 
+/* Of a resolved address, "IP:PORT". */
+static bool is_loopback(const char *address)
+{
+    return !strncmp(address, "127.", 4) || !strncmp(address, "[::1]:", 6);
+}
+
 static void load_service(struct load *l, const struct node *n)
 {
     char why[256] = "";
@@ -54,6 +60,13 @@ static void load_service(struct load *l, const struct node *n)
             bool bind = o->type == ISTHMUS_OPTION_BIND;
             const char *text = field_text(l, n, o->name, o->fallback);
             if ((bind || o->type == ISTHMUS_OPTION_ADDRESS) && text && *text) {
+                if (bind && !is_loopback(text)) {
+                    node_problem(
+                        &l->tree, node_get(n, o->name), "listen on 127.0.0.1 or [::1]",
+                        "'%s' is no loopback address; others need identities, which are not "
+                        "there yet",
+                        text);
+                }
                 uint32_t at = plan_build_option(l->plan, bind ? "bind" : "connect", text);
                 box.first_address = box.address_count++ ? box.first_address : at;
             }
