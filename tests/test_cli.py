@@ -121,6 +121,7 @@ def test_exit_codes(gateway, tmp_path):
     assert ask(gateway, "get", "works/first").returncode == 0
     assert ask(gateway, "get", "no/such/tag").returncode == 1
     assert "quote patterns" in ask(gateway, "get", "no/such/tag").stderr
+    assert ask(gateway, "watch", "no/such/tag").returncode == 1
     assert "No device has that name" in ask(gateway, "browse", "nobody").stderr
     assert ask(gateway, "browse", "nobody").returncode == 1
     assert isthmus("check", tmp_path / "nowhere").returncode == 1

@@ -160,6 +160,15 @@ static const char *value_text(char out[256], const json_t *value)
     return out;
 }
 
+static int say_no_match(const char *command, const char *pattern)
+{
+    fprintf(stderr,
+            "isthmus %s: no tag matches '%s'\n"
+            "  `isthmus get '**'` shows all; quote patterns, or the shell takes them for files.\n",
+            command, pattern);
+    return CLI_FAILED;
+}
+
 int client_get_tags(const struct client *c)
 {
     json_t *found = json_array(), *v;
@@ -172,12 +181,7 @@ int client_get_tags(const struct client *c)
                            : NULL;
         json_t *values = json_object_get(root, "values");
         if (root && !json_array_size(values)) {
-            fprintf(stderr,
-                    "isthmus get: no tag matches '%s'\n"
-                    "  `isthmus get '**'` shows all; quote patterns, or the shell takes them for "
-                    "files.\n",
-                    c->arguments[k]);
-            status = CLI_FAILED;
+            status = say_no_match("get", c->arguments[k]);
         }
         json_array_extend(found, values);
         json_decref(root);
@@ -225,6 +229,21 @@ static void watch_line(void *context, const char *text, size_t size)
     json_decref(r);
 }
 
+/* Whether there is a tag to wait for. */
+static int prove_match(const struct client *c, const char *pattern)
+{
+    int status = CLI_USAGE;
+    char target[4096] = "/api/v1/tags?limit=1&glob=";
+    json_t *root =
+        client_escape(target, sizeof target, pattern) ? client_get(c, target, &status) : NULL;
+    if (root) {
+        bool any = json_array_size(json_object_get(root, "tags")) > 0;
+        status = any ? CLI_OK : say_no_match("watch", pattern);
+    }
+    json_decref(root);
+    return status;
+}
+
 int client_watch(const struct client *c)
 {
     char target[3800] = "/api/v1/stream?mode=latest";
@@ -233,6 +252,10 @@ int client_watch(const struct client *c)
         if (strlen(target) > 3000 || !client_escape(target, sizeof target - 8, c->arguments[k])) {
             fprintf(stderr, "isthmus watch: too many tags; use globs\n");
             return CLI_USAGE;
+        }
+        int status = prove_match(c, c->arguments[k]);
+        if (status != CLI_OK) {
+            return status;
         }
     }
     return client_stream(c, target, watch_line, (void *)c);
