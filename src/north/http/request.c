@@ -322,6 +322,9 @@ static int on_writable(struct request *r)
         if (send_head(r)) {
             return -1;
         }
+        if (r->status == 304) { /* it is complete, and the next request may come at once */
+            return lws_http_transaction_completed(r->wsi) ? -1 : 0;
+        }
         lws_callback_on_writable(r->wsi);
         return 0;
     }
@@ -332,9 +335,6 @@ static int on_writable(struct request *r)
     unsigned char chunk[LWS_PRE + 16384];
     const char *data = r->asset ? (const char *)r->asset->data : r->body.text;
     size_t size = r->asset ? r->asset->size : r->body.size;
-    if (r->status == 304) { /* its length is told, and not sent */
-        return lws_http_transaction_completed(r->wsi) ? -1 : 0;
-    }
     size_t n = size - r->sent < 16384 ? size - r->sent : 16384;
     if (n) {
         memcpy(chunk + LWS_PRE, data + r->sent, n);
