@@ -16,6 +16,7 @@ LEVELS = [
     {"base"},
     {"tag"},
     {"journal"},
+    {"history"},
     {"rule", "guard"},
     {"box"},
     {"config"},
