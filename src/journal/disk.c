@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/disk.h"
 
+#include "base/clock.h"
+
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -89,6 +92,33 @@ static int file_remove(void *context, int dir, const char *name)
     return (int)result(unlinkat(dir, name, 0));
 }
 
+static int file_list(void *context, int dir, void (*each)(void *to, const char *name), void *to)
+{
+    (void)context;
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        int err = err_from_errno(errno);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return err;
+    }
+    for (const struct dirent *e; (e = readdir(d));) {
+        each(to, e->d_name);
+    }
+    closedir(d);
+    return ERR_OK;
+}
+
+static int64_t file_changed_ns(void *context, int dir)
+{
+    (void)context;
+    struct stat info;
+    return fstat(dir, &info) < 0 ? result(-1)
+                                 : info.st_mtim.tv_sec * NS_PER_S + info.st_mtim.tv_nsec;
+}
+
 const struct disk disk_files = {
     .open = file_open,
     .close = file_close,
@@ -102,6 +132,8 @@ const struct disk disk_files = {
     .truncate = file_truncate,
     .rename = file_rename,
     .remove = file_remove,
+    .list = file_list,
+    .changed_ns = file_changed_ns,
 };
 
 int disk_read_all(const struct disk *d, int fd, void *data, size_t size, uint64_t offset)

@@ -24,6 +24,11 @@ struct disk {
     int (*truncate)(void *context, int fd, uint64_t size); /* also gives back what was allocated */
     int (*rename)(void *context, int dir, const char *from, const char *to);
     int (*remove)(void *context, int dir, const char *name);
+    /* Tells every name in the folder, in any order. */
+    int (*list)(void *context, int dir, void (*each)(void *to, const char *name), void *to);
+    /* When names in the folder last changed, as far as the file system tells: an equal answer may hide a change that is
+     * only some milliseconds old. */
+    int64_t (*changed_ns)(void *context, int dir);
 };
 
 /* The real one. */

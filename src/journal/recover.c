@@ -5,17 +5,16 @@
 #include "journal/internal.h"
 #include "journal/scan.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct found {
     uint64_t *numbers; /* ascending */
     size_t count, room;
     uint64_t highest; /* of all names, also those set aside */
+    int err;
 };
 
 static int by_number(const void *a, const void *b)
@@ -24,39 +23,33 @@ static int by_number(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-static int list(int dir, struct found *f)
+static void note_name(void *to, const char *name)
 {
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d) {
-        if (fd >= 0) {
-            close(fd);
-        }
-        return ERR_IO;
+    struct found *f = to;
+    uint64_t number;
+    bool damaged;
+    if (f->err || !segment_number(name, &number, &damaged)) {
+        return;
     }
-    int err = ERR_OK;
-    for (const struct dirent *e; !err && (e = readdir(d));) {
-        uint64_t number;
-        bool damaged;
-        if (!segment_number(e->d_name, &number, &damaged)) {
-            continue;
-        }
-        f->highest = number > f->highest ? number : f->highest;
-        if (!damaged && f->count == f->room) {
-            f->room = f->room ? 2 * f->room : 64;
-            uint64_t *grown = realloc(f->numbers, f->room * sizeof *grown);
-            err = grown ? ERR_OK : ERR_NOMEM;
-            f->numbers = grown ? grown : f->numbers;
-        }
-        if (!err && !damaged) {
-            f->numbers[f->count++] = number;
-        }
+    f->highest = number > f->highest ? number : f->highest;
+    if (!damaged && f->count == f->room) {
+        f->room = f->room ? 2 * f->room : 64;
+        uint64_t *grown = realloc(f->numbers, f->room * sizeof *grown);
+        f->err = grown ? ERR_OK : ERR_NOMEM;
+        f->numbers = grown ? grown : f->numbers;
     }
-    closedir(d);
+    if (!f->err && !damaged) {
+        f->numbers[f->count++] = number;
+    }
+}
+
+static int list(const struct journal *j, struct found *f)
+{
+    int err = j->disk->list(j->disk->context, j->dir, note_name, f);
     if (f->count) {
         qsort(f->numbers, f->count, sizeof *f->numbers, by_number);
     }
-    return err;
+    return err ? err : f->err;
 }
 
 static void set_aside(struct journal *j, uint64_t number, struct journal_recovered *out)
@@ -230,7 +223,7 @@ int recover(struct journal *j, struct journal_recovered *out)
 {
     *out = (struct journal_recovered){0};
     struct found f = {0};
-    int err = list(j->dir, &f);
+    int err = list(j, &f);
     bool opened = false;
     size_t from = f.count;
     while (!err && from > 0 && !opened) {
