@@ -19,13 +19,14 @@ enum sealed_flag {
 
 struct sealed_header { /* at the start of the file */
     uint64_t magic;
-    uint32_t version, crc;                /* CRC-32C of all other bytes */
-    uint64_t first_segment, last_segment; /* raw segments that it stands for; numbers of imports are their own */
+    uint32_t version, crc; /* CRC-32C of all other bytes */
+    uint64_t first_segment,
+        last_segment; /* raw segments that it stands for; numbers of imports are their own */
     uint64_t first_sequence, end_sequence, epoch;
     int64_t created_ns;
-    int64_t first_ns, last_ns;           /* source times of its samples; first > last: it has none */
-    int64_t noted_from_ns, noted_to_ns;  /* the engine's clock at its first and last frame */
-    uint64_t samples, lost;              /* lost: sequence numbers that were damaged in the raw segments */
+    int64_t first_ns, last_ns;          /* source times of its samples; first > last: it has none */
+    int64_t noted_from_ns, noted_to_ns; /* the engine's clock at its first and last frame */
+    uint64_t samples, lost; /* lost: sequence numbers that were damaged in the raw segments */
     uint64_t columns_offset, notes_offset, catalogue_offset, blocks_offset, size;
     uint32_t columns, notes, note_chunks, catalogue_chunks;
     uint32_t flags, level; /* level: how often what is in it was merged */
@@ -67,9 +68,10 @@ struct sealed_writer;
 
 /* `about` gives flags, level, segments, sequences, epoch, created_ns, noted times and lost; `columns`: at most so many will
  * come. The order of calls: notes, tags (ascending), columns (ascending). */
-MUST_USE int sealed_create(struct sealed_writer **w, const struct disk *disk, int dir, const struct sealed_header *about,
-                           uint32_t columns);
-void sealed_add_note(struct sealed_writer *w, const struct sealed_note *note, const struct slot *slots);
+MUST_USE int sealed_create(struct sealed_writer **w, const struct disk *disk, int dir,
+                           const struct sealed_header *about, uint32_t columns);
+void sealed_add_note(struct sealed_writer *w, const struct sealed_note *note,
+                     const struct slot *slots);
 /* A catalogue entry with its texts. */
 void sealed_add_tag(struct sealed_writer *w, const struct frame_tag *tag);
 void sealed_begin(struct sealed_writer *w, uint32_t id, enum value_type type);
@@ -77,7 +79,8 @@ void sealed_begin(struct sealed_writer *w, uint32_t id, enum value_type type);
 void sealed_add(struct sealed_writer *w, const struct slot *sample, const uint8_t *text);
 /* A block that another file holds, as it is; false: what was added before is not full yet, add the samples one by one.
  * With `bytes` NULL only its summary is kept. */
-bool sealed_add_block(struct sealed_writer *w, const struct block_entry *entry, const uint8_t *bytes);
+bool sealed_add_block(struct sealed_writer *w, const struct block_entry *entry,
+                      const uint8_t *bytes);
 void sealed_end(struct sealed_writer *w);
 /* What it holds so far, and is going to cover. To be changed until sealed_finish. */
 struct sealed_header *sealed_about(struct sealed_writer *w);
@@ -113,7 +116,8 @@ MUST_USE int sealed_list_notes(struct sealed_list *l, const struct sealed *s);
 MUST_USE int sealed_list_tags(struct sealed_list *l, const struct sealed *s);
 void sealed_list_fini(struct sealed_list *l);
 /* 1: the next, proven, borrowed until the next call; 0: the end; negative: the rest can't be read. */
-MUST_USE int sealed_next_note(struct sealed_list *l, struct sealed_note *note, const struct slot **slots);
+MUST_USE int sealed_next_note(struct sealed_list *l, struct sealed_note *note,
+                              const struct slot **slots);
 MUST_USE int sealed_next_tag(struct sealed_list *l, struct frame_tag *tag, const char *texts[4]);
 
 /* The blocks of one column, in order. */
@@ -122,20 +126,24 @@ struct sealed_walk {
     struct block_scratch *scratch; /* borrowed */
     struct sealed_column column;
     uint64_t *groups; /* owned: where each group's table begins, ascending */
-    uint32_t group, count, at; /* the next group; entries of the one that is loaded, and the next of them */
+    uint32_t group, count,
+        at; /* the next group; entries of the one that is loaded, and the next of them */
     struct block_entry *entries; /* owned */
     uint8_t *bytes;              /* owned: one encoded block, or a table */
 };
 /* Stands before the first block that reaches `from_ns`. */
-MUST_USE int sealed_walk_open(struct sealed_walk *w, const struct sealed *s, struct block_scratch *scratch,
-                              const struct sealed_column *column, int64_t from_ns);
+MUST_USE int sealed_walk_open(struct sealed_walk *w, const struct sealed *s,
+                              struct block_scratch *scratch, const struct sealed_column *column,
+                              int64_t from_ns);
 void sealed_walk_fini(struct sealed_walk *w);
 /* 1: the next block's entry, borrowed until the next call but one to this; 0: the end; negative: its table is damaged and its
  * group was stepped over: call again. */
 MUST_USE int sealed_walk_next(struct sealed_walk *w, const struct block_entry **entry);
 /* The block's bytes, their CRC proven; borrowed until the next call. */
-MUST_USE int sealed_walk_bytes(struct sealed_walk *w, const struct block_entry *entry, const uint8_t **bytes);
+MUST_USE int sealed_walk_bytes(struct sealed_walk *w, const struct block_entry *entry,
+                               const uint8_t **bytes);
 /* Decodes it. */
-MUST_USE int sealed_walk_block(struct sealed_walk *w, const struct block_entry *entry, unsigned parts, struct block *out);
+MUST_USE int sealed_walk_block(struct sealed_walk *w, const struct block_entry *entry,
+                               unsigned parts, struct block *out);
 
 #endif

@@ -13,7 +13,7 @@ struct group { /* before the table of up to SEALED_GROUP blocks, which lies behi
 };
 _Static_assert(sizeof(struct group) == 40, "a group's head is 40 bytes");
 
-struct chunk { /* before packed notes or catalogue entries */
+struct chunk {             /* before packed notes or catalogue entries */
     uint32_t packed, size; /* bytes as they lie in the file (zstd), and unpacked */
     uint32_t count;        /* entries */
     uint32_t crc;          /* of the 12 bytes before and of the packed ones */

@@ -13,10 +13,12 @@
 
 static bool header_is_sound(const struct sealed_header *h, uint64_t size)
 {
-    return h->size == size && h->columns_offset == sizeof *h && h->notes_offset >= sizeof *h && h->notes_offset <= size &&
+    return h->size == size && h->columns_offset == sizeof *h && h->notes_offset >= sizeof *h &&
+           h->notes_offset <= size &&
            h->columns <= (h->notes_offset - sizeof *h) / sizeof(struct sealed_column) &&
            h->catalogue_offset >= h->notes_offset && h->blocks_offset >= h->catalogue_offset &&
-           h->blocks_offset <= size && h->first_segment <= h->last_segment && h->first_sequence <= h->end_sequence;
+           h->blocks_offset <= size && h->first_segment <= h->last_segment &&
+           h->first_sequence <= h->end_sequence;
 }
 
 int sealed_open(struct sealed *s, const struct disk *disk, int dir, const char *name)
@@ -30,11 +32,11 @@ int sealed_open(struct sealed *s, const struct disk *disk, int dir, const char *
     int64_t size = disk->size(disk->context, s->fd);
     int err = size < 0 ? (int)size : disk_read_all(disk, s->fd, h, sizeof *h, 0);
     if (!err) {
-        err = h->magic != SEALED_MAGIC            ? ERR_MALFORMED
-              : h->crc != sealed_header_crc(h)    ? ERR_CHECKSUM
-              : h->version != SEALED_VERSION      ? ERR_VERSION
+        err = h->magic != SEALED_MAGIC             ? ERR_MALFORMED
+              : h->crc != sealed_header_crc(h)     ? ERR_CHECKSUM
+              : h->version != SEALED_VERSION       ? ERR_VERSION
               : header_is_sound(h, (uint64_t)size) ? ERR_OK
-                                                  : ERR_MALFORMED;
+                                                   : ERR_MALFORMED;
     }
     if (err) {
         sealed_close(s);
@@ -64,8 +66,9 @@ int sealed_column_at(const struct sealed *s, uint32_t at, struct sealed_column *
     if (err) {
         return err;
     }
-    bool sound = out->crc == sealed_column_crc(out) && out->id && out->id <= SLOT_ID_MAX && out->type &&
-                 out->type < VALUE_TYPE_END && out->groups && out->groups <= GROUPS_MAX && out->first_ns <= out->last_ns &&
+    bool sound = out->crc == sealed_column_crc(out) && out->id && out->id <= SLOT_ID_MAX &&
+                 out->type && out->type < VALUE_TYPE_END && out->groups &&
+                 out->groups <= GROUPS_MAX && out->first_ns <= out->last_ns &&
                  out->blocks <= out->groups * SEALED_GROUP;
     return sound ? ERR_OK : ERR_CHECKSUM;
 }
@@ -93,7 +96,8 @@ int sealed_find(const struct sealed *s, uint32_t id, struct sealed_column *out)
 
 /* ---- Notes and catalogue. ---- */
 
-static int list_open(struct sealed_list *l, const struct sealed *s, uint64_t offset, uint32_t chunks)
+static int list_open(struct sealed_list *l, const struct sealed *s, uint64_t offset,
+                     uint32_t chunks)
 {
     *l = (struct sealed_list){.file = s, .offset = offset, .chunks_left = chunks};
     l->packed = malloc(CHUNK_PACKED_MAX);
@@ -124,7 +128,7 @@ void sealed_list_fini(struct sealed_list *l)
 
 static int next_chunk(struct sealed_list *l)
 {
-    struct chunk c;
+    struct chunk c = {0};
     int err = read_at(l->file, &c, sizeof c, l->offset);
     if (!err && (c.packed > CHUNK_PACKED_MAX || c.size > CHUNK_MAX || !c.count)) {
         err = ERR_MALFORMED;
@@ -184,7 +188,8 @@ int sealed_next_note(struct sealed_list *l, struct sealed_note *note, const stru
     if (!note->slots || note->slots > (l->size - l->at) / sizeof **slots) {
         return list_malformed(l);
     }
-    *slots = (const struct slot *)(l->bytes + l->at); /* all entries are multiples of 8 bytes long */
+    *slots =
+        (const struct slot *)(l->bytes + l->at); /* all entries are multiples of 8 bytes long */
     if (frame_prove_records(*slots, note->slots) < 0 || slot_record_length(*slots) != note->slots ||
         !slot_is_control(*slots)) {
         return list_malformed(l);
@@ -221,7 +226,8 @@ int sealed_next_tag(struct sealed_list *l, struct frame_tag *tag, const char *te
 static int read_group(const struct sealed *s, uint64_t offset, struct group *g)
 {
     int err = read_at(s, g, sizeof *g, offset);
-    bool sound = !err && g->blocks && g->blocks <= SEALED_GROUP && g->size <= TABLE_BYTES_MAX(SEALED_GROUP) &&
+    bool sound = !err && g->blocks && g->blocks <= SEALED_GROUP &&
+                 g->size <= TABLE_BYTES_MAX(SEALED_GROUP) &&
                  (!g->previous || g->previous < offset) && g->first_ns <= g->last_ns;
     return err ? err : sound ? ERR_OK : ERR_MALFORMED;
 }
@@ -282,7 +288,8 @@ static int load_group(struct sealed_walk *w)
         err = ERR_CHECKSUM;
     }
     if (!err) {
-        err = table_decode(w->scratch, (enum value_type)w->column.type, w->bytes, g.size, w->entries, SEALED_GROUP);
+        err = table_decode(w->scratch, (enum value_type)w->column.type, w->bytes, g.size,
+                           w->entries, SEALED_GROUP);
         w->count = err < 0 ? 0 : (uint32_t)err;
     }
     return err < 0 ? err : ERR_OK;
@@ -316,7 +323,8 @@ int sealed_walk_bytes(struct sealed_walk *w, const struct block_entry *e, const 
     return err;
 }
 
-int sealed_walk_block(struct sealed_walk *w, const struct block_entry *e, unsigned parts, struct block *out)
+int sealed_walk_block(struct sealed_walk *w, const struct block_entry *e, unsigned parts,
+                      struct block *out)
 {
     const uint8_t *bytes;
     int err = sealed_walk_bytes(w, e, &bytes);

@@ -11,10 +11,11 @@
 #include <string.h>
 #include <zstd.h>
 
-#define BUFFER_SIZE  (256u << 10)
-#define INDEX_BATCH  64u
-#define PACK_LEVEL   3
-#define BLOCK_ENOUGH (BLOCK_SAMPLES / 2) /* a block with so many samples is kept as it is when files are merged */
+#define BUFFER_SIZE (256u << 10)
+#define INDEX_BATCH 64u
+#define PACK_LEVEL  3
+#define BLOCK_ENOUGH                                                                               \
+    (BLOCK_SAMPLES / 2) /* a block with so many samples is kept as it is when files are merged */
 
 enum region { REGION_NOTES, REGION_TAGS, REGION_COLUMNS };
 
@@ -85,8 +86,8 @@ static void writer_free(struct sealed_writer *w)
     free(w);
 }
 
-int sealed_create(struct sealed_writer **out, const struct disk *disk, int dir, const struct sealed_header *about,
-                  uint32_t columns)
+int sealed_create(struct sealed_writer **out, const struct disk *disk, int dir,
+                  const struct sealed_header *about, uint32_t columns)
 {
     struct sealed_writer *w = aligned_alloc(64, (sizeof *w + 63) / 64 * 64);
     if (!w) {
@@ -102,7 +103,8 @@ int sealed_create(struct sealed_writer **out, const struct disk *disk, int dir, 
     w->buffer = malloc(BUFFER_SIZE);
     w->block.text = malloc(BLOCK_TEXT_MAX);
     w->block.text_capacity = BLOCK_TEXT_MAX;
-    int err = w->plain && w->bytes && w->buffer && w->block.text ? block_scratch_new(&w->scratch) : ERR_NOMEM;
+    int err = w->plain && w->bytes && w->buffer && w->block.text ? block_scratch_new(&w->scratch)
+                                                                 : ERR_NOMEM;
     if (!err) {
         sealed_name(about, w->name);
         strcat(w->name, ".part");
@@ -118,7 +120,8 @@ int sealed_create(struct sealed_writer **out, const struct disk *disk, int dir, 
     w->about.first_ns = INT64_MAX;
     w->about.last_ns = INT64_MIN;
     w->about.columns_offset = sizeof w->about;
-    w->offset = w->about.notes_offset = sizeof w->about + (uint64_t)columns * sizeof(struct sealed_column);
+    w->offset = w->about.notes_offset =
+        sizeof w->about + (uint64_t)columns * sizeof(struct sealed_column);
     *out = w;
     return ERR_OK;
 }
@@ -170,11 +173,13 @@ static void enter(struct sealed_writer *w, enum region region)
     while (w->region < region) {
         end_chunk(w);
         w->region++;
-        *(w->region == REGION_TAGS ? &w->about.catalogue_offset : &w->about.blocks_offset) = position(w);
+        *(w->region == REGION_TAGS ? &w->about.catalogue_offset : &w->about.blocks_offset) =
+            position(w);
     }
 }
 
-void sealed_add_note(struct sealed_writer *w, const struct sealed_note *note, const struct slot *slots)
+void sealed_add_note(struct sealed_writer *w, const struct sealed_note *note,
+                     const struct slot *slots)
 {
     size_t size = note->slots * sizeof *slots;
     uint8_t *at = entry(w, sizeof *note + size);
@@ -202,7 +207,8 @@ void sealed_begin(struct sealed_writer *w, uint32_t id, enum value_type type)
     if (w->about.columns == w->room) {
         fail(w, ERR_FULL);
     }
-    w->column = (struct sealed_column){.id = id, .type = (uint8_t)type, .first_ns = INT64_MAX, .last_ns = INT64_MIN};
+    w->column = (struct sealed_column){
+        .id = id, .type = (uint8_t)type, .first_ns = INT64_MAX, .last_ns = INT64_MIN};
     w->block.type = type;
     w->block.count = w->block.text_size = 0;
     w->entry_count = 0;
@@ -213,7 +219,8 @@ static void end_group(struct sealed_writer *w)
     if (!w->entry_count || w->err) {
         return;
     }
-    int size = table_encode(w->scratch, w->block.type, w->entries, w->entry_count, w->bytes, BYTES_ROOM);
+    int size =
+        table_encode(w->scratch, w->block.type, w->entries, w->entry_count, w->bytes, BYTES_ROOM);
     if (size < 0) {
         fail(w, size);
         return;
@@ -287,10 +294,12 @@ void sealed_add(struct sealed_writer *w, const struct slot *sample, const uint8_
     b->count++;
 }
 
-bool sealed_add_block(struct sealed_writer *w, const struct block_entry *entry, const uint8_t *bytes)
+bool sealed_add_block(struct sealed_writer *w, const struct block_entry *entry,
+                      const uint8_t *bytes)
 {
     struct block_entry e = *entry;
-    if (bytes && (entry->summary.count < BLOCK_ENOUGH || (w->block.count && w->block.count < BLOCK_ENOUGH))) {
+    if (bytes && (entry->summary.count < BLOCK_ENOUGH ||
+                  (w->block.count && w->block.count < BLOCK_ENOUGH))) {
         return false;
     }
     end_block(w);
