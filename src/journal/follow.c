@@ -82,8 +82,8 @@ static int enter(struct follow *f, uint64_t number)
     return ERR_OK;
 }
 
-int follow_open(struct follow **follow, int dir_fd, const struct journal_marks *marks,
-                uint64_t sequence)
+int follow_open_on(struct follow **follow, const struct disk *disk, int dir_fd,
+                   const struct journal_marks *marks, uint64_t sequence)
 {
     struct follow *f = calloc(1, sizeof *f);
     if (!f) {
@@ -92,7 +92,7 @@ int follow_open(struct follow **follow, int dir_fd, const struct journal_marks *
     f->dir = dir_fd;
     f->marks = marks;
     f->fd = -1;
-    int err = scan_init(&f->scan, &disk_files);
+    int err = scan_init(&f->scan, disk);
     if (!err) {
         err = follow_seek(f, sequence);
     }
@@ -102,6 +102,12 @@ int follow_open(struct follow **follow, int dir_fd, const struct journal_marks *
     }
     *follow = f;
     return ERR_OK;
+}
+
+int follow_open(struct follow **follow, int dir_fd, const struct journal_marks *marks,
+                uint64_t sequence)
+{
+    return follow_open_on(follow, &disk_files, dir_fd, marks, sequence);
 }
 
 void follow_close(struct follow *f)
@@ -269,7 +275,8 @@ int follow_next(struct follow *f, struct follow_frame *frame)
             return 0;
         }
         bool last = f->number >= p.written_segment;
-        int64_t size = last ? (int64_t)p.written_offset : f->scan.disk->size(NULL, f->fd);
+        const struct disk *d = f->scan.disk;
+        int64_t size = last ? (int64_t)p.written_offset : d->size(d->context, f->fd);
         if (size < 0) {
             return ERR_IO;
         }

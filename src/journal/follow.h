@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The journal's reading side: frames in order from a sequence number, live up to the written mark. Opens segment
- * files read-only with openat on a directory descriptor (the reader process is locked in). Checks every CRC. */
+ * files read-only by name in an open folder (the reader process is locked in). Checks every CRC. */
 #ifndef ISTHMUS_JOURNAL_FOLLOW_H
 #define ISTHMUS_JOURNAL_FOLLOW_H
 
+#include "journal/disk.h"
 #include "journal/journal.h"
 
 struct follow; /* a position in the journal */
@@ -11,6 +12,9 @@ struct follow; /* a position in the journal */
 /* `dir_fd` borrowed. Starts before the first record with sequence >= `sequence` (0: the oldest that exists). */
 MUST_USE int follow_open(struct follow **follow, int dir_fd, const struct journal_marks *marks,
                          uint64_t sequence);
+/* The same on another disk than the real one; borrowed. */
+MUST_USE int follow_open_on(struct follow **follow, const struct disk *disk, int dir_fd,
+                            const struct journal_marks *marks, uint64_t sequence);
 void follow_close(struct follow *follow);
 MUST_USE int follow_seek(struct follow *follow, uint64_t sequence);
 /* Skips to the first frame whose time range reaches `from_ns` or later (coarse: the caller filters). */
