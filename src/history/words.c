@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Columns made of columns: runs, and dictionaries of few distinct words. */
 #include "history/words.h"
 
-#include "history/bits.h"
+#include "history/flat.h"
 
-/* Byte 0 of a column: the kind. All sums are modulo 2^64, so nothing can overflow. */
-enum kind { WORDS_PLAIN, WORDS_DELTA, WORDS_DELTA2, WORDS_RUNS, KIND_END };
+#include <stdlib.h>
+
+#define DICT_MAX   256u
+#define DICT_SLOTS 1024u /* of the hash table; a power of two */
 
 void write_varint(struct writer *w, uint64_t v)
 {
@@ -28,113 +31,37 @@ uint64_t read_varint(struct reader *r)
     return 0;
 }
 
-static uint64_t zigzag(uint64_t v)
+COLUMN_CODE
+static uint32_t count_runs(const uint64_t *v, uint32_t count)
 {
-    return v << 1 ^ (uint64_t)((int64_t)v >> 63);
-}
-
-static uint64_t unzigzag(uint64_t v)
-{
-    return v >> 1 ^ -(v & 1);
-}
-
-static unsigned width_of(uint64_t v)
-{
-    return v ? 64 - (unsigned)__builtin_clzll(v) : 0;
-}
-
-static uint64_t gcd(uint64_t a, uint64_t b)
-{
-    while (b) {
-        uint64_t t = a % b;
-        a = b;
-        b = t;
-    }
-    return a;
-}
-
-/* The least word as a signed number, and the width of the greatest above it. */
-static uint64_t least(const uint64_t *v, uint32_t count, unsigned *width)
-{
-    int64_t min = (int64_t)v[0], max = min;
+    uint64_t runs = 1;
     for (uint32_t i = 1; i < count; i++) {
-        min = (int64_t)v[i] < min ? (int64_t)v[i] : min;
-        max = (int64_t)v[i] > max ? (int64_t)v[i] : max;
+        runs += v[i] != v[i - 1];
     }
-    *width = width_of((uint64_t)max - (uint64_t)min);
-    return (uint64_t)min;
-}
-
-static void differ(const uint64_t *v, uint32_t count, uint64_t *d)
-{
-    for (uint32_t i = 1; i < count; i++) {
-        d[i - 1] = v[i] - v[i - 1];
-    }
-}
-
-/* The words above their least, in multiples of their greatest common unit. */
-static void write_packed(struct words_scratch *s, const uint64_t *v, uint32_t count,
-                         struct writer *out)
-{
-    unsigned width;
-    uint64_t min = least(v, count, &width), unit = 0;
-    for (uint32_t i = 0; i < count && unit != 1; i++) {
-        unit = gcd(v[i] - min, unit);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        s->b[i] = unit > 1 ? (v[i] - min) / unit : v[i] - min;
-    }
-    memset(s->b + count, 0, (-count % BITS_LANES) * sizeof *s->b);
-    width = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        width = width_of(s->b[i]) > width ? width_of(s->b[i]) : width;
-    }
-    write_varint(out, zigzag(min));
-    write_u8(out, (uint8_t)width);
-    if (width) {
-        write_varint(out, unit);
-        uint8_t *room = write_room(out, bits_size(count, width));
-        if (room) {
-            bits_pack(s->b, count, width, room);
-        }
-    }
-}
-
-static void read_packed(struct reader *in, uint32_t count, uint64_t *v)
-{
-    uint64_t min = unzigzag(read_varint(in));
-    unsigned width = read_u8(in);
-    uint64_t unit = width ? read_varint(in) : 0;
-    if (width > 64) {
-        in->bad = true;
-        return;
-    }
-    const uint8_t *bytes = read_bytes(in, bits_size(count, width));
-    if (!bytes) {
-        return;
-    }
-    bits_unpack(bytes, count, width, v);
-    for (uint32_t i = 0; i < count; i++) {
-        v[i] = v[i] * unit + min;
-    }
+    return (uint32_t)runs;
 }
 
 static void write_runs(struct words_scratch *s, const uint64_t *v, uint32_t count,
                        struct writer *out)
 {
-    uint64_t lengths[WORDS_MAX];
     uint32_t runs = 0;
     for (uint32_t i = 0; i < count; runs++) {
         uint32_t from = i;
         while (i < count && v[i] == v[from]) {
             i++;
         }
-        s->a[runs] = v[from];
-        lengths[runs] = i - from;
+        s->values[runs] = v[from];
+        s->places[runs] = i - from;
     }
+    write_u8(out, COLUMN_RUNS);
     write_varint(out, runs);
-    write_packed(s, s->a, runs, out);
-    write_packed(s, lengths, runs, out);
+    flat_encode(s, s->values, runs, out);
+    flat_encode(s, s->places, runs, out);
+}
+
+static void read_flat(struct words_scratch *s, struct reader *in, uint32_t count, uint64_t *v)
+{
+    flat_decode(s, read_u8(in), in, count, v);
 }
 
 static void read_runs(struct words_scratch *s, struct reader *in, uint32_t count, uint64_t *v)
@@ -144,79 +71,141 @@ static void read_runs(struct words_scratch *s, struct reader *in, uint32_t count
         in->bad = true;
         return;
     }
-    read_packed(in, (uint32_t)runs, s->a);
-    read_packed(in, (uint32_t)runs, s->b);
+    read_flat(s, in, (uint32_t)runs, s->values);
+    read_flat(s, in, (uint32_t)runs, s->places);
     uint32_t at = 0;
     for (uint32_t r = 0; r < runs && !in->bad; r++) {
-        if (s->b[r] > count - at) {
+        if (s->places[r] > count - at) {
             in->bad = true;
             return;
         }
-        for (uint32_t i = 0; i < s->b[r]; i++) {
-            v[at++] = s->a[r];
+        for (uint32_t end = at + (uint32_t)s->places[r]; at < end; at++) {
+            v[at] = s->values[r];
         }
     }
     in->bad |= at != count;
 }
 
-static void write_kind(struct words_scratch *s, enum kind kind, const uint64_t *v, uint32_t count,
+static int by_size(const void *a, const void *b)
+{
+    int64_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+/* A table of the distinct words. `slot` maps into words[], `rank` to the place in the sorted dictionary. */
+struct dict {
+    uint64_t words[DICT_MAX];
+    uint32_t count;
+    uint16_t slot[DICT_SLOTS]; /* 1 + index; 0: free */
+};
+
+static uint32_t dict_find(struct dict *d, uint64_t word)
+{
+    uint64_t at = word * UINT64_C(0x9e3779b97f4a7c15) >> 54;
+    while (d->slot[at] && d->words[d->slot[at] - 1] != word) {
+        at = (at + 1) % DICT_SLOTS;
+    }
+    return (uint32_t)at;
+}
+
+/* The distinct words; false if there are more than `limit`. */
+static bool dict_fill(struct dict *d, const uint64_t *v, uint32_t count, uint32_t limit)
+{
+    memset(d->slot, 0, sizeof d->slot);
+    d->count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = dict_find(d, v[i]);
+        if (d->slot[at]) {
+            continue;
+        }
+        if (d->count == limit) {
+            return false;
+        }
+        d->words[d->count++] = v[i];
+        d->slot[at] = (uint16_t)d->count;
+    }
+    return true;
+}
+
+static void write_dict(struct words_scratch *s, struct dict *d, const uint64_t *v, uint32_t count,
                        struct writer *out)
 {
-    write_u8(out, (uint8_t)kind);
-    if (kind == WORDS_RUNS) {
-        write_runs(s, v, count, out);
+    qsort(d->words, d->count, sizeof *d->words, by_size);
+    memcpy(s->values, d->words, d->count * sizeof *d->words);
+    memset(d->slot, 0, sizeof d->slot);
+    for (uint32_t i = 0; i < d->count; i++) {
+        d->slot[dict_find(d, d->words[i])] = (uint16_t)(i + 1);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        s->places[i] = d->slot[dict_find(d, v[i])] - 1u;
+    }
+    write_u8(out, COLUMN_DICT);
+    write_varint(out, d->count);
+    flat_encode(s, s->values, d->count, out);
+    flat_encode(s, s->places, count, out);
+}
+
+static void read_dict(struct words_scratch *s, struct reader *in, uint32_t count, uint64_t *v)
+{
+    uint64_t distinct = read_varint(in), all = 0;
+    if (distinct == 0 || distinct > DICT_MAX) {
+        in->bad = true;
         return;
     }
-    for (unsigned order = kind; order; order--, count--) {
-        write_varint(out, zigzag(v[0]));
-        differ(v, count, s->a);
-        v = s->a;
+    read_flat(s, in, (uint32_t)distinct, s->values);
+    read_flat(s, in, count, s->places);
+    for (uint32_t i = 0; i < count && !in->bad; i++) {
+        all |= s->places[i] >= distinct;
+        v[i] = s->values[s->places[i] % DICT_MAX];
     }
-    write_packed(s, v, count, out);
+    in->bad |= all != 0;
+}
+
+/* Keeps the trial if it is the smaller one. */
+static void keep_smaller(struct writer *out, uint8_t *from, const struct writer *trial)
+{
+    if (!trial->bad && (out->bad || writer_used(trial) < (size_t)(out->at - from))) {
+        out->at = from;
+        out->bad = false;
+        write_bytes(out, trial->start, writer_used(trial));
+    }
 }
 
 int words_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, struct writer *out)
 {
-    enum kind best = WORDS_PLAIN;
-    size_t least_size = SIZE_MAX;
-    for (enum kind kind = WORDS_PLAIN; kind < KIND_END; kind++) {
-        uint8_t trial[2 * WORDS_BYTES_MAX];
-        struct writer w = writer_of(trial, sizeof trial);
-        if ((kind == WORDS_DELTA && count < 2) || (kind == WORDS_DELTA2 && count < 3)) {
-            continue;
-        }
-        write_kind(s, kind, v, count, &w);
-        if (!w.bad && writer_used(&w) < least_size) {
-            least_size = writer_used(&w);
-            best = kind;
-        }
+    uint8_t *from = out->at;
+    uint32_t runs = count_runs(v, count);
+    flat_encode(s, v, count, out);
+    if (count < 8 || (!out->bad && (size_t)(out->at - from) < 16)) {
+        return out->bad ? ERR_FULL : ERR_OK;
     }
-    write_kind(s, best, v, count, out);
+    if (runs <= count / 4) {
+        struct writer trial = writer_of(s->trial, sizeof s->trial);
+        write_runs(s, v, count, &trial);
+        keep_smaller(out, from, &trial);
+    }
+    struct dict d;
+    uint32_t sample = count < 64 ? count : 64;
+    if (dict_fill(&d, v, sample, sample / 2) &&
+        dict_fill(&d, v, count, count / 4 < DICT_MAX ? count / 4 : DICT_MAX)) {
+        struct writer trial = writer_of(s->trial, sizeof s->trial);
+        write_dict(s, &d, v, count, &trial);
+        keep_smaller(out, from, &trial);
+    }
     return out->bad ? ERR_FULL : ERR_OK;
 }
 
 int words_decode(struct words_scratch *s, struct reader *in, uint32_t count, uint64_t *v)
 {
-    uint8_t kind = read_u8(in);
-    uint64_t first[2];
-    if (kind >= KIND_END || (kind < WORDS_RUNS && count <= kind)) {
-        return ERR_MALFORMED;
-    }
-    if (kind == WORDS_RUNS) {
+    unsigned kind = read_u8(in);
+    if (kind == COLUMN_RUNS) {
         read_runs(s, in, count, v);
-        return in->bad ? ERR_MALFORMED : ERR_OK;
-    }
-    for (unsigned i = 0; i < kind; i++) {
-        first[i] = unzigzag(read_varint(in));
-    }
-    read_packed(in, count - kind, kind ? s->a : v);
-    for (unsigned order = kind; order--;) {
-        uint64_t *from = s->a, *to = order ? s->a : v, sum = first[order];
-        for (uint32_t i = 0; i < count - order; i++) {
-            uint64_t d = from[i];
-            to[i] = sum;
-            sum += d;
-        }
+    } else if (kind == COLUMN_DICT) {
+        read_dict(s, in, count, v);
+    } else {
+        flat_decode(s, kind, in, count, v);
     }
     return in->bad ? ERR_MALFORMED : ERR_OK;
 }
