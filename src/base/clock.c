@@ -22,6 +22,20 @@ int64_t clock_mono_ns(void)
     return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
+static int64_t real_utc_ns(void *context)
+{
+    (void)context;
+    return clock_utc_ns();
+}
+
+static int64_t real_mono_ns(void *context)
+{
+    (void)context;
+    return clock_mono_ns();
+}
+
+const struct clock clock_real = {.utc_ns = real_utc_ns, .mono_ns = real_mono_ns};
+
 /* Days since 1970-01-01 of a civil date, proleptic Gregorian. */
 static int64_t days_of(int64_t y, int64_t m, int64_t d)
 {

@@ -17,6 +17,15 @@ int64_t clock_utc_ns(void);
 /* Nanoseconds of a clock that nobody can set and that runs while suspended; for durations only. */
 int64_t clock_mono_ns(void);
 
+/* A clock that is handed in, so that a simulation can turn it by hand. Any thread may ask. */
+struct clock {
+    void *context;
+    int64_t (*utc_ns)(void *context);
+    int64_t (*mono_ns)(void *context);
+};
+/* The two above. */
+extern const struct clock clock_real;
+
 #define CLOCK_TEXT_SIZE 40
 
 /* Writes RFC 3339 UTC with nine digits, e.g. 2026-11-22T10:00:00.000000001Z; years outside 0..9999 give

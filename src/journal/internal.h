@@ -12,6 +12,7 @@
 #ifndef ISTHMUS_JOURNAL_INTERNAL_H
 #define ISTHMUS_JOURNAL_INTERNAL_H
 
+#include "base/clock.h"
 #include "journal/state.h"
 
 #include <pthread.h>
@@ -44,6 +45,7 @@ struct journal {
     void (*on_durable)(void *context);
     void *context;
     const struct disk *disk;
+    const struct clock *clock;
     int dir;
     uint8_t *buffer; /* mapped twice in a row, so that no frame is ever split */
     uint64_t capacity;
@@ -79,7 +81,7 @@ struct journal {
 
     /* journal's thread */
     pthread_t thread;
-    bool running;
+    bool threaded;      /* else the owner calls journal_step */
     struct state state; /* what is durable adds up to */
     struct segment segment;
     uint64_t first_segment, closed_bytes; /* of all segments but the current one */
@@ -96,6 +98,11 @@ static inline struct frame_header *journal_at(const struct journal *j, uint64_t 
     return (struct frame_header *)(j->buffer + ((position - shift) & (j->capacity - 1)));
 }
 
+static inline int64_t journal_now(const struct journal *j)
+{
+    return j->clock->mono_ns(j->clock->context);
+}
+
 /* The track of a frame's box, or NULL for the engine's own frames. */
 static inline struct box_track *journal_box(struct journal *j, uint32_t box)
 {
@@ -105,8 +112,6 @@ static inline struct box_track *journal_box(struct journal *j, uint32_t box)
 }
 
 /* journal.c */
-MUST_USE int journal_open_on(struct journal **journal, const struct journal_options *options,
-                             const struct disk *disk, struct journal_recovered *recovered);
 void journal_wake(struct journal *j);
 
 /* loss.c, engine's thread: takes the samples out of a frame and counts them as lost; the slots that remain. */
@@ -124,5 +129,8 @@ void marks_publish(struct journal *j);
 
 /* writer.c */
 void *writer_main(void *journal);
+/* One round of it; false: the journal is closed. `wait` as journal_step returns it, unless more than `head` was committed
+ * meanwhile. */
+bool writer_step(struct journal *j, uint64_t *head, int64_t *wait);
 
 #endif

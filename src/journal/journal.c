@@ -5,8 +5,6 @@
  * nothing. When the buffer is empty it starts anew at its beginning, so that a quiet gateway touches little memory. */
 #include "journal/internal.h"
 
-#include "base/clock.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -120,8 +118,8 @@ static void start_counting(struct journal *j)
     atomic_store(&j->durable_sequence, j->next_sequence);
 }
 
-int journal_open_on(struct journal **journal, const struct journal_options *options,
-                    const struct disk *disk, struct journal_recovered *recovered)
+int journal_open(struct journal **journal, const struct journal_options *options,
+                 struct journal_recovered *recovered)
 {
     struct journal *j = aligned_alloc(64, (sizeof *j + 63) / 64 * 64);
     if (!j) {
@@ -133,7 +131,8 @@ int journal_open_on(struct journal **journal, const struct journal_options *opti
     j->on_written = options->on_written;
     j->on_durable = options->on_durable;
     j->context = options->context;
-    j->disk = disk;
+    j->disk = options->disk ? options->disk : &disk_files;
+    j->clock = options->clock ? options->clock : &clock_real;
     j->dir = j->segment.fd = -1;
     pthread_mutex_init(&j->state_lock, NULL);
     int err = prepare(j, options);
@@ -145,25 +144,28 @@ int journal_open_on(struct journal **journal, const struct journal_options *opti
         int first = segment_next(j);
         if (first) { /* nothing in the plant waits for a disk: start, and try again every second */
             atomic_store(&j->trouble, first == ERR_FULL ? TROUBLE_FULL : TROUBLE_FAILED);
-            j->retry_ns = clock_mono_ns() + NS_PER_S;
+            j->retry_ns = journal_now(j) + NS_PER_S;
         }
         marks_publish(j);
-        err = pthread_create(&j->thread, NULL, writer_main, j) ? ERR_NOMEM : ERR_OK;
+        j->threaded = !options->stepped;
+        err = j->threaded && pthread_create(&j->thread, NULL, writer_main, j) ? ERR_NOMEM : ERR_OK;
     }
     if (err) {
         segment_close(j);
         destroy(j);
         return err;
     }
-    j->running = true;
     *journal = j;
     return ERR_OK;
 }
 
-int journal_open(struct journal **journal, const struct journal_options *options,
-                 struct journal_recovered *recovered)
+int64_t journal_step(struct journal *j)
 {
-    return journal_open_on(journal, options, &disk_files, recovered);
+    uint64_t head;
+    int64_t wait;
+    assert(!j->threaded);
+    bool goes_on = writer_step(j, &head, &wait);
+    return goes_on ? wait : -1;
 }
 
 /* What is still counted as lost goes out with the last frames. */
@@ -194,11 +196,16 @@ void journal_close(struct journal *j)
     if (!j) {
         return;
     }
-    if (j->running) {
-        note_losses(j);
-        atomic_store(&j->closing, 1);
+    note_losses(j);
+    atomic_store(&j->closing, 1);
+    if (j->threaded) {
         journal_wake(j);
         pthread_join(j->thread, NULL);
+    } else {
+        uint64_t head;
+        int64_t wait;
+        while (writer_step(j, &head, &wait)) {
+        }
     }
     destroy(j);
 }
@@ -239,7 +246,7 @@ static bool admit(struct journal *j, uint64_t need, uint64_t room, bool own)
 {
     j->shedding = atomic_load_explicit(&j->trouble, memory_order_relaxed) != TROUBLE_NONE;
     if (!j->shedding && need + j->capacity / 4 > room && !(own && need <= SMALL)) {
-        int64_t now = clock_mono_ns();
+        int64_t now = journal_now(j);
         if (!j->stalled_since) {
             j->stalled_since = now;
         }

@@ -37,6 +37,8 @@ struct journal_position { /* a consistent copy */
 MUST_USE int journal_marks_read(const struct journal_marks *marks, struct journal_position *out);
 
 struct journal;
+struct disk;
+struct clock;
 
 struct journal_options {
     const char *dir;         /* created if missing */
@@ -48,6 +50,10 @@ struct journal_options {
     void (*on_durable)(
         void *context); /* from the journal's thread, after each commit: wake the engine */
     void *context;
+    /* For simulation. Borrowed; NULL: the real ones. */
+    const struct disk *disk;
+    const struct clock *clock;
+    bool stepped; /* there is no thread: the caller does its work with journal_step */
 };
 
 /* What recovery found; the totals per tag are the ledger up to here. */
@@ -71,6 +77,10 @@ MUST_USE int journal_open(struct journal **journal, const struct journal_options
                           struct journal_recovered *recovered);
 /* Commits what is buffered, ends the thread, frees. NULL is fine. */
 void journal_close(struct journal *journal);
+
+/* Without a thread: does what it would do now. Returns for how long (ns) nothing needs to be done unless a frame is
+ * committed or a flush is asked for; 0: call again; -1: for ever. */
+int64_t journal_step(struct journal *journal);
 
 /* From recovery: the account of a tag; the last ring position journaled for (box,
  * box epoch) – 0 and false if none: both only before the first frame is begun. Stored values, key and owner box;

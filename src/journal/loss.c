@@ -4,8 +4,6 @@
  * twice as long as the one before: the reserve on disk lasts for the logarithm of the outage, not for its length. */
 #include "journal/internal.h"
 
-#include "base/clock.h"
-
 #include <assert.h>
 #include <string.h>
 
@@ -135,7 +133,7 @@ size_t journal_take_losses(struct journal *j, struct record_gap *out, size_t cap
         return 0;
     }
     bool trouble = atomic_load(&j->trouble) != TROUBLE_NONE || j->stalled;
-    int64_t now = clock_mono_ns();
+    int64_t now = journal_now(j);
     if (!j->sweep && trouble && now < j->next_round_ns) {
         return 0;
     }

@@ -4,8 +4,6 @@
  * reserve for gap records. */
 #include "journal/internal.h"
 
-#include "base/clock.h"
-
 #include <assert.h>
 #include <fcntl.h>
 #include <string.h>
@@ -86,7 +84,7 @@ static int fill(struct journal *j, struct segment *s)
     struct segment_header h = {.number = s->number,
                                .epoch = j->epoch,
                                .first_sequence = j->state.next_sequence,
-                               .created_ns = clock_utc_ns(),
+                               .created_ns = j->clock->utc_ns(j->clock->context),
                                .generation = j->plan->header->generation};
     segment_seal(&h);
     int err = disk_write_all(j->disk, s->fd, &h, sizeof h, 0);

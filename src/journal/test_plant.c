@@ -68,9 +68,12 @@ void plant_fini(struct plant *p)
 
 void plant_open(struct plant *p)
 {
-    struct journal_options o = {
-        .dir = p->dir, .plan = &p->plan, .marks = &p->marks, .buffer_bytes = p->buffer_bytes};
-    assert_int_equal(journal_open_on(&p->journal, &o, p->disk, &p->recovered), 0);
+    struct journal_options o = {.dir = p->dir,
+                                .plan = &p->plan,
+                                .marks = &p->marks,
+                                .buffer_bytes = p->buffer_bytes,
+                                .disk = p->disk};
+    assert_int_equal(journal_open(&p->journal, &o, &p->recovered), 0);
 }
 
 void plant_close(struct plant *p)

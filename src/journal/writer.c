@@ -5,8 +5,6 @@
  * was not durable is written again into a new segment. No room is different: the segment is fine, only short. */
 #include "journal/internal.h"
 
-#include "base/clock.h"
-
 #include <assert.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -97,9 +95,9 @@ static bool flush(struct journal *j, int64_t now, bool closing)
 {
     bool os = j->plan->header->sync == SYNC_OS && !closing;
     if (!os) {
-        int64_t start = clock_mono_ns();
+        int64_t start = journal_now(j);
         int err = j->disk->flush(j->disk->context, j->segment.fd);
-        count(&j->marks->flush_ns, (uint64_t)(clock_mono_ns() - start));
+        count(&j->marks->flush_ns, (uint64_t)(journal_now(j) - start));
         count(&j->marks->flushes, 1);
         if (err) {
             fail(j, now);
@@ -245,7 +243,7 @@ static void close_orderly(struct journal *j)
                .box = PLAN_NONE,
                .first_sequence = j->written_sequence,
                .generation = j->plan->header->generation,
-               .now_ns = clock_utc_ns()}};
+               .now_ns = j->clock->utc_ns(j->clock->context)}};
     frame_seal(&last.h);
     if (!disk_write_all(j->disk, s->fd, &last, sizeof last, s->offset) &&
         !j->disk->flush(j->disk->context, s->fd)) {
@@ -267,36 +265,42 @@ static int64_t patience(const struct journal *j, uint64_t head, int64_t now)
     return until == INT64_MAX ? -1 : until > now ? until - now : 0;
 }
 
+bool writer_step(struct journal *j, uint64_t *head, int64_t *wait)
+{
+    bool closing = atomic_load(&j->closing) != 0;
+    int64_t now = journal_now(j);
+    bool asked = atomic_exchange(&j->flush_asked, 0) != 0;
+    *head = atomic_load_explicit(&j->head, memory_order_acquire);
+    if (atomic_load(&j->trouble) == TROUBLE_FULL && now >= j->retry_ns) {
+        bool ignored = have_segment(j, now);
+        (void)ignored;
+    }
+    bool wrote = write_out(j, *head, now);
+    uint32_t sync = j->plan->header->sync;
+    if (j->segment.fd >= 0 && j->written != atomic_load(&j->durable) &&
+        (sync != SYNC_PERIOD || asked || closing || journal_now(j) >= j->flush_due_ns)) {
+        wrote = flush(j, now, closing) && wrote;
+    }
+    if (closing && (atomic_load(&j->durable) == *head ||
+                    (!wrote && atomic_load(&j->trouble) != TROUBLE_NONE))) {
+        close_orderly(j);
+        marks_publish(j);
+        return false;
+    }
+    *wait = closing ? 0 : patience(j, *head, journal_now(j));
+    return true;
+}
+
 void *writer_main(void *journal)
 {
     struct journal *j = journal;
-    for (;;) {
-        bool closing = atomic_load(&j->closing) != 0;
-        uint64_t head = atomic_load_explicit(&j->head, memory_order_acquire);
-        int64_t now = clock_mono_ns();
-        bool asked = atomic_exchange(&j->flush_asked, 0) != 0;
-        if (atomic_load(&j->trouble) == TROUBLE_FULL && now >= j->retry_ns) {
-            bool ignored = have_segment(j, now);
-            (void)ignored;
-        }
-        bool wrote = write_out(j, head, now);
-        uint32_t sync = j->plan->header->sync;
-        if (j->segment.fd >= 0 && j->written != atomic_load(&j->durable) &&
-            (sync != SYNC_PERIOD || asked || closing || clock_mono_ns() >= j->flush_due_ns)) {
-            wrote = flush(j, now, closing) && wrote;
-        }
-        if (closing && (atomic_load(&j->durable) == head || j->failures_in_a_row > 1 ||
-                        (!wrote && atomic_load(&j->trouble) == TROUBLE_FULL))) {
-            break;
-        }
-        now = clock_mono_ns();
-        int64_t wait = patience(j, head, now);
-        if (wait && !closing) {
+    uint64_t head;
+    int64_t wait;
+    while (writer_step(j, &head, &wait)) {
+        if (wait) {
             sleep_until(j, head, wait);
             gather_commits(j, head);
         }
     }
-    close_orderly(j);
-    marks_publish(j);
     return NULL;
 }
