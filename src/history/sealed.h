@@ -30,7 +30,8 @@ struct sealed_header { /* at the start of the file */
     uint64_t columns_offset, notes_offset, catalogue_offset, blocks_offset, size;
     uint32_t columns, notes, note_chunks, catalogue_chunks;
     uint32_t flags, level; /* level: how often what is in it was merged */
-    uint8_t reserved[80];
+    uint32_t revision;     /* how often it was written anew, for the same segments */
+    uint8_t reserved[76];
 };
 _Static_assert(sizeof(struct sealed_header) == 256, "a sealed file's header is 256 bytes");
 
@@ -56,11 +57,16 @@ struct sealed_note { /* before the slots of its record */
     uint32_t box, slots;
 };
 
-/* "AAAAAAAAAAAAAAAA-BBBBBBBBBBBBBBBB.col": first and last segment; an import: "import-AAAAAAAAAAAAAAAA.col". */
+/* "AAAAAAAAAAAAAAAA-BBBBBBBBBBBBBBBB.R.col": first and last segment, revision; an import: "import-AAAAAAAAAAAAAAAA.R.col". */
 #define SEALED_NAME_SIZE 64u
+struct sealed_place { /* what a name tells */
+    uint64_t first, last;
+    uint32_t revision;
+    bool imported;
+};
 void sealed_name(const struct sealed_header *h, char out[SEALED_NAME_SIZE]);
 /* False: it is no sealed file's name. */
-bool sealed_name_parse(const char *name, uint64_t *first, uint64_t *last, bool *imported);
+bool sealed_name_parse(const char *name, struct sealed_place *out);
 
 /* ---- Writing. One thread. After the first error everything does nothing; sealed_finish tells. ---- */
 
@@ -128,15 +134,17 @@ struct sealed_walk {
     uint64_t *groups; /* owned: where each group's table begins, ascending */
     uint32_t group, count,
         at; /* the next group; entries of the one that is loaded, and the next of them */
-    struct block_entry *entries; /* owned */
-    uint8_t *bytes;              /* owned: one encoded block, or a table */
+    struct block_entry *entries;               /* owned */
+    uint8_t *bytes;                            /* owned: one encoded block, or a table */
+    size_t bytes_room, group_room, entry_room; /* in bytes */
 };
-/* Stands before the first block that reaches `from_ns`. */
+/* Stands at or before the first block that reaches `from_ns`, and before one with an earlier sample if there is any. A walk that
+ * was opened before (else zeroed) keeps its memory: going through many columns allocates little. */
 MUST_USE int sealed_walk_open(struct sealed_walk *w, const struct sealed *s,
                               struct block_scratch *scratch, const struct sealed_column *column,
                               int64_t from_ns);
 void sealed_walk_fini(struct sealed_walk *w);
-/* 1: the next block's entry, borrowed until the next call but one to this; 0: the end; negative: its table is damaged and its
+/* 1: the next block's entry, borrowed until the next call; 0: the end; negative: its table is damaged and its
  * group was stepped over: call again. */
 MUST_USE int sealed_walk_next(struct sealed_walk *w, const struct block_entry **entry);
 /* The block's bytes, their CRC proven; borrowed until the next call. */

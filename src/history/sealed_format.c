@@ -36,34 +36,33 @@ void sealed_name(const struct sealed_header *h, char out[SEALED_NAME_SIZE])
 {
     unsigned long long first = h->first_segment, last = h->last_segment;
     if (h->flags & SEALED_IMPORTED) {
-        snprintf(out, SEALED_NAME_SIZE, "import-%016llu.col", first);
+        snprintf(out, SEALED_NAME_SIZE, "import-%016llu.%u.col", first, h->revision);
     } else {
-        snprintf(out, SEALED_NAME_SIZE, "%016llu-%016llu.col", first, last);
+        snprintf(out, SEALED_NAME_SIZE, "%016llu-%016llu.%u.col", first, last, h->revision);
     }
 }
 
-/* Sixteen digits; false: there is something else. */
-static bool digits(const char *text, uint64_t *number)
+/* Takes a number of exactly `least` digits, or of any length if that is 0. NULL: there is none. */
+static const char *number(const char *text, int least, uint64_t *out)
 {
-    uint64_t n = 0;
-    for (int i = 0; i < 16; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return false;
-        }
-        n = n * 10 + (uint64_t)(text[i] - '0');
+    int count = 0;
+    *out = 0;
+    while (text[count] >= '0' && text[count] <= '9' && count < 16) {
+        *out = *out * 10 + (uint64_t)(text[count++] - '0');
     }
-    *number = n;
-    return true;
+    return (least ? count == least : count > 0) ? text + count : NULL;
 }
 
-bool sealed_name_parse(const char *name, uint64_t *first, uint64_t *last, bool *imported)
+bool sealed_name_parse(const char *name, struct sealed_place *out)
 {
-    *imported = strncmp(name, "import-", 7) == 0;
-    if (*imported) {
-        bool ours = digits(name + 7, first) && !strcmp(name + 23, ".col");
-        *last = *first;
-        return ours;
+    uint64_t revision = 0;
+    out->imported = strncmp(name, "import-", 7) == 0;
+    const char *at = number(name + (out->imported ? 7 : 0), 16, &out->first);
+    out->last = out->first;
+    if (at && !out->imported) {
+        at = *at == '-' ? number(at + 1, 16, &out->last) : NULL;
     }
-    return digits(name, first) && name[16] == '-' && digits(name + 17, last) &&
-           !strcmp(name + 33, ".col") && *first <= *last;
+    at = at && *at == '.' ? number(at + 1, 0, &revision) : NULL;
+    out->revision = (uint32_t)revision;
+    return at && !strcmp(at, ".col") && out->first <= out->last && revision <= UINT32_MAX;
 }

@@ -221,8 +221,6 @@ int sealed_next_tag(struct sealed_list *l, struct frame_tag *tag, const char *te
 
 /* ---- The blocks of a column. ---- */
 
-#define BYTES_ROOM (BLOCK_BYTES_MAX + TABLE_BYTES_MAX(SEALED_GROUP))
-
 static int read_group(const struct sealed *s, uint64_t offset, struct group *g)
 {
     int err = read_at(s, g, sizeof *g, offset);
@@ -232,15 +230,27 @@ static int read_group(const struct sealed *s, uint64_t offset, struct group *g)
     return err ? err : sound ? ERR_OK : ERR_MALFORMED;
 }
 
+/* Memory that only grows: the memory, or NULL with all as it was. */
+static void *need(void *memory, size_t *room, size_t size)
+{
+    if (size <= *room) {
+        return memory;
+    }
+    void *grown = realloc(memory, size);
+    *room = grown ? size : *room;
+    return grown;
+}
+
 /* From the last group back to the first that may matter. */
 static int find_groups(struct sealed_walk *w, int64_t from_ns)
 {
     uint64_t at = w->column.table;
     uint32_t count = 0, room = (uint32_t)w->column.groups;
-    w->groups = malloc(room * sizeof *w->groups);
-    if (!w->groups) {
+    uint64_t *groups = need(w->groups, &w->group_room, room * sizeof *groups);
+    if (!groups) {
         return ERR_NOMEM;
     }
+    w->groups = groups;
     while (at && count < room) {
         struct group g;
         w->groups[room - ++count] = at;
@@ -257,14 +267,11 @@ static int find_groups(struct sealed_walk *w, int64_t from_ns)
 int sealed_walk_open(struct sealed_walk *w, const struct sealed *s, struct block_scratch *scratch,
                      const struct sealed_column *column, int64_t from_ns)
 {
-    *w = (struct sealed_walk){.file = s, .scratch = scratch, .column = *column};
-    w->entries = malloc(SEALED_GROUP * sizeof *w->entries);
-    w->bytes = malloc(BYTES_ROOM);
-    int err = w->entries && w->bytes ? find_groups(w, from_ns) : ERR_NOMEM;
-    if (err) {
-        sealed_walk_fini(w);
-    }
-    return err;
+    w->file = s;
+    w->scratch = scratch;
+    w->column = *column;
+    w->group = w->count = w->at = 0;
+    return find_groups(w, from_ns);
 }
 
 void sealed_walk_fini(struct sealed_walk *w)
@@ -275,6 +282,13 @@ void sealed_walk_fini(struct sealed_walk *w)
     *w = (struct sealed_walk){0};
 }
 
+static int have_bytes(struct sealed_walk *w, size_t size)
+{
+    uint8_t *bytes = need(w->bytes, &w->bytes_room, size);
+    w->bytes = bytes ? bytes : w->bytes;
+    return bytes ? ERR_OK : ERR_NOMEM;
+}
+
 static int load_group(struct sealed_walk *w)
 {
     struct group g;
@@ -282,14 +296,23 @@ static int load_group(struct sealed_walk *w)
     w->count = w->at = 0;
     int err = read_group(w->file, at, &g);
     if (!err) {
+        err = have_bytes(w, g.size);
+    }
+    if (!err) {
         err = read_at(w->file, w->bytes, g.size, at + sizeof g);
     }
     if (!err && g.crc != sealed_group_crc(&g, w->bytes)) {
         err = ERR_CHECKSUM;
     }
+    struct block_entry *entries =
+        err ? NULL : need(w->entries, &w->entry_room, g.blocks * sizeof *entries);
+    if (!err && !entries) {
+        err = ERR_NOMEM;
+    }
     if (!err) {
+        w->entries = entries;
         err = table_decode(w->scratch, (enum value_type)w->column.type, w->bytes, g.size,
-                           w->entries, SEALED_GROUP);
+                           w->entries, g.blocks);
         w->count = err < 0 ? 0 : (uint32_t)err;
     }
     return err < 0 ? err : ERR_OK;
@@ -315,7 +338,10 @@ int sealed_walk_bytes(struct sealed_walk *w, const struct block_entry *e, const 
     if (!e->size || e->size > BLOCK_BYTES_MAX) {
         return ERR_MALFORMED;
     }
-    int err = read_at(w->file, w->bytes, e->size, e->offset);
+    int err = have_bytes(w, e->size);
+    if (!err) {
+        err = read_at(w->file, w->bytes, e->size, e->offset);
+    }
     if (!err && crc32c(0, w->bytes, e->size) != e->crc) {
         err = ERR_CHECKSUM;
     }
