@@ -34,6 +34,11 @@ export interface Process {
 }
 export interface Journal {
   disk_bytes: number; limit_bytes: number; written_seq: string; durable_seq: string; flush_ms: number; failures: number; full: boolean;
+  room_bytes: number; forecast?: Forecast;
+}
+export interface Forecast {
+  growth_bytes_per_day: number; full_by: 'never' | 'limit' | 'disk'; full_in_days?: number;
+  flash_bytes_per_day: number; flash_endurance_bytes?: number; flash_years?: number;
 }
 
 export const isGap = (r: Journaled): r is Gap => 'gap' in r;

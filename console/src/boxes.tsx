@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The gateway's own health: its processes (boxes), how each is locked in, and the journal.
 import type { JSX } from 'preact';
-import type { Journal, Process } from './api';
-import { plural, showBytes, showCount, showTime } from './format';
+import type { Forecast, Journal, Process } from './api';
+import { plural, showBytes, showCount, showSpan, showTime } from './format';
 import { type Column, Status, Table, usePolled } from './parts';
 
 interface Row extends Process { load: number | null }
@@ -46,6 +46,19 @@ const COLUMNS: Column<Row>[] = [
   },
 ];
 
+const FULL_SOON_DAYS = 14;
+
+function DiskForecast({ forecast: f }: { forecast: Forecast }): JSX.Element {
+  const growth = `${showBytes(f.growth_bytes_per_day)} a day`;
+  if (f.full_in_days === undefined) return <>not filling up</>;
+  const end = f.full_by === 'limit' ? 'the limit is reached' : 'the disk is full';
+  const text = `${end} in ${showSpan(f.full_in_days)} at this rate (${growth})`;
+  return f.full_in_days < FULL_SOON_DAYS ? <Status state="uncertain" detail={text} /> : <>{text}</>;
+}
+
+const flashLife = (f: Forecast): string =>
+  `${showBytes(f.flash_bytes_per_day)} written a day${f.flash_years ? `, worn in ${showSpan(f.flash_years * 365.25)}` : ''}`;
+
 function JournalCard({ journal: j }: { journal: Journal }): JSX.Element {
   const behind = BigInt(j.written_seq) - BigInt(j.durable_seq);
   const well = !j.full && j.failures === 0;
@@ -57,6 +70,8 @@ function JournalCard({ journal: j }: { journal: Journal }): JSX.Element {
         <dd>{well ? 'writing' : <Status state="bad" detail={j.full ? 'full: new values are not kept' : `${plural(j.failures, 'failed write')}`} />}</dd>
         <dt>On disk</dt>
         <dd>{showBytes(j.disk_bytes)} of {showBytes(j.limit_bytes)}</dd>
+        {j.forecast && <><dt>Disk</dt><dd><DiskForecast forecast={j.forecast} /></dd></>}
+        {j.forecast && <><dt>Flash</dt><dd>{flashLife(j.forecast)}</dd></>}
         <dt>Records</dt>
         <dd>{showCount(BigInt(j.written_seq))}, {behind > 0n ? `all but the newest ${showCount(behind)}` : 'all'} safe from loss of power</dd>
         <dt>Mean time of a flush</dt>

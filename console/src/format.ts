@@ -62,6 +62,13 @@ export function showTime(ms: number, now = Date.now()): string {
   return showDate(ms) === showDate(now) ? showClock(ms) : `${showDate(ms)} ${showClock(ms)}`;
 }
 
+/** "3 hours", "41 days", "12 years". */
+export function showSpan(days: number): string {
+  if (days < 2) return plural(Math.round(days * 24), 'hour');
+  if (days < 730) return plural(Math.round(days), 'day');
+  return days < 365_250 ? plural(Math.round(days / 365.25), 'year') : 'over 1,000 years';
+}
+
 const NUMBERS = new Intl.NumberFormat('en-GB');
 export const showCount = (n: number | bigint): string => NUMBERS.format(n);
 

@@ -92,7 +92,11 @@ struct answer_process {
 struct answer_journal {
     uint64_t epoch, written_sequence, durable_sequence, first_segment, segment;
     uint64_t disk_bytes, limit_bytes, bytes_written, flushes, flush_ns, frames, failures;
-    uint32_t full, reserved;
+    uint32_t full;
+    uint32_t end; /* enum forecast_end, if `known` */
+    uint64_t room_bytes, flash_endurance;
+    double growth_a_day, days, flash_a_day, flash_years; /* journal/forecast.h */
+    uint32_t known, reserved;                            /* 1: the rates are */
 };
 
 #endif

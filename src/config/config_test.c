@@ -208,6 +208,7 @@ static const struct {
     {"gateway: {name: \xff}\n", "not UTF-8", "", 0, 0},
     {"gateway: {name: g}\njournal: {sync: 0ms}\n", "every '0ms'", "", 2, 17},
     {"gateway: {name: g}\njournal: {limit: 3}\n", "no usable size", "", 2, 18},
+    {"gateway: {name: g}\njournal: {flash_endurance: 40 pages}\n", "no usable size", "", 2, 28},
     {"gateway: {name: g}\nzones: x\n", "must be a list", "", 2, 8},
     {HEAD "  - {name: pump, driver: plc, address: \"127.0.0.1:1\"}\n", "two devices", "", 4, 12},
     {HEAD "  - {name: b, driver: pcl, address: \"127.0.0.1:1\"}\n", "no driver 'pcl'", "", 4, 23},

@@ -9,7 +9,8 @@
 
 const struct field gateway_fields[] = {
     {"name", true}, {"description", false}, {"state", false}, {0}};
-const struct field journal_fields[] = {{"sync", false}, {"limit", false}, {"segment", false}, {0}};
+const struct field journal_fields[] = {
+    {"sync", false}, {"limit", false}, {"segment", false}, {"flash_endurance", false}, {0}};
 const struct field zone_fields[] = {{"name", true}, {"description", false}, {0}};
 
 static void load_journal(struct load *l)
@@ -37,9 +38,10 @@ static void load_journal(struct load *l)
         const char *key;
         uint64_t least, most;
     } sizes[] = {{"limit", UINT64_C(4) << 20, UINT64_C(1) << 50},
-                 {"segment", UINT64_C(1) << 20, UINT64_C(1) << 32}};
-    uint64_t *targets[] = {&h->journal_limit, &h->segment_size};
-    for (int i = 0; i < 2; i++) {
+                 {"segment", UINT64_C(1) << 20, UINT64_C(1) << 32},
+                 {"flash_endurance", UINT64_C(1) << 30, UINT64_C(1) << 60}};
+    uint64_t *targets[] = {&h->journal_limit, &h->segment_size, &h->flash_endurance};
+    for (int i = 0; i < 3; i++) {
         const char *text = field_text(l, map, sizes[i].key, NULL);
         if (text && (!text_bytes(text, targets[i]) || *targets[i] < sizes[i].least ||
                      *targets[i] > sizes[i].most)) {

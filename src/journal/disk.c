@@ -6,8 +6,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int64_t result(int64_t r)
@@ -119,6 +120,14 @@ static int64_t file_changed_ns(void *context, int dir)
                                  : info.st_mtim.tv_sec * NS_PER_S + info.st_mtim.tv_nsec;
 }
 
+static int64_t file_room(void *context, int dir)
+{
+    (void)context;
+    struct statvfs info;
+    return fstatvfs(dir, &info) < 0 ? result(-1)
+                                    : (int64_t)((uint64_t)info.f_bavail * info.f_frsize);
+}
+
 const struct disk disk_files = {
     .open = file_open,
     .close = file_close,
@@ -134,6 +143,7 @@ const struct disk disk_files = {
     .remove = file_remove,
     .list = file_list,
     .changed_ns = file_changed_ns,
+    .room = file_room,
 };
 
 int disk_read_all(const struct disk *d, int fd, void *data, size_t size, uint64_t offset)

@@ -29,6 +29,7 @@ struct disk {
     /* When names in the folder last changed, as far as the file system tells: an equal answer may hide a change that is
      * only some milliseconds old. */
     int64_t (*changed_ns)(void *context, int dir);
+    int64_t (*room)(void *context, int dir); /* bytes that the file system has left for us */
 };
 
 /* The real one. */

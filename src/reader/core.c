@@ -150,6 +150,18 @@ static void look_at_journal(struct reader_core *core)
     core->journal = p;
 }
 
+static void note_use(struct reader_core *core)
+{
+    const struct journal_marks *m = &core->g->engine->marks;
+    if (core->journal.epoch) {
+        forecast_note(&core->forecast,
+                      (struct forecast_point){.mono_ns = core->mono_ns,
+                                              .used = atomic_load(&m->disk_bytes),
+                                              .written = atomic_load(&m->bytes_written),
+                                              .flushes = atomic_load(&m->flushes)});
+    }
+}
+
 static void answer_one(struct reader_core *core, struct link *link, struct request *r)
 {
     static answer_ask *const answers[] = {
@@ -209,6 +221,7 @@ int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns)
     core->more = core->crowded = false;
     core->budget = SLICE_SLOTS;
     look_at_journal(core);
+    note_use(core);
     close_idle_walks(core);
     cursors_take(core);
     for (uint32_t i = 0; i < core->link_count; i++) {

@@ -8,6 +8,7 @@
 
 #include "box/gateway.h"
 #include "box/link.h"
+#include "journal/forecast.h"
 #include "reader/walk.h"
 
 #include <isthmus/driver.h>
@@ -127,6 +128,7 @@ struct reader_core {
     bool more;          /* there is work left for a next step */
     const char *broken; /* a box that has just written garbage; the caller says so and clears it */
     bool crowded;       /* an answer waits for room in its ring */
+    struct forecast_window forecast;
     int64_t utc_ns, mono_ns; /* of this step */
 };
 

@@ -388,6 +388,39 @@ static void state_is_answered_within_the_scope(void **state)
     world_forget();
 }
 
+static struct answer_journal ask_journal(struct world *w)
+{
+    struct answer_journal row = {0};
+    ask(w, WORLD_CONSOLE, (struct ask){.kind = ASK_JOURNAL, .request = 1});
+    assert_int_equal(got.row_count, 1);
+    assert_int_equal(got.row_sizes[0], sizeof row);
+    memcpy(&row, got.rows[0], sizeof row);
+    return row;
+}
+
+static void a_growing_journal_has_a_forecast(void **state)
+{
+    (void)state;
+    struct world *w = world_new(false);
+    world_run(w);
+    assert_int_equal(ask_journal(w).known, 0);
+    for (int minute = 0; minute < 10; minute++) {
+        world_pass(w, 60000);
+        atomic_fetch_add(&w->engine.marks.disk_bytes, 1000000);
+        atomic_fetch_add(&w->engine.marks.bytes_written, 1000000);
+    }
+    world_pass(w, 1);
+    struct answer_journal row = ask_journal(w);
+    assert_int_equal(row.known, 1);
+    assert_true(row.growth_a_day > 1.3e9 && row.growth_a_day < 1.7e9); /* 1,440 minutes a day */
+    assert_true(row.room_bytes > 0);
+    assert_int_not_equal(row.end, FORECAST_NEVER);
+    assert_true(row.days > 0 && row.days < 1); /* 1 GiB is the limit */
+    assert_true(row.flash_a_day > 2.6e9 && row.flash_years == 0);
+    world_free(w);
+    world_forget();
+}
+
 static void too_many_requests_end_full_and_nothing_blocks(void **state)
 {
     (void)state;
@@ -585,6 +618,7 @@ int main(void)
         cmocka_unit_test(reading_goes_on_where_it_ended),
         cmocka_unit_test(a_reduced_history_keeps_spikes_and_faults),
         cmocka_unit_test(state_is_answered_within_the_scope),
+        cmocka_unit_test(a_growing_journal_has_a_forecast),
         cmocka_unit_test(too_many_requests_end_full_and_nothing_blocks),
         cmocka_unit_test(an_answer_that_does_not_fit_goes_on_later),
         cmocka_unit_test(a_long_query_stalls_no_other),

@@ -3,6 +3,8 @@
  * sequence lock is copied, then checked, a bounded number of times. `at` is the next index. */
 #include "reader/core.h"
 
+#include "journal/disk.h"
+
 #include <string.h>
 
 #define COPY_TRIES 64
@@ -285,6 +287,27 @@ void answer_processes(struct reader_core *core, struct link *link, struct reques
     link_end(link, core, r, ERR_OK, head_of(core), false);
 }
 
+static void tell_forecast(const struct reader_core *core, struct answer_journal *row)
+{
+    int64_t room = disk_files.room(NULL, core->dir_fd);
+    row->room_bytes = room < 0 ? 0 : (uint64_t)room;
+    struct forecast_rates rates;
+    if (room < 0 || !forecast_rate(&core->forecast, &rates)) {
+        return;
+    }
+    struct forecast f = forecast_of(&(struct forecast_figures){.used = row->disk_bytes,
+                                                               .limit = row->limit_bytes,
+                                                               .room = row->room_bytes,
+                                                               .endurance = row->flash_endurance},
+                                    &rates);
+    row->known = 1;
+    row->end = f.end;
+    row->growth_a_day = rates.growth;
+    row->days = f.days;
+    row->flash_a_day = f.flash_bytes;
+    row->flash_years = f.flash_years;
+}
+
 void answer_journal(struct reader_core *core, struct link *link, struct request *r)
 {
     const struct journal_marks *m = &core->g->engine->marks;
@@ -302,7 +325,9 @@ void answer_journal(struct reader_core *core, struct link *link, struct request 
         .frames = atomic_load_explicit(&m->frames, memory_order_relaxed),
         .failures = atomic_load_explicit(&m->failures, memory_order_relaxed),
         .full = atomic_load_explicit(&m->full, memory_order_relaxed),
+        .flash_endurance = core->plan->header->flash_endurance,
     };
+    tell_forecast(core, &row);
     if (r->at == 0 && !link_row(link, core, r, &row, sizeof row)) {
         return;
     }

@@ -33,11 +33,12 @@ struct plan_header {
     struct plan_table zones, boxes, devices, tags, feeds, feed_tags, options, strings;
     plan_str name; /* of the gateway */
     plan_str description;
-    plan_str state_dir;     /* journal and socket live below; absolute */
-    uint32_t sync;          /* enum journal_sync */
-    uint32_t sync_ms;       /* period of group commit */
-    uint64_t journal_limit; /* bytes on disk */
-    uint64_t segment_size;  /* bytes */
+    plan_str state_dir;       /* journal and socket live below; absolute */
+    uint32_t sync;            /* enum journal_sync */
+    uint32_t sync_ms;         /* period of group commit */
+    uint64_t journal_limit;   /* bytes on disk */
+    uint64_t segment_size;    /* bytes */
+    uint64_t flash_endurance; /* bytes that the disk is rated for (TBW); 0: not told */
 };
 
 struct plan_zone {

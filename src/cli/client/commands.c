@@ -50,6 +50,45 @@ static void print_processes(const struct client *c, const json_t *processes)
     table_print(&t, c->colour);
 }
 
+/* "41 days", "3 hours", "12 years". */
+static const char *span_text(char out[32], double days)
+{
+    if (days < 2) {
+        snprintf(out, 32, "%.0f hours", days * 24);
+    } else if (days < 730) {
+        snprintf(out, 32, "%.0f days", days);
+    } else if (days < 365250) {
+        snprintf(out, 32, "%.0f years", days / 365.25);
+    } else {
+        snprintf(out, 32, "over 1000 years");
+    }
+    return out;
+}
+
+static void print_forecast(const json_t *journal)
+{
+    const json_t *f = json_object_get(journal, "forecast");
+    char span[32], growth[32], flash[32];
+    if (!f) {
+        return;
+    }
+    if (json_object_get(f, "full_in_days")) {
+        bool limit = !strcmp(text_of(f, "full_by"), "limit");
+        printf("disk: %s in %s at this rate (%s MB a day)\n",
+               limit ? "the journal's limit is reached" : "full",
+               span_text(span, json_number_value(json_object_get(f, "full_in_days"))),
+               number_of(growth, f, "growth_bytes_per_day", 1e-6, "%.1f"));
+    } else {
+        printf("disk: not filling up\n");
+    }
+    printf("flash: takes %s GB a day", number_of(flash, f, "flash_bytes_per_day", 1e-9, "%.2f"));
+    double years = json_number_value(json_object_get(f, "flash_years"));
+    if (years > 0) {
+        printf(", worn in %s", span_text(span, years * 365.25));
+    }
+    printf("\n");
+}
+
 int client_status(const struct client *c)
 {
     static const char *const parts[] = {"gateway", "journal", "processes", "feeds"};
@@ -71,10 +110,12 @@ int client_status(const struct client *c)
         const json_t *j = json_array_get(json_object_get(all, "journal"), 0);
         printf("%s  (isthmus %s)  %s tags, %s devices\n", text_of(g, "name"), text_of(g, "version"),
                number_of(a, g, "tags", 1, "%.0f"), number_of(b, g, "devices", 1, "%.0f"));
-        printf("journal: %s records, %s of %s MB%s\n\n", text_of(j, "written_seq"),
+        printf("journal: %s records, %s of %s MB%s\n", text_of(j, "written_seq"),
                number_of(d, j, "disk_bytes", 1e-6, "%.1f"),
                number_of(e, j, "limit_bytes", 1e-6, "%.0f"),
                json_is_true(json_object_get(j, "full")) ? ", FULL: new samples become gaps" : "");
+        print_forecast(j);
+        putchar('\n');
         print_processes(c, json_object_get(all, "processes"));
     }
     json_decref(all);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "box/sandbox.h"
+#include "journal/forecast.h"
 #include "tag/glob.h"
 #include "tag/status.h"
 
@@ -358,6 +359,25 @@ static void row_process(void *context, const void *row, size_t size)
     json_close(j, '}');
 }
 
+static void render_forecast(struct json *j, const struct answer_journal *a)
+{
+    static const char *const ends[] = {
+        [FORECAST_NEVER] = "never", [FORECAST_LIMIT] = "limit", [FORECAST_DISK] = "disk"};
+    json_key(j, "forecast");
+    json_open(j, '{');
+    json_pair_double(j, "growth_bytes_per_day", a->growth_a_day);
+    json_pair_text(j, "full_by", ends[a->end <= FORECAST_DISK ? a->end : FORECAST_NEVER]);
+    if (a->end != FORECAST_NEVER) {
+        json_pair_double(j, "full_in_days", a->days);
+    }
+    json_pair_double(j, "flash_bytes_per_day", a->flash_a_day);
+    if (a->flash_endurance) {
+        json_pair_uint(j, "flash_endurance_bytes", a->flash_endurance);
+        json_pair_double(j, "flash_years", a->flash_years);
+    }
+    json_close(j, '}');
+}
+
 static void row_journal(void *context, const void *row, size_t size)
 {
     struct request *r = context;
@@ -381,6 +401,10 @@ static void row_journal(void *context, const void *row, size_t size)
     json_pair_uint(j, "frames", a->frames);
     json_pair_uint(j, "failures", a->failures);
     json_pair_bool(j, "full", a->full != 0);
+    json_pair_uint(j, "room_bytes", a->room_bytes);
+    if (a->known) {
+        render_forecast(j, a);
+    }
     json_close(j, '}');
 }
 
