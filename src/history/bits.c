@@ -44,44 +44,32 @@ void bits_pack(const uint64_t *in, uint32_t count, unsigned width, uint8_t *out)
     }
 }
 
-/* The last words of the lanes, cut to the bytes that hold bits. */
-static const uint8_t *load_rest(const uint8_t *in, size_t size, uint64_t *next)
+/* The packed words with zeros behind them, so that reading needs no case for the last row. */
+static void load_words(const uint8_t *in, size_t whole, size_t rest, uint64_t *words)
 {
-    for (unsigned l = 0; l < BITS_LANES; l++, in += size) {
-        next[l] = 0;
-        memcpy(next + l, in, size);
+    memcpy(words, in, whole * BITS_LANES * sizeof *words);
+    words += whole * BITS_LANES;
+    in += whole * BITS_LANES * sizeof *words;
+    memset(words, 0, 2 * BITS_LANES * sizeof *words);
+    for (unsigned l = 0; rest && l < BITS_LANES; l++) {
+        memcpy(words + l, in + l * rest, rest);
     }
-    return in;
 }
 
 COLUMN_CODE
 void bits_unpack(const uint8_t *in, uint32_t count, unsigned width, uint64_t *out)
 {
-    uint64_t word[BITS_LANES] = {0}, next[BITS_LANES], mask = mask_of(width);
+    _Alignas(64) uint64_t words[BITS_COUNT_MAX + 2 * BITS_LANES];
     uint32_t rows = rows_of(count);
-    size_t whole = (size_t)rows * width / 64, rest = ((size_t)rows * width % 64 + 7) / 8;
-    unsigned at = 64; /* bits of `word` that are used up */
-    for (uint32_t row = 0; row < rows; row++, out += BITS_LANES) {
-        if (at + width <= 64) {
-            for (unsigned l = 0; l < BITS_LANES; l++) {
-                out[l] = word[l] >> at & mask;
-            }
-            at += width;
-            continue;
-        }
-        if (whole) {
-            memcpy(next, in, sizeof next);
-            in += sizeof next;
-            whole--;
-        } else {
-            in = load_rest(in, rest, next);
-        }
-        unsigned had = 64 - at;
+    size_t bits = (size_t)rows * width;
+    uint64_t mask = mask_of(width);
+    load_words(in, bits / 64, (bits % 64 + 7) / 8, words);
+    for (uint32_t row = 0, at = 0; row < rows; row++, at += width, out += BITS_LANES) {
+        const uint64_t *word = words + at / 64 * BITS_LANES;
+        unsigned used = at % 64;
         for (unsigned l = 0; l < BITS_LANES; l++) {
-            out[l] = ((had ? word[l] >> at : 0) | next[l] << had) & mask;
-            word[l] = next[l];
+            out[l] = (word[l] >> used | word[l + BITS_LANES] << 1 << (63 - used)) & mask;
         }
-        at = width - had;
     }
 }
 
@@ -99,42 +87,57 @@ uint32_t unary_sum(const uint64_t *v, uint32_t count, unsigned width)
 
 size_t unary_pack(const uint64_t *v, uint32_t count, unsigned width, uint8_t *out)
 {
-    uint64_t map[UNARY_BITS_MAX / 64] = {0};
-    uint32_t at = 0;
+    uint64_t map[UNARY_BITS_MAX / 64 + 1] = {0}, word = 0;
+    uint32_t at = 0, filling = 0;
     for (uint32_t i = 0; i < count; i++, at++) {
         at += (uint32_t)(v[i] >> width);
-        map[at / 64] |= UINT64_C(1) << at % 64;
+        if (at / 64 != filling) {
+            map[filling] = word;
+            filling = at / 64;
+            word = 0;
+        }
+        word |= UINT64_C(1) << at % 64;
     }
+    map[filling] = word;
     memcpy(out, map, (at + 7) / 8);
     return (at + 7) / 8;
 }
 
-/* Where the ones of the bitmap are, four at a time: writes up to three places more than there are ones. */
+/* Where the ones of four bits are, as four numbers of 16 bits, and how many there are. */
+#define ONES(a, b, c, d)                                                                           \
+    ((uint64_t)(a) | (uint64_t)(b) << 16 | (uint64_t)(c) << 32 | (uint64_t)(d) << 48)
+static const uint64_t ones_at[16] = {
+    ONES(0, 0, 0, 0), ONES(0, 0, 0, 0), ONES(1, 0, 0, 0), ONES(0, 1, 0, 0),
+    ONES(2, 0, 0, 0), ONES(0, 2, 0, 0), ONES(1, 2, 0, 0), ONES(0, 1, 2, 0),
+    ONES(3, 0, 0, 0), ONES(0, 3, 0, 0), ONES(1, 3, 0, 0), ONES(0, 1, 3, 0),
+    ONES(2, 3, 0, 0), ONES(0, 2, 3, 0), ONES(1, 2, 3, 0), ONES(0, 1, 2, 3),
+};
+static const uint8_t ones_in[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+
+/* The places of all ones in the bitmap, without a branch that depends on them. Writes up to four more than there are. */
 static inline void find_ones(const uint64_t *map, uint32_t words, uint16_t *place)
 {
+    uint64_t at = 0, four = ONES(4, 4, 4, 4);
     for (uint32_t w = 0; w < words; w++) {
         uint64_t word = map[w];
-        uint32_t ones = (uint32_t)__builtin_popcountll(word);
-        for (uint32_t i = 0; i < ones; i += 4) {
-            for (uint32_t j = 0; j < 4; j++) {
-                place[i + j] =
-                    (uint16_t)(w * 64 + (uint32_t)__builtin_ctzll(word | UINT64_C(1) << 63));
-                word &= word - 1;
-            }
+        for (unsigned i = 0; i < 16; i++, word >>= 4, at += four) {
+            uint64_t found = ones_at[word & 15] + at;
+            memcpy(place, &found, sizeof found);
+            place += ones_in[word & 15];
         }
-        place += ones;
     }
 }
 
 COLUMN_CODE
 int unary_unpack(const uint8_t *in, size_t size, uint32_t count, unsigned width, uint64_t *v)
 {
-    uint64_t map[UNARY_BITS_MAX / 64] = {0};
-    uint16_t place[BITS_COUNT_MAX + 4];
+    uint64_t map[UNARY_BITS_MAX / 64];
+    uint16_t place[BITS_COUNT_MAX + 5];
     uint32_t ones = 0, words = (uint32_t)(size + 7) / 8;
-    if (size > UNARY_MAX || count > BITS_COUNT_MAX) {
+    if (size == 0 || size > UNARY_MAX || count > BITS_COUNT_MAX) {
         return ERR_MALFORMED;
     }
+    map[words - 1] = 0;
     memcpy(map, in, size);
     for (uint32_t w = 0; w < words; w++) {
         ones += (uint32_t)__builtin_popcountll(map[w]);

@@ -2,16 +2,14 @@
 /* A block is a head and four parts that can be decoded alone. */
 #include "history/block.h"
 
-#include "history/words.h"
+#include "history/floats.h"
 #include "tag/status.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <zstd.h>
 
 struct block_scratch {
-    struct words_scratch words;
-    uint64_t column[WORDS_MAX];
+    struct floats_scratch floats;
     ZSTD_CCtx *packer;
     ZSTD_DCtx *unpacker;
     uint8_t text[BLOCK_TEXT_MAX];
@@ -20,13 +18,6 @@ struct block_scratch {
 struct head {
     uint32_t type, count, size[3]; /* of the parts time, value, status; the rest is text */
 };
-
-/* How a part of floats stands for its words. */
-enum float_kind { FLOAT_BITS, FLOAT_DECIMAL };
-
-#define DECIMALS_MAX 14u
-static const double power[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
-                                               1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
 
 int block_scratch_new(struct block_scratch **out)
 {
@@ -53,63 +44,6 @@ void block_scratch_free(struct block_scratch *s)
         ZSTD_freeDCtx(s->unpacker);
         free(s);
     }
-}
-
-static uint64_t word_of(double v)
-{
-    uint64_t word;
-    memcpy(&word, &v, sizeof word);
-    return word;
-}
-
-static double double_of(uint64_t word)
-{
-    double v;
-    memcpy(&v, &word, sizeof v);
-    return v;
-}
-
-/* Whether all numbers are integers / 10^decimals, to the bit; the integers then lie in `out`. */
-static bool scale(const uint64_t *words, uint32_t count, unsigned decimals, uint64_t *out)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        double scaled = double_of(words[i]) * power[decimals];
-        if (!(fabs(scaled) < 0x1p51)) {
-            return false;
-        }
-        int64_t n = (int64_t)rint(scaled);
-        if (word_of((double)n / power[decimals]) != words[i]) {
-            return false;
-        }
-        out[i] = (uint64_t)n;
-    }
-    return true;
-}
-
-static int write_floats(struct block_scratch *s, const struct block *b, struct writer *out)
-{
-    for (unsigned d = 0; d <= DECIMALS_MAX; d++) {
-        if (scale(b->value, b->count, d, s->column)) {
-            write_u8(out, FLOAT_DECIMAL);
-            write_u8(out, (uint8_t)d);
-            return words_encode(&s->words, s->column, b->count, out);
-        }
-    }
-    write_u8(out, FLOAT_BITS);
-    return words_encode(&s->words, b->value, b->count, out);
-}
-
-static int read_floats(struct block_scratch *s, struct reader *in, uint32_t count, uint64_t *v)
-{
-    uint8_t kind = read_u8(in), decimals = kind == FLOAT_DECIMAL ? read_u8(in) : 0;
-    if (kind > FLOAT_DECIMAL || decimals > DECIMALS_MAX) {
-        return ERR_MALFORMED;
-    }
-    int err = words_decode(&s->words, in, count, v);
-    for (uint32_t i = 0; !err && kind == FLOAT_DECIMAL && i < count; i++) {
-        v[i] = word_of((double)(int64_t)v[i] / power[decimals]);
-    }
-    return err;
 }
 
 static int write_text(struct block_scratch *s, const struct block *b, struct writer *out)
@@ -161,33 +95,38 @@ static int read_text(struct block_scratch *s, struct reader *in, struct block *b
     return at == size ? ERR_OK : ERR_MALFORMED;
 }
 
+COLUMN_CODE
+static bool falls(const int64_t *time, uint32_t count)
+{
+    int64_t any = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        any |= time[i] < time[i - 1];
+    }
+    return any != 0;
+}
+
 static int check(const struct block *b)
 {
     if (b->count == 0 || b->count > BLOCK_SAMPLES || b->type == 0 || b->type >= VALUE_TYPE_END) {
         return ERR_MALFORMED;
     }
-    for (uint32_t i = 1; i < b->count; i++) {
-        if (b->time[i] < b->time[i - 1]) {
-            return ERR_MALFORMED;
-        }
-    }
-    return ERR_OK;
+    return falls(b->time, b->count) ? ERR_MALFORMED : ERR_OK;
 }
 
 static int write_part(struct block_scratch *s, const struct block *b, unsigned part,
                       struct writer *out)
 {
     if (part == 0) {
-        return words_encode(&s->words, (const uint64_t *)b->time, b->count, out);
+        return words_encode(&s->floats.words, (const uint64_t *)b->time, b->count, out);
     }
     if (part == 1) {
-        return value_is_float(b->type) ? write_floats(s, b, out)
-                                       : words_encode(&s->words, b->value, b->count, out);
+        return value_is_float(b->type) ? floats_encode(&s->floats, b->value, b->count, out)
+                                       : words_encode(&s->floats.words, b->value, b->count, out);
     }
     for (uint32_t i = 0; i < b->count; i++) {
-        s->column[i] = b->status[i];
+        s->floats.column[i] = b->status[i];
     }
-    return words_encode(&s->words, s->column, b->count, out);
+    return words_encode(&s->floats.words, s->floats.column, b->count, out);
 }
 
 int block_encode(struct block_scratch *s, const struct block *b, uint8_t *out, size_t capacity)
@@ -231,23 +170,26 @@ static int read_head(struct reader *in, struct head *h)
 
 static int read_times(struct block_scratch *s, struct reader *in, struct block *out)
 {
-    int err = words_decode(&s->words, in, out->count, (uint64_t *)out->time);
-    bool falls = false;
-    for (uint32_t i = 1; !err && i < out->count; i++) {
-        falls |= out->time[i] < out->time[i - 1];
+    int err = words_decode(&s->floats.words, in, out->count, (uint64_t *)out->time);
+    return !err && falls(out->time, out->count) ? ERR_MALFORMED : err;
+}
+
+/* Statuses are words of 32 bits; 0 if one has more. */
+COLUMN_CODE
+static bool narrow(const uint64_t *v, uint32_t count, uint32_t *out)
+{
+    uint64_t all = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        all |= v[i];
+        out[i] = (uint32_t)v[i];
     }
-    return falls ? ERR_MALFORMED : err;
+    return all <= UINT32_MAX;
 }
 
 static int read_statuses(struct block_scratch *s, struct reader *in, struct block *out)
 {
-    int err = words_decode(&s->words, in, out->count, s->column);
-    uint64_t all = 0;
-    for (uint32_t i = 0; !err && i < out->count; i++) {
-        all |= s->column[i];
-        out->status[i] = (uint32_t)s->column[i];
-    }
-    return all > UINT32_MAX ? ERR_MALFORMED : err;
+    int err = words_decode(&s->floats.words, in, out->count, s->floats.column);
+    return !err && !narrow(s->floats.column, out->count, out->status) ? ERR_MALFORMED : err;
 }
 
 int block_decode(struct block_scratch *s, const uint8_t *data, size_t size, unsigned parts,
@@ -270,8 +212,9 @@ int block_decode(struct block_scratch *s, const uint8_t *data, size_t size, unsi
         err = read_times(s, &time, out);
     }
     if (!err && parts & (BLOCK_VALUE | BLOCK_TEXT)) {
-        err = value_is_float(out->type) ? read_floats(s, &value, out->count, out->value)
-                                        : words_decode(&s->words, &value, out->count, out->value);
+        err = value_is_float(out->type)
+                  ? floats_decode(&s->floats, &value, out->count, out->value)
+                  : words_decode(&s->floats.words, &value, out->count, out->value);
     }
     if (!err && parts & BLOCK_STATUS) {
         err = read_statuses(s, &status, out);

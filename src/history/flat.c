@@ -1,33 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Encoding tries the predictions on the words as whole steps above the least of them, guesses from the widths of what each
- * missed how many bits that would take, and writes the cheapest. The exponential mean with weight 2^-shift costs the decoder
- * hardly more than a difference: when s is the running sum of the residuals, the prediction is just s >> shift. */
+/* Writing columns that are not made of others. Works on the words as whole steps above the least of them. First the mean miss
+ * of each prediction is measured, then those that are close to the least one are tried: how many bits their misses take is
+ * guessed from a histogram of their widths. The exponential mean with weight 2^-shift costs the decoder hardly more than a
+ * difference: when s is the running sum of the residuals, the prediction is just s >> shift. */
 #include "history/flat.h"
 
 #include <math.h>
 
-#define SHIFTS    4u /* that encoding tries: 0..3 */
-#define SHIFT_MAX 15u
-#define FEW       64u
-/* A residual whose high part would be longer than this gets a patch. */
+#define SHIFTS 4u   /* that encoding tries: 0..3 */
+#define WINDOW 256u /* words on which shifts are compared */
+#define FEW    64u
+#define CLOSE                                                                                      \
+    1.2 /* a prediction that misses by this times the least miss may still be the cheapest */
+/* A residual whose high part would have more bits than this gets a patch. */
 #define HIGH_BITS 5u
 
 struct plan {
     enum column_kind kind;
-    unsigned flags, shift, width, patches;
+    unsigned flags, shift, width;
     uint64_t base, unit, slope, centre;
     uint64_t bits; /* about */
 };
-
-static uint64_t gcd(uint64_t a, uint64_t b)
-{
-    while (b) {
-        uint64_t t = a % b;
-        a = b;
-        b = t;
-    }
-    return a;
-}
 
 struct range {
     int64_t min, max;
@@ -44,20 +37,62 @@ static struct range range_of(const uint64_t *v, uint32_t count)
     return g;
 }
 
-/* x: the words as whole steps above the least. */
-static uint64_t find_unit(const uint64_t *v, uint32_t count, uint64_t min, uint64_t *x)
+static uint64_t gcd(uint64_t a, uint64_t b)
 {
-    uint64_t unit = 0;
-    for (uint32_t i = 0; i < count && unit != 1; i++) {
-        unit = gcd(v[i] - min, unit);
+    while (b) {
+        uint64_t t = a % b;
+        a = b;
+        b = t;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        x[i] = unit > 1 ? (v[i] - min) / unit : v[i] - min;
-    }
-    return unit > 1 ? unit : 1;
+    return a;
 }
 
-/* Residuals. Each begins such that the first is the centre that is expected. */
+/* Division that leaves no rest is a product with the inverse modulo 2^64. */
+struct divisor {
+    uint64_t unit, inverse;
+    unsigned shift;
+};
+
+static struct divisor divisor_of(uint64_t unit)
+{
+    struct divisor d = {.unit = unit, .shift = (unsigned)__builtin_ctzll(unit)};
+    uint64_t odd = unit >> d.shift;
+    d.inverse = odd; /* right in three bits; each round doubles them */
+    for (unsigned i = 0; i < 5; i++) {
+        d.inverse *= 2 - odd * d.inverse;
+    }
+    return d;
+}
+
+static uint64_t divide(uint64_t x, const struct divisor *d)
+{
+    return (x >> d->shift) * d->inverse;
+}
+
+/* The greatest unit of which all x are multiples; x are divided by it. */
+static uint64_t take_unit(uint64_t *x, uint32_t count)
+{
+    uint64_t unit = 0;
+    for (uint32_t i = 0; i < count && unit != 1; i += count / 16 + 1) {
+        unit = gcd(x[i], unit);
+    }
+    if (unit <= 1) {
+        return 1;
+    }
+    struct divisor d = divisor_of(unit);
+    for (uint32_t i = 0; i < count; i++) {
+        if (divide(x[i], &d) * unit != x[i]) {
+            unit = gcd(x[i], unit);
+            d = divisor_of(unit);
+        }
+    }
+    for (uint32_t i = 0; unit > 1 && i < count; i++) {
+        x[i] = divide(x[i], &d);
+    }
+    return unit;
+}
+
+/* Residuals. Each kind begins such that the first one is the centre that is expected. */
 COLUMN_CODE
 static void miss_line(const uint64_t *x, uint32_t count, uint64_t slope, uint64_t *r)
 {
@@ -66,13 +101,12 @@ static void miss_line(const uint64_t *x, uint32_t count, uint64_t slope, uint64_
     }
 }
 
-static void miss_smooth(const uint64_t *x, uint32_t count, unsigned shift, uint64_t centre,
+static void miss_smooth(const uint64_t *x, uint32_t count, unsigned shift, uint64_t base,
                         uint64_t *r)
 {
-    uint64_t sum = 0, half = shift ? UINT64_C(1) << (shift - 1) : 0, from = x[0] - centre;
+    uint64_t sum = 0, half = shift ? UINT64_C(1) << (shift - 1) : 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t guess = (uint64_t)((int64_t)(sum + half) >> shift);
-        r[i] = x[i] - from - guess;
+        r[i] = x[i] - base - (uint64_t)((int64_t)(sum + half) >> shift);
         sum += r[i];
     }
 }
@@ -87,56 +121,86 @@ static void miss_curve(const uint64_t *x, uint32_t count, uint64_t slope, uint64
     }
 }
 
-static uint64_t size_of_miss(uint64_t r)
+/* The mean distance from zero of what each prediction misses. */
+struct misses {
+    double line, smooth, curve;
+    unsigned shift;
+};
+
+static double distance(uint64_t r)
 {
-    uint64_t z = zigzag(r);
-    return z < UINT64_C(1) << 53 ? z : UINT64_C(1) << 53;
+    return fabs((double)(int64_t)r);
 }
 
-/* Which shift misses by least, and by how much the curve misses (in *curve). */
-static unsigned best_shift(const uint64_t *x, uint32_t count, uint64_t *least, uint64_t *curve)
+COLUMN_CODE
+static double mean(const uint64_t *r, uint32_t count, uint64_t from, bool distances)
 {
-    uint64_t sum[SHIFTS] = {0}, miss[SHIFTS] = {0}, d = 0;
-    *curve = 0;
+    double sum = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        double d = (double)(int64_t)(r[i] - from);
+        sum += distances ? fabs(d) : d;
+    }
+    return sum / count;
+}
+
+static void compare_shifts(const uint64_t *x, uint32_t count, struct misses *m)
+{
+    uint64_t sum[SHIFTS] = {0}, d = x[1] - x[0];
+    double miss[SHIFTS] = {0};
+    m->curve = 0;
     for (uint32_t i = 1; i < count; i++) {
         for (unsigned k = 0; k < SHIFTS; k++) {
             uint64_t r = x[i] - x[0] - (uint64_t)((int64_t)(sum[k] + (UINT64_C(1) << k >> 1)) >> k);
             sum[k] += r;
-            miss[k] += size_of_miss(r);
+            miss[k] += distance(r);
         }
         uint64_t step = x[i] - x[i - 1];
-        *curve += size_of_miss(step - d);
+        m->curve += distance(step - d);
         d = step;
     }
-    unsigned best = 0;
+    m->shift = 0;
     for (unsigned k = 1; k < SHIFTS; k++) {
-        best = miss[k] < miss[best] ? k : best;
+        m->shift = miss[k] < miss[m->shift] ? k : m->shift;
     }
-    *least = miss[best];
-    return best;
+    m->smooth = miss[m->shift] / (count - 1);
+    m->curve /= count - 1;
 }
 
-/* About how many bits the residuals u take at the best width, which is set with the number of patches. */
+COLUMN_CODE
+static void count_widths(const uint64_t *u, uint32_t count, uint32_t wide[65])
+{
+    uint32_t even[65] = {0}, odd[65] = {0};
+    for (uint32_t i = 0; i + 1 < count; i += 2) {
+        even[bits_of(u[i])]++;
+        odd[bits_of(u[i + 1])]++;
+    }
+    for (unsigned b = 0; b <= 64; b++) {
+        wide[b] = even[b] + odd[b];
+    }
+    wide[bits_of(u[count - 1])] += count % 2;
+}
+
+/* About how many bits the residuals u take at the best width, which is set; and whether there are patches then. */
 static uint64_t fit_unary(const uint64_t *u, uint32_t count, struct plan *p)
 {
-    static const uint32_t high[HIGH_BITS + 1] = {0, 10, 24, 52, 105, 210}; /* tenths */
-    uint32_t wide[65] = {0};
-    for (uint32_t i = 0; i < count; i++) {
-        wide[bits_of(u[i])]++;
-    }
-    uint64_t least = UINT64_MAX;
-    for (unsigned k = 0; k < 64; k++) {
-        uint64_t tenths = (uint64_t)count * (k + 1) * 10;
-        unsigned patches = 0;
-        for (unsigned b = k + 1; b <= 64; b++) {
-            bool patched = b > k + HIGH_BITS;
-            tenths += wide[b] * (patched ? 120 + b * 12 : high[b - k]);
-            patches += patched ? wide[b] : 0;
+    static const uint32_t high[HIGH_BITS + 1] = {0, 10, 24, 52, 105, 210}; /* tenths of bits */
+    uint32_t wide[65 + HIGH_BITS];
+    uint64_t least = UINT64_MAX, far = 0;
+    count_widths(u, count, wide);
+    memset(wide + 65, 0, HIGH_BITS * sizeof *wide);
+    for (unsigned k = 63 + 1; k-- > 0;) {
+        /* of those that are wider than k + HIGH_BITS */
+        far += k + HIGH_BITS + 1 <= 64
+                   ? wide[k + HIGH_BITS + 1] * (uint64_t)(120 + (k + HIGH_BITS + 1) * 12)
+                   : 0;
+        uint64_t tenths = (uint64_t)count * (k + 1) * 10 + far;
+        for (unsigned b = 1; b <= HIGH_BITS; b++) {
+            tenths += wide[k + b] * high[b];
         }
         if (tenths < least) {
             least = tenths;
             p->width = k;
-            p->patches = patches;
+            p->flags = COLUMN_UNARY | (far ? (unsigned)COLUMN_PATCHED : 0u);
         }
     }
     return least / 10;
@@ -149,92 +213,80 @@ static void fit(const uint64_t *r, uint32_t count, uint64_t middle, uint64_t *u,
     struct range g = range_of(r, count);
     unsigned width = bits_of((uint64_t)g.max - (uint64_t)g.min);
     bool skew = 4 * ((double)(int64_t)middle - (double)g.min) < (double)g.max - (double)g.min;
-    uint64_t centre = skew ? (uint64_t)g.min : middle;
+    uint64_t centre = skew ? (uint64_t)g.min : middle, packed = (uint64_t)width * count;
     for (uint32_t i = 0; i < count; i++) {
         u[i] = skew ? r[i] - centre : zigzag(r[i] - centre);
     }
-    p->bits = width < 2 ? UINT64_MAX : fit_unary(u, count, p);
-    p->flags = COLUMN_UNARY | (skew ? 0u : (unsigned)COLUMN_ZIGZAG) |
-               (p->patches ? (unsigned)COLUMN_PATCHED : 0u);
+    p->bits = width < 2 ? packed : fit_unary(u, count, p);
+    p->flags |= skew ? 0u : (unsigned)COLUMN_ZIGZAG;
     p->centre = centre;
-    if ((uint64_t)width * count <= p->bits) {
-        p->bits = (uint64_t)width * count;
+    if (packed <= p->bits) {
+        p->bits = packed;
         p->flags = 0;
-        p->patches = 0;
         p->width = width;
         p->centre = (uint64_t)g.min;
     }
-}
-
-COLUMN_CODE
-static uint64_t mean(const uint64_t *r, uint32_t count)
-{
-    double sum = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        sum += (double)(int64_t)r[i];
-    }
-    double m = sum / count;
-    return fabs(m) < 0x1p62 ? (uint64_t)(int64_t)m : r[0];
-}
-
-/* The mean step from word to word. */
-static int64_t step_of(const uint64_t *x, uint32_t count)
-{
-    double span = (double)(int64_t)(x[count - 1] - x[0]);
-    return count > 1 && fabs(span) < 0x1p62 ? (int64_t)rint(span / (count - 1)) : 0;
 }
 
 static void try_line(struct words_scratch *s, uint32_t count, uint64_t slope, struct plan *p)
 {
     *p = (struct plan){.kind = COLUMN_LINE, .slope = slope};
     miss_line(s->x, count, slope, s->r);
-    fit(s->r, count, mean(s->r, count), s->u, p);
+    fit(s->r, count, (uint64_t)(int64_t)mean(s->r, count, 0, false), s->u, p);
 }
 
-static void try_smooth(struct words_scratch *s, uint32_t count, unsigned shift, struct plan *p)
+static void try_smooth(struct words_scratch *s, uint32_t count, unsigned shift, int64_t step,
+                       struct plan *p)
 {
     *p = (struct plan){.kind = COLUMN_SMOOTH, .shift = shift};
-    uint64_t centre = (uint64_t)step_of(s->x, count) << shift;
-    miss_smooth(s->x, count, shift, centre, s->r);
+    uint64_t centre = (uint64_t)step << shift;
     p->base = s->x[0] - centre;
+    miss_smooth(s->x, count, shift, p->base, s->r);
     fit(s->r, count, centre, s->u, p);
 }
 
 static void try_curve(struct words_scratch *s, uint32_t count, struct plan *p)
 {
     *p = (struct plan){.kind = COLUMN_CURVE, .slope = s->x[1] - s->x[0]};
-    miss_curve(s->x, count, p->slope, s->r);
     p->base = s->x[0] - p->slope;
+    miss_curve(s->x, count, p->slope, s->r);
     fit(s->r, count, 0, s->u, p);
 }
 
-static void keep_better(const struct plan *trial, struct plan *best)
+static void keep_cheaper(const struct plan *trial, struct plan *best)
 {
     if (trial->bits < best->bits) {
         *best = *trial;
     }
 }
 
-/* Chooses; s->x holds the words in steps. */
-static struct plan choose(struct words_scratch *s, uint32_t count, bool rises)
+/* Chooses; s->x holds the words in steps, of which the greatest is `span`. */
+static struct plan choose(struct words_scratch *s, uint32_t count, uint64_t span, bool rises)
 {
-    struct plan best, trial;
-    try_line(s, count, 0, &best);
-    int64_t step = step_of(s->x, count);
-    if (best.bits == 0 || count < 3) {
+    struct plan best = {.bits = UINT64_MAX}, trial;
+    const uint64_t *x = s->x;
+    if (count < 3 || span >> 62) { /* too far apart for means */
+        try_line(s, count, 0, &best);
         return best;
     }
-    if (rises && step) {
-        try_line(s, count, (uint64_t)step, &trial);
-        keep_better(&trial, &best);
+    struct misses m;
+    uint32_t window = count < WINDOW ? count : WINDOW;
+    compare_shifts(x + (count - window) / 2, window, &m);
+    int64_t step = (int64_t)rint((double)(int64_t)(x[count - 1] - x[0]) / (count - 1));
+    uint64_t slope = rises ? (uint64_t)step : 0;
+    miss_line(x, count, slope, s->r);
+    m.line = mean(s->r, count, (uint64_t)(int64_t)mean(s->r, count, 0, false), true);
+    double least = fmin(m.line, fmin(m.smooth, m.curve)) * CLOSE;
+    if (m.line <= least) {
+        try_line(s, count, slope, &best);
     }
-    uint64_t least, curve;
-    unsigned shift = best_shift(s->x, count, &least, &curve);
-    try_smooth(s, count, shift, &trial);
-    keep_better(&trial, &best);
-    if (curve < least) {
+    if (m.smooth <= least) {
+        try_smooth(s, count, m.shift, step, &trial);
+        keep_cheaper(&trial, &best);
+    }
+    if (m.curve <= least) {
         try_curve(s, count, &trial);
-        keep_better(&trial, &best);
+        keep_cheaper(&trial, &best);
     }
     return best;
 }
@@ -245,7 +297,7 @@ static void miss(struct words_scratch *s, uint32_t count, const struct plan *p)
     if (p->kind == COLUMN_LINE) {
         miss_line(s->x, count, p->slope, s->r);
     } else if (p->kind == COLUMN_SMOOTH) {
-        miss_smooth(s->x, count, p->shift, s->x[0] - p->base, s->r);
+        miss_smooth(s->x, count, p->shift, p->base, s->r);
     } else {
         miss_curve(s->x, count, p->slope, s->r);
     }
@@ -263,8 +315,12 @@ static bool is_far(uint64_t u, const struct plan *p)
 static void write_patches(struct words_scratch *s, uint32_t count, const struct plan *p,
                           struct writer *out)
 {
-    write_varint(out, p->patches);
-    for (uint32_t i = 0, next = 0; i < count; i++) {
+    uint32_t patches = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        patches += is_far(s->u[i], p);
+    }
+    write_varint(out, patches);
+    for (uint32_t i = 0, next = 0; patches && i < count; i++) {
         if (is_far(s->u[i], p)) {
             write_varint(out, i - next);
             write_varint(out, s->u[i]);
@@ -274,26 +330,33 @@ static void write_patches(struct words_scratch *s, uint32_t count, const struct 
     }
 }
 
-static void write_plan(struct words_scratch *s, uint32_t count, const struct plan *p, uint64_t min,
-                       struct writer *out)
+static void write_head(const struct plan *p, uint64_t min, struct writer *out)
 {
     bool line = p->kind == COLUMN_LINE;
-    uint64_t base = p->base + (line ? p->centre : 0);
-    miss(s, count, p);
     write_u8(out, (uint8_t)(p->kind | p->flags | (p->unit > 1 ? (unsigned)COLUMN_UNIT : 0u)));
     write_u8(out, (uint8_t)p->width);
     if (p->unit > 1) {
         write_varint(out, p->unit);
     }
-    write_varint(out, zigzag(min + p->unit * base));
-    write_varint(out, p->kind == COLUMN_SMOOTH ? p->shift : zigzag(p->slope));
+    write_varint(out, zigzag(min + p->unit * (p->base + (line ? p->centre : 0))));
+    if (p->kind == COLUMN_SMOOTH) {
+        write_u8(out, (uint8_t)p->shift);
+    } else {
+        write_varint(out, zigzag(p->slope));
+    }
     if (!line) {
         write_varint(out, zigzag(p->centre));
     }
+}
+
+static void write_residuals(struct words_scratch *s, uint32_t count, const struct plan *p,
+                            struct writer *out)
+{
+    size_t unary = 0;
+    miss(s, count, p);
     if (p->flags & COLUMN_PATCHED) {
         write_patches(s, count, p, out);
     }
-    size_t unary = 0;
     if (p->flags & COLUMN_UNARY) {
         unary = (count + unary_sum(s->u, count, p->width) + 7) / 8;
         write_varint(out, unary);
@@ -317,14 +380,42 @@ static void write_few(const uint64_t *v, uint32_t count, struct writer *out)
     }
 }
 
+COLUMN_CODE
+static bool is_line(const uint64_t *v, uint32_t count, uint64_t slope)
+{
+    uint64_t off = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        off |= v[i] - v[0] - i * slope;
+    }
+    return off == 0;
+}
+
+static void write_best(struct words_scratch *s, const uint64_t *v, uint32_t count,
+                       struct writer *out)
+{
+    uint64_t slope = count > 1 ? v[1] - v[0] : 0;
+    if (is_line(v, count, slope)) {
+        struct plan plan = {.kind = COLUMN_LINE, .slope = slope, .unit = 1};
+        write_head(&plan, v[0], out);
+        return;
+    }
+    struct range g = range_of(v, count);
+    for (uint32_t i = 0; i < count; i++) {
+        s->x[i] = v[i] - (uint64_t)g.min;
+    }
+    uint64_t unit = take_unit(s->x, count);
+    uint64_t span = ((uint64_t)g.max - (uint64_t)g.min) / unit;
+    struct plan plan =
+        choose(s, count, span, (int64_t)v[0] == g.min && (int64_t)v[count - 1] == g.max);
+    plan.unit = unit;
+    write_head(&plan, (uint64_t)g.min, out);
+    write_residuals(s, count, &plan, out);
+}
+
 void flat_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, struct writer *out)
 {
-    struct range g = range_of(v, count);
-    uint64_t unit = find_unit(v, count, (uint64_t)g.min, s->x);
-    struct plan plan = choose(s, count, (int64_t)v[0] == g.min && (int64_t)v[count - 1] == g.max);
-    plan.unit = unit;
     struct writer start = *out;
-    write_plan(s, count, &plan, (uint64_t)g.min, out);
+    write_best(s, v, count, out);
     if (count <= FEW) {
         uint8_t bytes[10 * FEW + 1];
         struct writer few = writer_of(bytes, sizeof bytes);
@@ -333,140 +424,5 @@ void flat_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, str
             *out = start;
             write_bytes(out, bytes, writer_used(&few));
         }
-    }
-}
-
-/* What the residuals are, above or about the centre. */
-COLUMN_CODE
-static void add_centre(uint64_t *u, uint32_t count, bool both_sides, uint64_t centre)
-{
-    if (both_sides) {
-        for (uint32_t i = 0; i < count; i++) {
-            u[i] = unzigzag(u[i]) + centre;
-        }
-    } else if (centre) {
-        for (uint32_t i = 0; i < count; i++) {
-            u[i] += centre;
-        }
-    }
-}
-
-COLUMN_CODE
-static void follow_line(const uint64_t *r, uint32_t count, const struct plan *p, uint64_t *v)
-{
-    uint64_t base = p->base, unit = p->unit, step = p->slope * p->unit;
-    if (unit == 1) {
-        for (uint32_t i = 0; i < count; i++) {
-            v[i] = base + i * step + r[i];
-        }
-    } else {
-        for (uint32_t i = 0; i < count; i++) {
-            v[i] = base + i * step + r[i] * unit;
-        }
-    }
-}
-
-COLUMN_CODE
-static void follow_smooth(const uint64_t *r, uint32_t count, const struct plan *p, uint64_t *v)
-{
-    uint64_t sum = 0, half = p->shift ? UINT64_C(1) << (p->shift - 1) : 0;
-    unsigned shift = p->shift;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t guess = (uint64_t)((int64_t)(sum + half) >> shift);
-        v[i] = p->base + p->unit * (guess + r[i]);
-        sum += r[i];
-    }
-}
-
-static void follow_curve(const uint64_t *r, uint32_t count, const struct plan *p, uint64_t *v)
-{
-    uint64_t x = 0, d = p->slope;
-    for (uint32_t i = 0; i < count; i++) {
-        d += r[i];
-        x += d;
-        v[i] = p->base + p->unit * x;
-    }
-}
-
-static void read_patches(struct reader *in, uint32_t count, uint64_t *places, uint64_t *far,
-                         uint32_t *patches)
-{
-    uint64_t n = read_varint(in), at = 0;
-    in->bad |= n > count;
-    for (uint32_t i = 0; i < n && !in->bad; i++) {
-        uint64_t gap = read_varint(in);
-        in->bad |= gap >= count - at;
-        at += in->bad ? 0 : gap;
-        places[i] = at++;
-        far[i] = read_varint(in);
-    }
-    *patches = in->bad ? 0 : (uint32_t)n;
-}
-
-static void read_residuals(struct words_scratch *s, const struct plan *p, struct reader *in,
-                           uint32_t count, uint32_t patches)
-{
-    uint64_t unary = p->flags & COLUMN_UNARY ? read_varint(in) : 0;
-    if (unary > UNARY_MAX || p->width > (p->flags & COLUMN_UNARY ? 63 : 64)) {
-        in->bad = true;
-        return;
-    }
-    const uint8_t *low = read_bytes(in, bits_size(count, p->width));
-    const uint8_t *high = read_bytes(in, unary);
-    if (!low || !high) {
-        return;
-    }
-    bits_unpack(low, count, p->width, s->u);
-    if (p->flags & COLUMN_UNARY) {
-        in->bad |= unary_unpack(high, unary, count, p->width, s->u) != ERR_OK;
-    }
-    for (uint32_t i = 0; i < patches; i++) {
-        s->u[s->x[i]] = s->r[i];
-    }
-}
-
-static void read_few(struct reader *in, uint32_t count, uint64_t *v)
-{
-    uint64_t last = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        last += unzigzag(read_varint(in));
-        v[i] = last;
-    }
-}
-
-void flat_decode(struct words_scratch *s, unsigned kind, struct reader *in, uint32_t count,
-                 uint64_t *v)
-{
-    struct plan p = {.kind = kind & 7, .flags = kind, .unit = 1};
-    if (p.kind == COLUMN_FEW) {
-        read_few(in, count, v);
-        return;
-    }
-    uint32_t patches = 0;
-    p.width = read_u8(in);
-    if (kind & COLUMN_UNIT) {
-        p.unit = read_varint(in);
-    }
-    p.base = unzigzag(read_varint(in));
-    uint64_t slope = read_varint(in);
-    p.slope = unzigzag(slope);
-    p.shift = (unsigned)(slope & SHIFT_MAX);
-    in->bad |=
-        p.kind > COLUMN_CURVE || kind > 127 || (p.kind == COLUMN_SMOOTH && slope > SHIFT_MAX);
-    p.centre = p.kind == COLUMN_LINE ? 0 : unzigzag(read_varint(in));
-    if (kind & COLUMN_PATCHED) {
-        read_patches(in, count, s->x, s->r, &patches);
-    }
-    read_residuals(s, &p, in, count, patches);
-    if (in->bad) {
-        return;
-    }
-    add_centre(s->u, count, kind & COLUMN_ZIGZAG, p.centre);
-    if (p.kind == COLUMN_LINE) {
-        follow_line(s->u, count, &p, v);
-    } else if (p.kind == COLUMN_SMOOTH) {
-        follow_smooth(s->u, count, &p, v);
-    } else {
-        follow_curve(s->u, count, &p, v);
     }
 }

@@ -8,12 +8,12 @@
 /* Byte 0 of every column: the kind in the low three bits, and flags. */
 enum column_kind {
     COLUMN_LINE, /* word i is about base + i × slope: constants, regular clocks, noise about a level */
-    COLUMN_SMOOTH, /* about the exponential mean of those before; with shift 0, the one before */
-    COLUMN_CURVE,  /* as far from the one before as that from its own */
-    COLUMN_FEW,    /* a byte or so for each: short columns */
-    COLUMN_RUNS,   /* words_*: repeated words */
-    COLUMN_DICT,   /* words_*: few distinct words */
-    COLUMN_KINDS
+    COLUMN_SMOOTH,  /* about the exponential mean of those before; with shift 0, the one before */
+    COLUMN_CURVE,   /* as far from the one before as that from its own */
+    COLUMN_FEW,     /* a byte or so for each: short columns */
+    COLUMN_RUNS,    /* words_*: repeated words */
+    COLUMN_DICT,    /* words_*: few distinct words */
+    COLUMN_KIND = 7 /* the mask */
 };
 enum column_flag {
     COLUMN_UNIT = 8,     /* all words are whole steps of a unit from the base */
@@ -21,10 +21,11 @@ enum column_flag {
     COLUMN_ZIGZAG = 32,  /* residuals lie on both sides of the centre, else above it */
     COLUMN_PATCHED = 64, /* a few residuals are far off and stand alone */
 };
+#define COLUMN_SHIFT_MAX 15u
 
 void flat_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, struct writer *out);
 
-/* `kind` is byte 0, already read. The reader goes bad if the bytes are malformed. Uses only s->u. */
+/* `kind` is byte 0, already read. The reader goes bad if the bytes are malformed. Uses s->x, s->r and s->u. */
 void flat_decode(struct words_scratch *s, unsigned kind, struct reader *in, uint32_t count,
                  uint64_t *v);
 

@@ -173,24 +173,30 @@ static void keep_smaller(struct writer *out, uint8_t *from, const struct writer 
     }
 }
 
+/* Whether a dictionary may be smaller than `bits` a word: judged by how many of the first words are distinct. */
+static bool dict_promises(struct dict *d, const uint64_t *v, uint32_t count, uint32_t bits)
+{
+    uint32_t sample = count < 64 ? count : 64, limit = count / 4 < DICT_MAX ? count / 4 : DICT_MAX;
+    return dict_fill(d, v, sample, sample / 2) && bits_of(d->count - 1) + 1 < bits &&
+           dict_fill(d, v, count, limit);
+}
+
 int words_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, struct writer *out)
 {
     uint8_t *from = out->at;
-    uint32_t runs = count_runs(v, count);
     flat_encode(s, v, count, out);
-    if (count < 8 || (!out->bad && (size_t)(out->at - from) < 16)) {
+    uint32_t size = out->bad ? UINT32_MAX / 8 : (uint32_t)(out->at - from);
+    if (count < 8 || size < 16) {
         return out->bad ? ERR_FULL : ERR_OK;
     }
-    if (runs <= count / 4) {
-        struct writer trial = writer_of(s->trial, sizeof s->trial);
+    struct writer trial = writer_of(s->trial, sizeof s->trial);
+    if (count_runs(v, count) <= count / 4) {
         write_runs(s, v, count, &trial);
         keep_smaller(out, from, &trial);
     }
     struct dict d;
-    uint32_t sample = count < 64 ? count : 64;
-    if (dict_fill(&d, v, sample, sample / 2) &&
-        dict_fill(&d, v, count, count / 4 < DICT_MAX ? count / 4 : DICT_MAX)) {
-        struct writer trial = writer_of(s->trial, sizeof s->trial);
+    if (dict_promises(&d, v, count, size * 8 / count)) {
+        trial = writer_of(s->trial, sizeof s->trial);
         write_dict(s, &d, v, count, &trial);
         keep_smaller(out, from, &trial);
     }
