@@ -15,6 +15,7 @@ import sys
 LEVELS = [
     {"base"},
     {"tag"},
+    {"table"},
     {"journal"},
     {"history"},
     {"rule", "guard"},

@@ -3,6 +3,7 @@
  * way, but short and plainly right; whole numbers, the bulk of what a plant sends, take a fast path. */
 #include "base/json.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -78,28 +79,6 @@ void json_close(struct json *j, char bracket)
 {
     put(j, &bracket, 1);
     j->comma = true;
-}
-
-/* Length of the valid UTF-8 sequence at p, 0 if there is none (RFC 3629: no overlong forms, no surrogates). */
-static size_t utf8_length(const uint8_t *p, size_t left)
-{
-    if (p[0] < 0x80) {
-        return 1;
-    }
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || left < n) {
-        return 0;
-    }
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f)) {
-        return 0;
-    }
-    return n;
 }
 
 static void put_escaped(struct json *j, uint8_t c)
