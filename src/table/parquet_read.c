@@ -40,6 +40,10 @@ static int read_footer(struct parquet *p)
     if (size > f->size - 12) {
         return table_problem_note(problem, ERR_MALFORMED, "the footer is longer than the file");
     }
+    if (size > p->source.memory_left) {
+        return table_problem_note(problem, ERR_TOO_LONG,
+                                  "the footer of %u bytes needs more memory than is allowed", size);
+    }
     err = memory_reserve(&p->source, &p->footer, size);
     err = err ? err : f->read(f->context, f->size - 8 - size, p->footer.data, size);
     if (err) {
