@@ -20,7 +20,8 @@ export interface TagLedger {
   tag: string; produced: number; journaled: number; suppressed: number; rejected: number; gaps: number; balanced: boolean;
 }
 export interface Feed {
-  contract: string; service: string; connected: boolean; tags: number; delivered: number; pending: number; gaps: number;
+  contract: string; service: string; connected: boolean; tags: number; since: string; journaled: number; delivered: number;
+  pending: number; gaps: number; dropped: number; balanced: boolean;
   confirmed_seq: string; head_seq: string;
 }
 export interface Device {

@@ -72,7 +72,13 @@ struct answer_ledger {
 };
 struct answer_feed {
     uint32_t feed, connected;
-    uint64_t delivered, pending, gaps, confirmed_sequence, head_sequence;
+    /* in samples of its scope since `since_ns`, up to what was durable when asked: journaled = delivered + pending + gaps */
+    uint64_t journaled, delivered, pending, gaps;
+    uint64_t
+        dropped; /* of the gaps: removed at the journal's limit; the rest was in damaged or missing segments */
+    uint64_t confirmed_sequence, head_sequence;
+    int64_t since_ns;
+    uint32_t balanced, reserved;
     int64_t oldest_pending_ns; /* journal time of the oldest undelivered record, 0: none */
 };
 struct answer_device {

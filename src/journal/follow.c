@@ -33,6 +33,8 @@ struct follow {
     struct place places[PLACES_MAX];
     size_t place_count;
     uint64_t place_gap; /* bytes between places; doubles when there are too many */
+    follow_opening *on_opening;
+    void *context;
 };
 
 static void leave(struct follow *f)
@@ -267,6 +269,12 @@ static bool take(struct follow *f, const struct frame_header *h, uint64_t offset
     return true;
 }
 
+void follow_on_opening(struct follow *f, follow_opening *take_opening, void *context)
+{
+    f->on_opening = take_opening;
+    f->context = context;
+}
+
 int follow_next(struct follow *f, struct follow_frame *frame)
 {
     for (;;) {
@@ -296,6 +304,9 @@ int follow_next(struct follow *f, struct follow_frame *frame)
             leave(f);
             f->number++;
             continue;
+        }
+        if (h.kind != FRAME_DATA && f->on_opening) {
+            f->on_opening(f->context, f->number, &h, slots, skipped > 0);
         }
         if (take(f, &h, before + skipped)) {
             *frame = (struct follow_frame){.epoch = f->segment.epoch,

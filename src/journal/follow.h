@@ -5,6 +5,7 @@
 #define ISTHMUS_JOURNAL_FOLLOW_H
 
 #include "journal/disk.h"
+#include "journal/frame.h"
 #include "journal/journal.h"
 
 struct follow; /* a position in the journal */
@@ -34,6 +35,12 @@ struct follow_frame { /* borrowed until the next call */
 /* 1: *frame is the next; 0: nothing more is written yet; negative: ERR_IO. Damaged stretches are stepped over and
  * appear in lost_before. */
 MUST_USE int follow_next(struct follow *follow, struct follow_frame *frame);
+
+/* Frames of segments' openings (journal/frame.h) that follow_next passes on its way, each before the data behind it.
+ * `spoiled`: some damage lies just before it, so the opening may not be whole. */
+typedef void follow_opening(void *context, uint64_t segment, const struct frame_header *h,
+                            const struct slot *slots, bool spoiled);
+void follow_on_opening(struct follow *follow, follow_opening *take, void *context);
 
 /* The sequence number that the next frame starts with, as far as known. */
 uint64_t follow_sequence(const struct follow *follow);

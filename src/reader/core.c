@@ -82,7 +82,7 @@ int core_new(struct reader_core **out, struct gateway *g, int dir_fd)
     core->dir_fd = dir_fd;
     core->links = calloc(h->boxes.count + 1, sizeof *core->links);
     core->feeds = calloc(h->feeds.count + 1, sizeof *core->feeds);
-    core->walk_count = h->boxes.count * WALKS_PER_LINK + 2; /* and some for accounts of feeds */
+    core->walk_count = h->boxes.count * WALKS_PER_LINK + 2; /* and some for the age of backlogs */
     core->walks = calloc(core->walk_count, sizeof *core->walks);
     int err = core->links && core->feeds && core->walks ? ERR_OK : ERR_NOMEM;
     core->walk_count = core->walks ? core->walk_count : 0;
@@ -121,6 +121,7 @@ void core_free(struct reader_core *core)
     for (uint32_t i = 0; i < core->walk_count; i++) {
         walk_close(&core->walks[i].walk);
     }
+    audit_rewind(core);
     free(core->walks);
     free(core->links);
     free(core->feeds);
@@ -139,6 +140,7 @@ static void look_at_journal(struct reader_core *core)
         for (uint32_t i = 0; i < core->feed_count; i++) {
             feed_rewind(core->feeds + i, p.written_sequence);
         }
+        audit_rewind(core);
         for (uint32_t i = 0; i < core->walk_count; i++) {
             if (!core->walks[i].used) {
                 walk_close(&core->walks[i].walk);
@@ -224,6 +226,7 @@ int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns)
     note_use(core);
     close_idle_walks(core);
     cursors_take(core);
+    audit_step(core);
     for (uint32_t i = 0; i < core->link_count; i++) {
         link_attach(core->links + i, core);
         link_take(core->links + i, core);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the reader, shared by its parts: core.c (one step of everything), link.c (ring of asks, ring of
- * answers, requests), feed.c (feeds and their cursors), cursor_store.c (cursors through the engine), state.c (answers
- * from shared memory), query.c and history.c (answers from the journal). No clock and no poll in here: reader.c has
+ * answers, requests), feed.c (feeds and their cursors), audit.c (their accounts), cursor_store.c and feed_state.c (both
+ * kept through the engine), state.c (answers from shared memory), query.c and history.c (answers from the journal). No clock and no poll in here: reader.c has
  * them, so tests turn time by hand. One thread. */
 #ifndef ISTHMUS_READER_CORE_H
 #define ISTHMUS_READER_CORE_H
@@ -38,6 +38,21 @@ struct sent { /* an answer of a feed: records in [from, to) */
     bool confirmed;
 };
 
+/* What the journal took of a feed's scope, in samples, counted apart from what is sent: audit.c. Delivered, pending and
+ * gaps must add up to `journaled`. */
+struct account {
+    uint64_t at;        /* counted up to here, which is durable */
+    uint64_t journaled; /* since the account began */
+    uint64_t lost;      /* in damaged or missing segments, not delivered before */
+    uint64_t dropped;   /* removed at the journal's limit, not delivered before */
+    uint64_t wrong;     /* by which count and journal disagreed without a reason: our own fault */
+    uint64_t total; /* of the scope since the journal began, as the openings of segments say … */
+    bool total_known; /* … once one was passed */
+    bool missing; /* since then sequence numbers were missing that were not delivered before … */
+    bool gone;    /* … or that were */
+    int64_t since_ns; /* when the account began */
+};
+
 struct feed {
     uint32_t index;
     const char *name;
@@ -46,18 +61,18 @@ struct feed {
     bool known; /* the stored cursor has come */
     bool up;
     struct cursor cursor; /* delivered, confirmed and durable */
-    uint64_t delivered;   /* samples; grows with the cursor */
-    uint64_t lost;        /* sequence numbers that were missing in the journal */
+    uint64_t delivered;   /* samples since the account began; grows with the cursor */
+    struct account account;
+    uint64_t opening_sum; /* of the opening that is being passed */
+    uint64_t stored_at;   /* account.at as stored last */
+    uint32_t scope_sum;   /* names the scope: another one has another account */
     struct walk live, backlog;
     uint64_t up_head; /* where the journal ended when the feed went up: live begins there */
     uint64_t live_at, backlog_at;
     bool live_turn;
     struct sent sent[SENT_MAX]; /* in the order sent */
     uint32_t sent_count;
-    bool unmerged; /* something confirmed waits for the durable mark */
-    /* pending = counted - (delivered - delivered_start): samples in the holes of `start`, counted up to count_at */
-    struct cursor start;
-    uint64_t delivered_start, counted, count_at;
+    bool unmerged;      /* something confirmed waits for the durable mark */
     uint64_t at_oldest; /* nothing pending for it before */
     /* storing */
     bool dirty;
@@ -129,6 +144,14 @@ struct reader_core {
     const char *broken; /* a box that has just written garbage; the caller says so and clears it */
     bool crowded;       /* an answer waits for room in its ring */
     struct forecast_window forecast;
+    struct audit {
+        struct follow *follow; /* owned; NULL: not opened */
+        uint64_t sequence;     /* where it stands */
+        struct follow_frame frame;
+        bool has_frame;   /* not durable yet */
+        bool spoiled;     /* the opening that is being passed */
+        uint64_t reached; /* durable mark up to which all accounts are complete */
+    } audit;
     int64_t utc_ns, mono_ns; /* of this step */
 };
 
@@ -180,9 +203,21 @@ void feed_rewind(struct feed *feed, uint64_t written); /* the journal ends earli
 void feed_confirm(struct feed *feed, struct cursor_range range);
 /* What was confirmed and is durable now enters the cursor. */
 void feed_merge(struct feed *feed, uint64_t durable);
-/* Counts what is pending, bounded. 1: up to date; 0: call again; negative: error. */
-MUST_USE int feed_count(struct reader_core *core, struct feed *feed);
+uint64_t feed_gaps(const struct feed *feed);
 uint64_t feed_pending(const struct feed *feed);
+/* Whether everything adds up. */
+bool feed_balances(const struct feed *feed);
+
+/* audit.c: goes on counting what has become durable, bounded */
+void audit_step(struct reader_core *core);
+void audit_rewind(struct reader_core *core); /* the journal has a new epoch */
+
+/* feed_state.c: what of a feed outlives the reader: cursor, delivered, account. */
+#define FEED_STATE_MAX (11u * 8u + CURSOR_BYTES_MAX)
+size_t feed_state_encode(const struct feed *feed, uint8_t out[FEED_STATE_MAX]);
+/* Takes it over; of another scope or an earlier version the cursor alone, as far as it is whole, with a new account. Size 0:
+ * a new feed, that begins with the oldest that the journal has. ERR_MALFORMED: as a new one. */
+MUST_USE int feed_state_decode(struct feed *feed, const void *data, size_t size, int64_t now_ns);
 
 /* cursor_store.c */
 void cursors_take(struct reader_core *core);

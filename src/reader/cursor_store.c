@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cursors are stored values of the reader, "cursor/FEED" = delivered (u64) and the encoded cursor. They are fetched
+/* Cursors are stored values of the reader, "cursor/FEED", with what feed_state.c puts beside them. They are fetched
  * at the start and stored at most every 100 ms, one store at a time. A request without an answer (the engine has
  * restarted) is sent again. */
 #include "reader/core.h"
 
-#include "base/bytes.h"
 #include "base/crc32c.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define TAKE_SLOTS (2 * SLOT_RECORD_MAX)
+#define TAKE_SLOTS  (2 * SLOT_RECORD_MAX)
+#define RECOUNT_MAX (UINT64_C(1) << 20) /* records that a successor may have to count again */
 
 /* The key of a name that is too long ends in its checksum. */
 static void key_of(const struct feed *feed, char key[STORE_KEY_MAX])
@@ -27,13 +27,11 @@ static void key_of(const struct feed *feed, char key[STORE_KEY_MAX])
 
 static void send(struct reader_core *core, struct feed *feed, enum record_kind kind)
 {
-    uint8_t payload[sizeof(struct record_store) + 8 + CURSOR_BYTES_MAX];
+    uint8_t payload[sizeof(struct record_store) + FEED_STATE_MAX];
     struct record_store head = {0};
     key_of(feed, head.key);
     if (kind == RECORD_STORE) {
-        struct writer w = writer_of(payload + sizeof head, 8);
-        write_u64le(&w, feed->delivered);
-        head.size = (uint32_t)(8 + cursor_encode(&feed->cursor, payload + sizeof head + 8));
+        head.size = (uint32_t)feed_state_encode(feed, payload + sizeof head);
     }
     memcpy(payload, &head, sizeof head);
     core->store_count = core->store_count == UINT32_MAX ? 1 : core->store_count + 1;
@@ -41,25 +39,9 @@ static void send(struct reader_core *core, struct feed *feed, enum record_kind k
     if (ring_put_record(&core->up, &slot, payload, sizeof head + head.size) == 0) {
         feed->store_request = core->store_count;
         feed->dirty = feed->dirty && kind != RECORD_STORE;
+        feed->stored_at = feed->account.at;
     }
     feed->asked_ns = core->mono_ns; /* when the ring is full too: try later */
-}
-
-/* The stored value has come, or there is none: a new feed begins with the oldest that the journal has. */
-static void on_fetched(struct feed *feed, const uint8_t *value, size_t size)
-{
-    struct reader r = reader_of(value, size);
-    uint64_t delivered = read_u64le(&r);
-    struct cursor cursor = {0};
-    if (size == 0 || r.bad || cursor_decode(&cursor, r.at, reader_left(&r)) != 0) {
-        cursor = (struct cursor){0};
-        delivered = 0;
-    }
-    feed->known = true;
-    feed->cursor = feed->start = cursor;
-    feed->delivered = feed->delivered_start = delivered;
-    struct cursor_range hole;
-    feed->count_at = cursor_next_hole(&cursor, 0, UINT64_MAX, &hole) ? hole.from : 0;
 }
 
 static void on_stored(struct reader_core *core, const struct slot *s)
@@ -80,7 +62,13 @@ static void on_stored(struct reader_core *core, const struct slot *s)
         if (feed->known) {
             feed->dirty |= head.error != 0;
         } else if (!head.error) {
-            on_fetched(feed, slot_payload(s) + sizeof head, left < head.size ? left : head.size);
+            size = left < head.size ? left : head.size;
+            if (feed_state_decode(feed, slot_payload(s) + sizeof head, size, core->utc_ns)) {
+                feed->dirty =
+                    true; /* a new account: it begins now, also for whoever comes after us */
+            }
+            feed->known = true;
+            core->audit.reached = 0; /* its account is to be made */
         }
     }
 }
@@ -116,7 +104,9 @@ void cursors_step(struct reader_core *core)
     core->engine_epoch = epoch;
     for (uint32_t i = 0; i < core->feed_count; i++) {
         struct feed *feed = core->feeds + i;
-        feed_merge(feed, core->journal.durable_sequence);
+        uint64_t durable = core->journal.durable_sequence, counted = feed->account.at;
+        feed_merge(feed, counted < durable ? counted : durable); /* the account is never behind */
+        feed->dirty |= feed->known && counted - feed->stored_at > RECOUNT_MAX;
         bool silent = core->mono_ns - feed->asked_ns >= RETRY_NS;
         if (feed->store_request && (restarted || silent)) {
             feed->store_request = 0;

@@ -13,6 +13,8 @@
  * A box can only confirm what it was sent, whole answers at a time, so it cannot harm any cursor but its own. */
 #include "reader/core.h"
 
+#include "base/crc32c.h"
+
 #include <string.h>
 
 int feed_init(struct feed *feed, const struct plan *plan, uint32_t index)
@@ -21,7 +23,12 @@ int feed_init(struct feed *feed, const struct plan *plan, uint32_t index)
     feed->index = index;
     feed->name = plan_text(plan, f->name);
     feed->live_first = f->live_first;
-    return scope_of_feed(&feed->scope, plan, index);
+    int err = scope_of_feed(&feed->scope, plan, index);
+    if (!err) {
+        size_t words = feed->scope.filter.end_id / 64 + 1;
+        feed->scope_sum = crc32c(0, feed->scope.tags, words * sizeof *feed->scope.tags);
+    }
+    return err;
 }
 
 void feed_fini(struct feed *feed)
@@ -51,9 +58,6 @@ void feed_rewind(struct feed *feed, uint64_t written)
 {
     if (feed->live_at > written && feed->up) {
         feed_up(feed, written);
-    }
-    if (feed->count_at > written) {
-        feed->count_at = written;
     }
     walk_close(&feed->live);
     walk_close(&feed->backlog);
@@ -172,8 +176,7 @@ static int send_lane(struct link *link, struct reader_core *core, struct feed *f
         t->records += run.records;
         t->samples += run.samples;
     }
-    feed->lost += lane->walk->lost;
-    lane->walk->lost = 0;
+    lane->walk->lost = 0; /* the audit counts it, in samples */
     return err;
 }
 
@@ -189,10 +192,6 @@ static void feed_next(struct reader_core *core, struct link *link, struct reques
         int err = send_lane(link, core, feed, r, &lane, &budget, &t);
         uint64_t to = lane.walk->sequence < lane.end ? lane.walk->sequence : lane.end;
         to = to < from ? from : to;
-        if (feed->count_at == from && !err) { /* looked at already: no need to count it again */
-            feed->count_at = to;
-            feed->counted += t.samples;
-        }
         *lane.at = to;
         feed->live_turn = lane.backlog;
         note_sent(feed, from, to, t.samples, t.records == 0);
@@ -234,43 +233,24 @@ void feed_ask(struct reader_core *core, struct link *link, struct request *r)
 
 /* ---- The account. ---- */
 
-int feed_count(struct reader_core *core, struct feed *feed)
+uint64_t feed_gaps(const struct feed *feed)
 {
-    size_t budget = SLICE_SLOTS;
-    struct cursor_range hole;
-    uint64_t written = core->journal.written_sequence;
-    while (cursor_next_hole(&feed->start, feed->count_at, written, &hole)) {
-        uint64_t at = hole.from > feed->count_at ? hole.from : feed->count_at;
-        struct walk *walk = walk_borrow(core, at);
-        if (!walk) {
-            return 0;
-        }
-        int state = walk_seek(walk, core->dir_fd, &core->g->engine->marks, at);
-        while (state >= 0) {
-            struct walk_run run;
-            struct walk_limit limit = {hole.to, UINT64_MAX, UINT64_MAX, &budget};
-            state = walk_next(walk, &feed->scope.filter, &limit, &run);
-            if (state != WALK_RUN) {
-                break;
-            }
-            feed->counted += run.samples;
-        }
-        at = walk->sequence < hole.to ? walk->sequence : hole.to;
-        feed->count_at = at > feed->count_at ? at : feed->count_at;
-        walk_return(core, walk);
-        if (state != WALK_END) {
-            core->more = true;
-            return state < 0 ? state : 0;
-        }
-        if (feed->count_at < hole.to) {
-            break; /* the end of what can be read now */
-        }
-    }
-    return 1;
+    return feed->account.lost + feed->account.dropped;
 }
 
 uint64_t feed_pending(const struct feed *feed)
 {
-    uint64_t done = feed->delivered - feed->delivered_start;
-    return feed->counted > done ? feed->counted - done : 0;
+    uint64_t done = feed->delivered + feed_gaps(feed);
+    return feed->account.journaled > done ? feed->account.journaled - done : 0;
+}
+
+/* Two counts that know nothing of each other: of what was confirmed, and of what the journal has. When the cursor has
+ * everything that was counted, nothing may be pending. */
+bool feed_balances(const struct feed *feed)
+{
+    struct cursor_range hole;
+    uint64_t done = feed->delivered + feed_gaps(feed);
+    bool all = !cursor_next_hole(&feed->cursor, 0, feed->account.at, &hole);
+    return !feed->account.wrong &&
+           (all ? done == feed->account.journaled : done <= feed->account.journaled);
 }

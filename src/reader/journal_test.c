@@ -146,6 +146,26 @@ static struct seen drain(struct disk_world *d)
     }
 }
 
+/* ---- The account of the feed, over missing data. Each 300 records put are 200 of its scope. ---- */
+
+static const struct feed *feed_of(const struct disk_world *d)
+{
+    return d->w->core->feeds;
+}
+
+static void assert_account(const struct disk_world *d, uint64_t journaled, uint64_t delivered,
+                           uint64_t lost, uint64_t dropped)
+{
+    const struct feed *f = feed_of(d);
+    assert_int_equal(f->account.wrong, 0);
+    assert_int_equal(f->account.journaled, journaled);
+    assert_int_equal(f->delivered, delivered);
+    assert_int_equal(f->account.lost, lost);
+    assert_int_equal(f->account.dropped, dropped);
+    assert_int_equal(feed_pending(f), journaled - delivered - lost - dropped);
+    assert_true(feed_balances(f));
+}
+
 static void a_feed_accounts_for_everything_on_disk(void **state)
 {
     struct disk_world *d = *state;
@@ -168,7 +188,7 @@ static void a_feed_accounts_for_everything_on_disk(void **state)
         assert_int_equal(drain(d).samples, 0);
     }
     world_pass(d->w, 200);
-    assert_int_equal(d->w->core->feeds[0].delivered, 20200);
+    assert_account(d, 20200, 20200, 0, 0);
     assert_int_equal(d->w->core->feeds[0].cursor.count, 1);
     world_restart_reader(d->w);
     world_run(d->w);
@@ -220,7 +240,164 @@ static void a_journal_that_restarts_is_followed(void **state)
                   &(struct ask){.kind = ASK_FEED_CONFIRM, .confirm = s.end.covers});
         assert_int_equal(drain(d).samples, 0);
     }
-    assert_int_equal(d->w->core->feeds[0].delivered, 800);
+    assert_account(d, 800, 800, 0, 0);
+}
+
+static void open_segment(const struct disk_world *d, uint64_t number, struct segment_header *h,
+                         int *fd)
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(number, name);
+    *fd = openat(d->dir_fd, name, O_RDWR);
+    assert_true(*fd >= 0);
+    assert_int_equal(pread(*fd, h, sizeof *h, 0), sizeof *h);
+}
+
+/* Removes segments [from, to) as if they were damaged; the sequence numbers that they held. */
+static uint64_t remove_segments(const struct disk_world *d, uint64_t from, uint64_t to)
+{
+    struct segment_header h, after;
+    int fd;
+    open_segment(d, to, &after, &fd);
+    close(fd);
+    open_segment(d, from, &h, &fd);
+    close(fd);
+    for (; from < to; from++) {
+        char name[SEGMENT_NAME_SIZE];
+        segment_name(from, name);
+        assert_int_equal(unlinkat(d->dir_fd, name, 0), 0);
+    }
+    return after.first_sequence - h.first_sequence;
+}
+
+/* Samples of the scope among neighbouring sequence numbers that begin and end with a whole put. */
+static uint64_t of_scope(uint64_t sequences)
+{
+    assert_int_equal(sequences % 300, 0);
+    return sequences / 3 * 2;
+}
+
+static void segments_lost_before_delivery_are_gaps(void **state)
+{
+    struct disk_world *d = *state;
+    world_run(d->w);
+    for (int i = 0; i < 100; i++) {
+        put(d, 300);
+    }
+    settle(d);
+    world_restart_reader(d->w); /* it has stored nothing of what it counted */
+    uint64_t lost = of_scope(remove_segments(d, 4, 6));
+    world_run(d->w);
+    assert_true(lost > 0);
+    assert_account(d, 20000, 0, lost, 0);
+    ask(d, WORLD_CLOUD, (struct ask){.kind = ASK_FEED_UP, .request = 1});
+    assert_int_equal(drain(d).samples, 20000 - lost);
+    world_pass(d->w, 200);
+    assert_account(d, 20000, 20000 - lost, lost, 0);
+    world_restart_reader(d->w);
+    world_run(d->w);
+    assert_account(d, 20000, 20000 - lost, lost, 0);
+}
+
+static void segments_removed_at_the_limit_are_gaps_of_another_kind(void **state)
+{
+    struct disk_world *d = *state;
+    put(d, 300);
+    settle(d);
+    ask(d, WORLD_CLOUD, (struct ask){.kind = ASK_FEED_UP, .request = 1});
+    assert_int_equal(drain(d).samples, 200);
+    world_pass(d->w, 200);
+    for (int i = 0; i < 100; i++) {
+        put(d, 300);
+    }
+    while (journal_durable_sequence(d->journal) < journal_next_sequence(d->journal)) {
+        sched_yield();
+    }
+    world_restart_reader(d->w);
+    uint64_t dropped = of_scope(remove_segments(d, 1, 5)) - 200;
+    atomic_store(&d->w->engine.marks.first_segment, 5);
+    world_run(d->w);
+    assert_account(d, 20200, 200, 0, dropped);
+}
+
+static void what_was_delivered_before_it_was_removed_is_no_gap(void **state)
+{
+    struct disk_world *d = *state;
+    for (int i = 0; i < 100; i++) {
+        put(d, 300);
+    }
+    settle(d);
+    ask(d, WORLD_CLOUD, (struct ask){.kind = ASK_FEED_UP, .request = 1});
+    assert_int_equal(drain(d).samples, 20000);
+    world_pass(d->w, 200);
+    assert_account(d, 20000, 20000, 0, 0);
+    remove_segments(d, 1, 5);
+    atomic_store(&d->w->engine.marks.first_segment, 5);
+    world_restart_reader(d->w);
+    put(d, 300);
+    settle(d);
+    assert_account(d, 20200, 20000, 0, 0);
+    /* counted only up to within what is gone: the rest of it was delivered all the same */
+    struct feed *f = d->w->core->feeds;
+    uint64_t total = f->account.total;
+    f->account =
+        (struct account){.at = 301, .journaled = 200, .total = total - 20000, .total_known = true};
+    audit_rewind(d->w->core);
+    world_run(d->w);
+    assert_account(d, 20200, 20000, 0, 0);
+}
+
+static void damage_within_a_segment_is_a_gap_when_the_next_opens(void **state)
+{
+    struct disk_world *d = *state;
+    for (int i = 0; i < 100; i++) {
+        put(d, 300);
+    }
+    while (journal_durable_sequence(d->journal) < journal_next_sequence(d->journal)) {
+        sched_yield();
+    }
+    struct segment_header h;
+    int fd;
+    open_segment(d, 3, &h, &fd);
+    assert_int_equal(pwrite(fd, "damage", 6, 40000), 6);
+    close(fd);
+    world_run(d->w);
+    assert_account(d, 20000, 0, 200, 0); /* one frame */
+}
+
+static void an_account_survives_every_truncation_and_corruption(void **state)
+{
+    struct disk_world *d = *state;
+    put(d, 300);
+    settle(d);
+    struct feed *f = d->w->core->feeds;
+    uint8_t good[FEED_STATE_MAX], bytes[FEED_STATE_MAX];
+    assert_int_equal(cursor_add(&f->cursor, 0, 100), 0);
+    assert_int_equal(cursor_add(&f->cursor, 150, 200), 0);
+    size_t size = feed_state_encode(f, good);
+    struct account account = f->account;
+    assert_int_equal(feed_state_decode(f, good, size, 5), 0);
+    assert_memory_equal(&f->account, &account, sizeof account);
+    assert_int_equal(f->cursor.count, 2);
+    for (size_t n = 0; n < size; n++) {
+        assert_int_equal(feed_state_decode(f, good, n, 5), ERR_MALFORMED);
+        assert_int_equal(f->account.since_ns, 5);
+        assert_int_equal(f->cursor.count + f->account.at + f->delivered, 0);
+    }
+    for (size_t n = 0; n < size; n++) {
+        memcpy(bytes, good, size);
+        bytes[n] ^= 0x41;
+        int err = feed_state_decode(f, bytes, size, 5);
+        assert_true(err == 0 || err == ERR_MALFORMED || err == ERR_NOT_FOUND);
+    }
+    f->scope_sum ^= 1; /* another contract: begins where all before was delivered */
+    assert_int_equal(feed_state_decode(f, good, size, 5), ERR_NOT_FOUND);
+    assert_int_equal(f->account.at, 100);
+    assert_int_equal(f->cursor.count, 1);
+    memset(bytes, 0, 8); /* version 1: delivered, then the cursor */
+    memcpy(bytes + 8, good + size - 36, 36);
+    assert_int_equal(feed_state_decode(f, bytes, 44, 5), ERR_NOT_FOUND);
+    assert_int_equal(f->account.at, 100);
 }
 
 int main(void)
@@ -231,6 +408,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(queries_find_what_is_on_disk, disk_setup, disk_teardown),
         cmocka_unit_test_setup_teardown(a_journal_that_restarts_is_followed, disk_setup,
                                         disk_teardown),
+        cmocka_unit_test_setup_teardown(segments_lost_before_delivery_are_gaps, disk_setup,
+                                        disk_teardown),
+        cmocka_unit_test_setup_teardown(segments_removed_at_the_limit_are_gaps_of_another_kind,
+                                        disk_setup, disk_teardown),
+        cmocka_unit_test_setup_teardown(what_was_delivered_before_it_was_removed_is_no_gap,
+                                        disk_setup, disk_teardown),
+        cmocka_unit_test_setup_teardown(damage_within_a_segment_is_a_gap_when_the_next_opens,
+                                        disk_setup, disk_teardown),
+        cmocka_unit_test_setup_teardown(an_account_survives_every_truncation_and_corruption,
+                                        disk_setup, disk_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

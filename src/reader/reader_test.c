@@ -123,18 +123,20 @@ static void everything_is_sent_once_and_confirmed(void **state)
     struct answer_feed row;
     memcpy(&row, got.rows[0], sizeof row);
     assert_int_equal(row.delivered, 0);
-    assert_int_equal(row.pending, 6);
+    assert_int_equal(row.journaled, 0); /* nothing is durable yet */
     assert_int_equal(row.connected, 1);
+    assert_int_equal(row.balanced, 1);
 
     /* the cursor moves only up to the durable mark */
     confirm(w, backlog);
     confirm(w, live);
     world_pass(w, 200);
-    assert_int_equal(w->stores, 0);
+    assert_int_equal(w->stores, 1); /* when its account begins */
     world_durable(w, 9);
     world_pass(w, 200);
-    assert_int_equal(w->stores, 1);
+    assert_int_equal(w->stores, 2);
     assert_int_equal(w->core->feeds[0].delivered, 3);
+    assert_int_equal(w->core->feeds[0].account.journaled, 3);
     world_durable(w, 12);
     world_pass(w, 200);
     world_restart_reader(w);
@@ -144,10 +146,13 @@ static void everything_is_sent_once_and_confirmed(void **state)
     assert_int_equal(got.record_count, 1); /* what was never confirmed */
     assert_int_equal(got.records[0].sequence, 12);
     assert_int_equal(got.records[0].flags, ANSWER_BACKLOG);
+    world_durable(w, 13);
     ask(w, WORLD_CONSOLE, (struct ask){.kind = ASK_FEEDS, .request = 8});
     memcpy(&row, got.rows[0], sizeof row);
+    assert_int_equal(row.journaled, 6);
     assert_int_equal(row.delivered, 5);
     assert_int_equal(row.pending, 1);
+    assert_int_equal(row.balanced, 1);
     assert_true(row.oldest_pending_ns > 0);
     world_free(w);
     world_forget();

@@ -159,20 +159,28 @@ static int oldest_pending(struct reader_core *core, struct feed *feed, int64_t *
 
 void answer_feeds(struct reader_core *core, struct link *link, struct request *r)
 {
+    if (!r->begun) {
+        r->begun = true;
+        r->limit = core->journal.durable_sequence; /* what was durable when we were asked */
+    }
     for (; r->at < core->feed_count; r->at++) {
         struct feed *feed = core->feeds + r->at;
         if (core->plan->feeds[r->at].box != link->box && !link->scope.all) {
             continue;
         }
         struct answer_feed row = {.feed = feed->index, .connected = feed->up};
-        if (!link_room(link, core) || (feed->known && feed_count(core, feed) == 0) ||
+        if (!link_room(link, core) || core->audit.reached < r->limit ||
             (feed->known && !oldest_pending(core, feed, &row.oldest_pending_ns))) {
             return;
         }
         struct cursor_range hole;
+        row.journaled = feed->account.journaled;
         row.delivered = feed->delivered;
         row.pending = feed_pending(feed);
-        row.gaps = feed->lost;
+        row.gaps = feed_gaps(feed);
+        row.dropped = feed->account.dropped;
+        row.since_ns = feed->account.since_ns;
+        row.balanced = feed_balances(feed);
         row.head_sequence = core->journal.written_sequence;
         row.confirmed_sequence =
             cursor_next_hole(&feed->cursor, 0, UINT64_MAX, &hole) ? hole.from : 0;

@@ -64,6 +64,13 @@ int follow_next(struct follow *follow, struct follow_frame *frame)
     return 1;
 }
 
+void follow_on_opening(struct follow *follow, follow_opening *take, void *context)
+{
+    (void)follow;
+    (void)take;
+    (void)context;
+}
+
 uint64_t follow_sequence(const struct follow *follow)
 {
     return follow->sequence;

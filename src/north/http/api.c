@@ -288,9 +288,13 @@ static void row_feed(void *context, const void *row, size_t size)
     json_pair_text(j, "service", text_of(r, p->boxes[p->feeds[f->feed].box].name));
     json_pair_bool(j, "connected", f->connected != 0);
     json_pair_uint(j, "tags", p->feeds[f->feed].tag_count);
+    json_pair_time(j, "since", f->since_ns);
+    json_pair_uint(j, "journaled", f->journaled);
     json_pair_uint(j, "delivered", f->delivered);
     json_pair_uint(j, "pending", f->pending);
     json_pair_uint(j, "gaps", f->gaps);
+    json_pair_uint(j, "dropped", f->dropped);
+    json_pair_bool(j, "balanced", f->balanced != 0);
     render_wide(j, "confirmed_seq", f->confirmed_sequence);
     render_wide(j, "head_seq", f->head_sequence);
     json_close(j, '}');
