@@ -147,8 +147,9 @@ static int add_files(struct history *h, struct shelf *s, const struct listing *l
             continue;
         }
         const struct sealed_header *header = &s->files[s->file_count++]->sealed.header;
-        if (!f->place.imported && header->end_sequence > s->end_sequence) {
+        if (!f->place.imported) { /* they come in the order of their segments */
             s->end_sequence = header->end_sequence;
+            s->end_epoch = header->epoch;
         }
     }
     return ERR_OK;
@@ -252,7 +253,7 @@ int tail_open(struct tail *t, struct history *h, const struct journal_position *
 {
     *t = (struct tail){.history = h};
     int err = raw_walk_init(&t->walk, h->disk, h->dir, h->shelf->raw, h->shelf->raw_count, end,
-                            h->shelf->end_sequence);
+                            h->shelf->end_epoch, h->shelf->end_sequence);
     if (err) {
         return err;
     }

@@ -23,7 +23,7 @@ struct shelf {
     uint32_t file_count;
     uint64_t *raw; /* owned; segments that no file stands for, ascending */
     uint32_t raw_count;
-    uint64_t end_sequence; /* of what the files stand for */
+    uint64_t end_sequence, end_epoch; /* of what the files stand for */
     uint64_t *
         covered; /* owned; raw segments that are still there though a file stands for them, ascending */
     uint32_t covered_count;

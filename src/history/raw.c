@@ -4,7 +4,8 @@
 #include <fcntl.h>
 
 int raw_walk_init(struct raw_walk *w, const struct disk *disk, int dir, const uint64_t *numbers,
-                  uint32_t count, const struct journal_position *end, uint64_t from_sequence)
+                  uint32_t count, const struct journal_position *end, uint64_t from_epoch,
+                  uint64_t from_sequence)
 {
     *w = (struct raw_walk){.dir = dir,
                            .numbers = numbers,
@@ -12,6 +13,7 @@ int raw_walk_init(struct raw_walk *w, const struct disk *disk, int dir, const ui
                            .end_segment = end ? end->written_segment : UINT64_MAX,
                            .end_offset = end ? end->written_offset : 0,
                            .fd = -1,
+                           .epoch = from_epoch,
                            .next = from_sequence};
     return scan_init(&w->scan, disk);
 }
@@ -51,6 +53,10 @@ static int enter(struct raw_walk *w)
     if (err) {
         leave(w);
         return err;
+    }
+    if (w->segment.epoch != w->epoch) {
+        w->epoch = w->segment.epoch; /* a new start of the journal brings nothing again */
+        w->next = 0;
     }
     uint64_t end = number == w->end_segment ? w->end_offset : (uint64_t)size;
     scan_start(&w->scan, w->fd, sizeof w->segment, end);

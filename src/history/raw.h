@@ -16,16 +16,18 @@ struct raw_walk {
     struct scan scan;
     int fd;
     struct segment_header segment; /* of the one being read */
+    uint64_t epoch;                /* of what `next` counts in */
     uint64_t next;                 /* sequence number expected */
     uint64_t lost;                 /* sequence numbers that were in damaged stretches */
     uint64_t unreadable;           /* segments without a sound header */
     bool catalogue;                /* set it to get the catalogue's frames (FRAME_TAGS) too */
 };
 
-/* `end` NULL: everything in the files. `from_sequence`: what is before was had already. */
+/* `end` NULL: everything in the files. What epoch `from_epoch` of the journal has before `from_sequence` was had already. */
 MUST_USE int raw_walk_init(struct raw_walk *w, const struct disk *disk, int dir,
                            const uint64_t *numbers, uint32_t count,
-                           const struct journal_position *end, uint64_t from_sequence);
+                           const struct journal_position *end, uint64_t from_epoch,
+                           uint64_t from_sequence);
 void raw_walk_fini(struct raw_walk *w);
 /* 1: a data frame, slots borrowed until the next call; 0: the end; ERR_NOT_FOUND: a segment is gone (sealed meanwhile): look
  * at the folder again; other negative: ERR_IO. */

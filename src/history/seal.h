@@ -19,9 +19,10 @@ struct seal { /* the same for all its work; borrowed */
     void *context;
 };
 
-/* Seals raw segment `number`, of which everything before `from_sequence` was sealed already. `out`: the new file's header. */
-MUST_USE int seal_segment(const struct seal *s, uint64_t number, uint64_t from_sequence,
-                          struct sealed_header *out);
+/* Seals raw segment `number`, all of it but what epoch `from_epoch` has before `from_sequence`: that was sealed already. `out`: the
+ * new file's header. ERR_CHECKSUM, ERR_MALFORMED …: the segment has no sound header. */
+MUST_USE int seal_segment(const struct seal *s, uint64_t number, uint64_t from_epoch,
+                          uint64_t from_sequence, struct sealed_header *out);
 
 enum keep { KEEP_RAW, KEEP_SUMMARIES, KEEP_NOTHING };
 /* What to keep of a tag's samples up to `last_ns` (of the column in the files that are merged). */

@@ -11,7 +11,7 @@
 
 struct contents { /* of the raw segment */
     const struct seal *seal;
-    uint64_t number, from_sequence;
+    uint64_t number, from_epoch, from_sequence;
     uint8_t *types;  /* owned, by id: enum value_type as the catalogue has it, 0: not in it */
     uint64_t *used;  /* owned, a bit per id: has samples … */
     uint64_t *texts; /* owned … of which some are texts or bytes */
@@ -24,7 +24,8 @@ struct contents { /* of the raw segment */
 
 static int walk_open(const struct contents *c, struct raw_walk *w, bool catalogue)
 {
-    int err = raw_walk_init(w, c->seal->disk, c->seal->dir, &c->number, 1, NULL, c->from_sequence);
+    int err = raw_walk_init(w, c->seal->disk, c->seal->dir, &c->number, 1, NULL, c->from_epoch,
+                            c->from_sequence);
     w->catalogue = catalogue;
     if (!err && c->seal->beat) {
         c->seal->beat(c->seal->context);
@@ -241,10 +242,11 @@ static int copy_columns(struct contents *c, struct sealed_writer *out)
     return err;
 }
 
-int seal_segment(const struct seal *s, uint64_t number, uint64_t from_sequence,
+int seal_segment(const struct seal *s, uint64_t number, uint64_t from_epoch, uint64_t from_sequence,
                  struct sealed_header *out)
 {
-    struct contents c = {.seal = s, .number = number, .from_sequence = from_sequence};
+    struct contents c = {
+        .seal = s, .number = number, .from_epoch = from_epoch, .from_sequence = from_sequence};
     struct sealed_writer *w = NULL;
     c.types = calloc(IDS, 1); /* only the pages of ids that occur become memory */
     c.texts = calloc(IDS / 64, sizeof *c.texts);

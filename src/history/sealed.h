@@ -7,6 +7,7 @@
 
 #include "history/block.h"
 #include "journal/disk.h"
+#include "journal/folder.h"
 #include "journal/frame.h"
 
 #define SEALED_MAGIC   UINT64_C(0x314c4f4348545349) /* "ISTHCOL1" */
@@ -57,16 +58,7 @@ struct sealed_note { /* before the slots of its record */
     uint32_t box, slots;
 };
 
-/* "AAAAAAAAAAAAAAAA-BBBBBBBBBBBBBBBB.R.col": first and last segment, revision; an import: "import-AAAAAAAAAAAAAAAA.R.col". */
-#define SEALED_NAME_SIZE 64u
-struct sealed_place { /* what a name tells */
-    uint64_t first, last;
-    uint32_t revision;
-    bool imported;
-};
 void sealed_name(const struct sealed_header *h, char out[SEALED_NAME_SIZE]);
-/* False: it is no sealed file's name. */
-bool sealed_name_parse(const char *name, struct sealed_place *out);
 
 /* ---- Writing. One thread. After the first error everything does nothing; sealed_finish tells. ---- */
 

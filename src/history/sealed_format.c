@@ -41,28 +41,3 @@ void sealed_name(const struct sealed_header *h, char out[SEALED_NAME_SIZE])
         snprintf(out, SEALED_NAME_SIZE, "%016llu-%016llu.%u.col", first, last, h->revision);
     }
 }
-
-/* Takes a number of exactly `least` digits, or of any length if that is 0. NULL: there is none. */
-static const char *number(const char *text, int least, uint64_t *out)
-{
-    int count = 0;
-    *out = 0;
-    while (text[count] >= '0' && text[count] <= '9' && count < 16) {
-        *out = *out * 10 + (uint64_t)(text[count++] - '0');
-    }
-    return (least ? count == least : count > 0) ? text + count : NULL;
-}
-
-bool sealed_name_parse(const char *name, struct sealed_place *out)
-{
-    uint64_t revision = 0;
-    out->imported = strncmp(name, "import-", 7) == 0;
-    const char *at = number(name + (out->imported ? 7 : 0), 16, &out->first);
-    out->last = out->first;
-    if (at && !out->imported) {
-        at = *at == '-' ? number(at + 1, 16, &out->last) : NULL;
-    }
-    at = at && *at == '.' ? number(at + 1, 0, &revision) : NULL;
-    out->revision = (uint32_t)revision;
-    return at && !strcmp(at, ".col") && out->first <= out->last && revision <= UINT32_MAX;
-}

@@ -227,7 +227,9 @@ bool folder_seal(struct folder *f)
         return false;
     }
     uint64_t number = f->history.shelf->raw[0];
-    assert_int_equal(seal_segment(&seal, number, f->history.shelf->end_sequence, &h), 0);
+    assert_int_equal(seal_segment(&seal, number, f->history.shelf->end_epoch,
+                                  f->history.shelf->end_sequence, &h),
+                     0);
     remove_raw(f, number);
     assert_int_equal(history_refresh(&f->history, 0), 0);
     return true;

@@ -2,6 +2,7 @@
 /* Recovery reads from the newest segment whose opening state is whole to the end: normally one segment. What can't be
  * read never stops the start: a file without a header is set aside, a damaged stretch is stepped over, a torn tail is cut.
  * Torn or damaged? If a sound frame follows, it is damage; only a stretch that nothing sound follows is cut off. */
+#include "journal/folder.h"
 #include "journal/internal.h"
 #include "journal/scan.h"
 
@@ -13,7 +14,6 @@
 struct found {
     uint64_t *numbers; /* ascending */
     size_t count, room;
-    uint64_t highest; /* of all names, also those set aside */
     int err;
 };
 
@@ -31,7 +31,6 @@ static void note_name(void *to, const char *name)
     if (f->err || !segment_number(name, &number, &damaged)) {
         return;
     }
-    f->highest = number > f->highest ? number : f->highest;
     if (!damaged && f->count == f->room) {
         f->room = f->room ? 2 * f->room : 64;
         uint64_t *grown = realloc(f->numbers, f->room * sizeof *grown);
@@ -205,20 +204,6 @@ static int inspect(struct journal *j, struct found *f, size_t i, bool *opened,
     return ERR_OK;
 }
 
-static void add_sizes(struct journal *j, const struct found *f)
-{
-    for (size_t i = 0; i < f->count; i++) {
-        char name[SEGMENT_NAME_SIZE];
-        segment_name(f->numbers[i], name);
-        int fd = j->disk->open(j->disk->context, j->dir, name, O_RDONLY);
-        int64_t size = fd < 0 ? 0 : j->disk->size(j->disk->context, fd);
-        if (fd >= 0) {
-            j->disk->close(j->disk->context, fd);
-        }
-        j->closed_bytes += size > 0 ? (uint64_t)size : 0;
-    }
-}
-
 int recover(struct journal *j, struct journal_recovered *out)
 {
     *out = (struct journal_recovered){0};
@@ -247,12 +232,14 @@ int recover(struct journal *j, struct journal_recovered *out)
         err = replay(j, fd, f.numbers[i], size, i + 1 == f.count, out);
         j->disk->close(j->disk->context, fd);
     }
-    add_sizes(j, &f);
+    struct folder_sum sum = {0};
+    err = err ? err : folder_sum_up(j->disk, j->dir, &sum);
+    j->closed_bytes = sum.bytes;
     out->segments = f.count;
     out->clean = j->state.closed;
     out->last_ns = j->state.last_ns;
     j->epoch++;
-    j->last_number = f.highest;
+    j->last_number = sum.highest;
     j->first_segment = f.count ? f.numbers[0] : 0;
     free(f.numbers);
     return err;

@@ -2,6 +2,7 @@
 /* Life of the segment being written. A segment's space is allocated when it is made: its opening (with a million tags, far
  * more than a segment), its size, one whole buffer (what was admitted before we knew that there is no next one) and the
  * reserve for gap records. */
+#include "journal/folder.h"
 #include "journal/internal.h"
 
 #include <assert.h>
@@ -58,25 +59,15 @@ int journal_marks_read(const struct journal_marks *m, struct journal_position *o
     return ERR_BUSY;
 }
 
-/* Old segments may have been removed by hand to make room: counts again what is there. */
+/* The sealer and the owner take files away, and the sealer adds some: counts again what is there. */
 static void recount(struct journal *j)
 {
-    uint64_t bytes = 0, first = 0;
-    for (uint64_t n = j->first_segment; n < j->segment.number; n++) {
-        char name[SEGMENT_NAME_SIZE];
-        segment_name(n, name);
-        int fd = j->disk->open(j->disk->context, j->dir, name, O_RDONLY);
-        int64_t size = fd < 0 ? -1 : j->disk->size(j->disk->context, fd);
-        if (fd >= 0) {
-            j->disk->close(j->disk->context, fd);
-        }
-        if (size > 0) {
-            bytes += (uint64_t)size;
-            first = first ? first : n;
-        }
+    struct folder_sum sum;
+    if (folder_sum_up(j->disk, j->dir, &sum) == ERR_OK) {
+        uint64_t own = j->segment.fd >= 0 ? j->segment.offset : 0;
+        j->closed_bytes = sum.bytes > own ? sum.bytes - own : 0;
+        j->first_segment = sum.first_raw ? sum.first_raw : j->segment.number;
     }
-    j->closed_bytes = bytes;
-    j->first_segment = first ? first : j->segment.number;
 }
 
 static int fill(struct journal *j, struct segment *s)
@@ -111,11 +102,11 @@ int segment_next(struct journal *j)
     uint64_t used = j->closed_bytes + j->segment.offset + j->segment.opening; /* the next one's */
     bool first = !j->segment.number;
     assert(j->written == atomic_load(&j->durable)); /* invariant 4 */
+    if (!first) {
+        recount(j);
+        used = j->closed_bytes + j->segment.offset + j->segment.opening;
+    }
     if (limit && used + wanted > limit) {
-        if (!first) {
-            recount(j);
-            used = j->closed_bytes + j->segment.offset + j->segment.opening;
-        }
         if (used + wanted > limit) {
             if (!first && j->segment.fd >= 0) {
                 return ERR_FULL;
