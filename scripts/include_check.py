@@ -21,7 +21,7 @@ LEVELS = [
     {"rule", "guard"},
     {"box"},
     {"config"},
-    {"engine", "reader", "south", "north", "compute", "sim"},
+    {"engine", "reader", "sealer", "south", "north", "compute", "sim"},
     {"cli"},
     {"main"},
 ]

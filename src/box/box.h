@@ -14,7 +14,10 @@ int box_north_main(struct gateway *g, uint32_t box);
 /* The keeper: makes the gateway, forks the supervisor, revives it when it dies, ends with it. `engine` and `reader`
  * are the bodies of those processes (passed in so that box/ needs no include of theirs). */
 typedef int seat_main(struct gateway *g);
-int keeper_run(struct gateway *g, seat_main *engine, seat_main *reader);
+struct middle { /* the bodies of its processes, by seat */
+    seat_main *main[SEAT_BOX];
+};
+int keeper_run(struct gateway *g, const struct middle *middle);
 
 /* Modules: NAME.so in $ISTHMUS_MODULES, beside the executable (build tree), or in the installed library folder.
  * The module's table, or NULL with the reason. The handle stays open for the process's life. */

@@ -71,7 +71,15 @@ static void lay_out(struct gateway *g, int index, struct segment *s, struct segm
     const struct plan_box *b = box ? p->boxes + (index - SEAT_BOX) : NULL;
     bool north = b && b->kind == BOX_NORTH, south = b && b->kind == BOX_SOUTH;
     struct segment *open = g->memory->segments + READER_SEGMENT;
-    seat->panel = carve(box ? s : open, sizeof *seat->panel);
+    if (index == SEAT_READER) {
+        g->reader = carve(open, sizeof *g->reader);
+        seat->panel = (struct panel *)g->reader; /* its first member */
+    } else if (index == SEAT_SEALER) {
+        g->sealer = carve(s, sizeof *g->sealer);
+        seat->panel = (struct panel *)g->sealer;
+    } else {
+        seat->panel = carve(s, sizeof *seat->panel);
+    }
     seat->up_capacity = south ? b->ring_capacity : READER_RING_SLOTS;
     seat->up = carve(s, ring_bytes(seat->up_capacity));
     seat->down_tail = carve(s, sizeof *seat->down_tail);
@@ -232,6 +240,7 @@ static int allocate(struct gateway *g)
         struct seat *s = g->seats + i;
         s->name = i == SEAT_ENGINE   ? "engine"
                   : i == SEAT_READER ? "reader"
+                  : i == SEAT_SEALER ? "sealer"
                                      : plan_text(&g->plan, g->plan.boxes[i - SEAT_BOX].name);
         s->to_engine_read = s->to_engine_write = s->from_engine_read = s->from_engine_write = -1;
         s->to_reader_read = s->to_reader_write = s->from_reader_read = s->from_reader_write = -1;

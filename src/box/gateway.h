@@ -5,7 +5,7 @@
  * the mappings; gateway_enter then drops every writable mapping that isn't theirs, maps what they may read
  * read-only, and closes every descriptor that isn't theirs. A restarted process finds all as its predecessor left it.
  *
- *   seat: one process. SEAT_ENGINE, SEAT_READER, then one per box: seat = SEAT_BOX + box index.
+ *   seat: one process. SEAT_ENGINE, SEAT_READER, SEAT_SEALER, then one per box: seat = SEAT_BOX + box index.
  *
  *   segment                       writer       readers
  *   plan (and a part per box)     nobody       all (a box: its part)
@@ -14,6 +14,7 @@
  *   engine→seat s: rings          engine       seat s
  *   now of zone z                 engine       reader
  *   reader: panel                 reader       all
+ *   sealer: panel                 sealer       engine, reader, supervisor
  *   reader: ring                  reader       engine, supervisor
  *   reader→box b: rings           reader       north box b
  *   health                        supervisor   engine, reader
@@ -29,7 +30,7 @@
 #include "tag/now.h"
 #include "tag/plan.h"
 
-enum { SEAT_ENGINE, SEAT_READER, SEAT_BOX };
+enum { SEAT_ENGINE, SEAT_READER, SEAT_SEALER, SEAT_BOX };
 
 #define DOWN_RING_SLOTS   1024u
 #define ASK_RING_SLOTS    4096u
@@ -108,6 +109,22 @@ struct engine_panel {
     struct journal_marks marks;
 };
 
+struct reader_panel {
+    struct panel panel;
+    /* Some feed still needs what the journal has from here on; 0: not known yet, UINT64_MAX: none needs anything. */
+    _Atomic uint64_t needed_sequence;
+};
+
+struct sealer_panel {
+    struct panel panel;
+    _Atomic uint64_t files, bytes, samples;                              /* of all sealed files */
+    _Atomic uint64_t segments_sealed, merges, bytes_read, bytes_written; /* since it started */
+    _Atomic uint64_t waiting_segments,
+        held_segments;         /* raw: to be sealed; sealed, but needed by a feed */
+    _Atomic uint64_t damaged;  /* files set aside, and blocks that could not be read */
+    _Atomic uint64_t failures; /* of its work; it tries again */
+};
+
 /* One seat's pieces. A pointer is NULL where this process has no business; `const` ones are mapped read-only in every
  * process but the writer (the compiler's const is for the others: the writer casts through seat_own_* below). */
 struct seat {
@@ -145,6 +162,8 @@ struct seat {
 struct gateway {
     struct plan plan; /* the whole, or this box's part */
     struct engine_panel *engine;
+    struct reader_panel *reader;
+    struct sealer_panel *sealer;
     struct now_table *zones; /* [plan zone count]; views */
     struct health *health;
     size_t seat_count;

@@ -59,6 +59,7 @@ static void forget(struct gateway *g)
         struct seat *s = g->seats + i;
         if (gone(seat_segment(g, i, 0))) {
             s->panel = i == SEAT_READER ? s->panel : NULL;
+            g->sealer = i == SEAT_SEALER ? NULL : g->sealer;
             s->up = s->ask = NULL;
             s->down_tail = s->answer_tail = NULL;
             s->devices = NULL;

@@ -53,8 +53,8 @@ static int lock_state(const char *dir)
     return fd;
 }
 
-static pid_t fork_supervisor(struct gateway *g, seat_main *engine, seat_main *reader,
-                             const sigset_t *before, int lock)
+static pid_t fork_supervisor(struct gateway *g, const struct middle *middle, const sigset_t *before,
+                             int lock)
 {
     pid_t parent = getpid();
     pid_t pid = fork();
@@ -62,7 +62,7 @@ static pid_t fork_supervisor(struct gateway *g, seat_main *engine, seat_main *re
         close(lock); /* the lock is the keeper's: it ends with the keeper */
         proc_become("supervisor", parent);
         sigprocmask(SIG_SETMASK, before, NULL);
-        int status = supervisor_run(g, engine, reader);
+        int status = supervisor_run(g, middle);
         fflush(NULL);
         _exit(status);
     }
@@ -108,7 +108,7 @@ static int stop_all(pid_t pid, const sigset_t *set)
     return 1;
 }
 
-int keeper_run(struct gateway *g, seat_main *engine, seat_main *reader)
+int keeper_run(struct gateway *g, const struct middle *middle)
 {
     sigset_t set, before;
     sigemptyset(&set);
@@ -124,7 +124,7 @@ int keeper_run(struct gateway *g, seat_main *engine, seat_main *reader)
     atomic_store(&g->health->keeper_pid, (uint32_t)getpid());
     for (int backoff_ms = 100;;) {
         int64_t started = clock_mono_ns();
-        pid_t pid = fork_supervisor(g, engine, reader, &before, lock);
+        pid_t pid = fork_supervisor(g, middle, &before, lock);
         int status = 0, number;
         while (pid > 0 && !reap_until(pid, &status)) {
             number = wait_signal(&set, -1);

@@ -337,14 +337,14 @@ void sandbox_begin(struct gateway *g)
     if (set_limits()) {
         layers |= LAYER_LIMITS;
     }
-    if (g->seat == SEAT_ENGINE || g->seat == SEAT_READER) {
+    if (g->seat < SEAT_BOX) {
         if (unshare(CLONE_NEWNET | CLONE_NEWIPC) == 0) {
             layers |= LAYER_NO_NETWORK;
         }
         if (drop_capabilities(true)) {
             layers |= LAYER_CAPABILITIES;
         }
-        struct sandbox_profile p = {.write_dir = g->seat == SEAT_ENGINE ? g->state_dir : NULL,
+        struct sandbox_profile p = {.write_dir = g->seat != SEAT_READER ? g->state_dir : NULL,
                                     .read_dir = g->state_dir};
         if (!SANITIZED && set_landlock(&p)) {
             layers |= LAYER_LANDLOCK;

@@ -47,7 +47,7 @@ struct child {
 
 struct supervisor {
     struct gateway *g;
-    seat_main *engine, *reader;
+    const struct middle *middle;
     struct child *children; /* one per seat */
     struct pollfd *fds;
     int signals;
@@ -94,11 +94,8 @@ static void close_child(struct child *c)
 
 static int run_body(struct supervisor *s, int seat)
 {
-    if (seat == SEAT_ENGINE) {
-        return s->engine(s->g);
-    }
-    if (seat == SEAT_READER) {
-        return s->reader(s->g);
+    if (seat < SEAT_BOX) {
+        return s->middle->main[seat](s->g);
     }
     uint32_t box = (uint32_t)(seat - SEAT_BOX);
     return s->g->plan.boxes[box].kind == BOX_SOUTH ? box_south_main(s->g, box)
@@ -399,7 +396,7 @@ static void stop(struct supervisor *s, size_t from, size_t to, int ms)
     }
 }
 
-/* From the outside in, so that what each has to say is still heard: the boxes, the reader with its cursors, the engine. An
+/* From the outside in, so that what each has to say is still heard: the boxes, the reader with its cursors and the sealer, the engine. An
  * engine that waits for its restart gets it now: the rings hold what nobody else can journal. */
 static void stop_all(struct supervisor *s)
 {
@@ -442,9 +439,9 @@ static int prepare(struct supervisor *s)
     return ERR_OK;
 }
 
-int supervisor_run(struct gateway *g, seat_main *engine, seat_main *reader)
+int supervisor_run(struct gateway *g, const struct middle *middle)
 {
-    struct supervisor s = {.g = g, .engine = engine, .reader = reader};
+    struct supervisor s = {.g = g, .middle = middle};
     int err = prepare(&s);
     if (err) {
         say("supervisor", err_text(err));

@@ -106,6 +106,9 @@ static int middle(struct gateway *own)
     return 0;
 }
 
+static const struct middle all_middle = {
+    .main = {[SEAT_ENGINE] = middle, [SEAT_READER] = middle, [SEAT_SEALER] = middle}};
+
 /* Waits until `condition` holds, for at most `seconds`. */
 #define AWAIT(condition, seconds)                                                                  \
     do {                                                                                           \
@@ -133,7 +136,7 @@ static const char *reason_of(int seat)
 static bool all_run(void)
 {
     return state_of(SEAT_ENGINE) == SEAT_RUNNING && state_of(SEAT_READER) == SEAT_RUNNING &&
-           state_of(TEST_FIELD) == SEAT_RUNNING;
+           state_of(SEAT_SEALER) == SEAT_RUNNING && state_of(TEST_FIELD) == SEAT_RUNNING;
 }
 
 static int start_gateway(void **state)
@@ -147,7 +150,7 @@ static int start_gateway(void **state)
     keeper = fork();
     if (keeper == 0) {
         signal(SIGSEGV, SIG_DFL); /* cmocka catches it otherwise */
-        _exit(keeper_run(g, middle, middle));
+        _exit(keeper_run(g, &all_middle));
     }
     return keeper < 0;
 }
@@ -196,7 +199,7 @@ static void a_second_gateway_on_the_same_folder_is_refused(void **state)
         if (test_plan(&image, &size, folder, NULL, NULL) || gateway_new(&own, image, size)) {
             _exit(99);
         }
-        _exit(keeper_run(own, middle, middle));
+        _exit(keeper_run(own, &all_middle));
     }
     waitpid(second, &status, 0);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "engine/engine.h"
 #include "reader/reader.h"
+#include "sealer/sealer.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -71,7 +72,9 @@ int cli_run(int argc, char **argv)
         return CLI_FAILED;
     }
     malloc_trim(0); /* every process is forked from this one: what loading left would be in all */
-    int status = keeper_run(g, engine_main, reader_main);
+    int status = keeper_run(g, &(struct middle){.main = {[SEAT_ENGINE] = engine_main,
+                                                         [SEAT_READER] = reader_main,
+                                                         [SEAT_SEALER] = sealer_main}});
     gateway_free(g);
     return status ? CLI_FAILED : CLI_OK;
 }

@@ -14,7 +14,7 @@ static struct inlet *inlet_of(struct engine *e, uint32_t box, enum box_kind kind
 {
     const struct plan *p = &e->g->plan;
     bool fits = box < p->header->boxes.count && p->boxes[box].kind == (uint32_t)kind;
-    return fits ? e->inlets + 1 + box : NULL;
+    return fits ? e->inlets + BOX_INLET + box : NULL;
 }
 
 static bool send(struct engine *e, struct inlet *to, enum record_kind kind, const void *payload,

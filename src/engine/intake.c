@@ -83,6 +83,12 @@ static void take_batch(struct frame *f, const struct slot *s, size_t count)
 static bool gap_is_its_own(const struct frame *f, const struct record_gap *gap)
 {
     const struct plan *p = &f->e->g->plan;
+    if (f->in->box == FRAME_SEALER) { /* of what was journaled and is no more */
+        return (gap->cause == GAP_SEGMENT_LOST || gap->cause == GAP_FEED_LIMIT ||
+                gap->cause == GAP_RETIRED) &&
+               !gap->produced && gap->from_ns <= gap->to_ns &&
+               (gap->scope == GAP_ALL || (gap->scope == GAP_TAG && engine_tag(f->e, gap->which)));
+    }
     if (gap->cause < GAP_DEVICE_DOWN || gap->cause > GAP_POLL_LATE || gap->produced ||
         gap->from_ns > gap->to_ns) {
         return false;
@@ -117,7 +123,9 @@ static void take_event(struct frame *f, struct slot *s, size_t count)
     struct record_event event;
     bool device = s->status == EVENT_DEVICE_UP || s->status == EVENT_DEVICE_DOWN;
     bool feed = s->status == EVENT_FEED_UP || s->status == EVENT_FEED_DOWN;
-    if (s->value.u64 != sizeof event || (!device && !feed)) {
+    bool history = f->in->box == FRAME_SEALER &&
+                   (s->status == EVENT_HISTORY_FAULT || s->status == EVENT_HISTORY_RETIRED);
+    if (s->value.u64 != sizeof event || (!device && !feed && !history)) {
         f->fault = "an event record is malformed";
         return;
     }
@@ -129,7 +137,7 @@ static void take_event(struct frame *f, struct slot *s, size_t count)
         f->fault = "an event record is not its own";
         return;
     }
-    event.box = f->in->box; /* nobody speaks for another */
+    event.box = history ? PLAN_NONE : f->in->box; /* nobody speaks for another */
     memcpy(s + 1, &event, sizeof event);
     emit(f, s, count);
     f->sequence++;

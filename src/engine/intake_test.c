@@ -331,7 +331,7 @@ static void survive(struct bed *b, const struct slot *slots, size_t count)
     if (atomic_load(&bed_seat(b, BED_FIELD)->verdict->raised) != raised) {
         bed_restart_box(b, BED_FIELD, true);
     } else {
-        assert_int_equal(ring_waiting(&b->e->inlets[1 + BED_FIELD].up), 0);
+        assert_int_equal(ring_waiting(&b->e->inlets[BOX_INLET + BED_FIELD].up), 0);
     }
     struct slot sink[64];
     while (ring_take(b->down, sink, 64) > 0) {

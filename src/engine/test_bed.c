@@ -205,7 +205,7 @@ void bed_settle(struct bed *b)
 {
     int64_t until = clock_mono_ns() + 10 * NS_PER_S;
     for (int i = 0; i < BED_BOXES; i++) {
-        struct inlet *in = b->e->inlets + 1 + i;
+        struct inlet *in = b->e->inlets + BOX_INLET + i;
         while (!in->condemned && atomic_load(&in->up.tail->tail) != in->up.next) {
             must(clock_mono_ns() < until);
             poll(NULL, 0, 1);

@@ -76,6 +76,7 @@ struct feed {
     uint64_t at_oldest; /* nothing pending for it before */
     /* storing */
     bool dirty;
+    uint64_t kept, storing; /* the cursor's first hole: as it is stored, as it is being stored */
     uint32_t store_request; /* under way; 0: none */
     int64_t asked_ns;       /* monotonic */
 };

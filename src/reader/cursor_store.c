@@ -25,6 +25,14 @@ static void key_of(const struct feed *feed, char key[STORE_KEY_MAX])
     }
 }
 
+/* What the feed still needs of the journal begins here: its first undelivered record, or what its account has not seen. */
+static uint64_t needs_from(const struct feed *feed)
+{
+    const struct cursor *c = &feed->cursor;
+    uint64_t hole = c->count && c->ranges[0].from == 0 ? c->ranges[0].to : 0;
+    return hole < feed->account.at ? hole : feed->account.at;
+}
+
 static void send(struct reader_core *core, struct feed *feed, enum record_kind kind)
 {
     uint8_t payload[sizeof(struct record_store) + FEED_STATE_MAX];
@@ -40,6 +48,7 @@ static void send(struct reader_core *core, struct feed *feed, enum record_kind k
         feed->store_request = core->store_count;
         feed->dirty = feed->dirty && kind != RECORD_STORE;
         feed->stored_at = feed->account.at;
+        feed->storing = needs_from(feed);
     }
     feed->asked_ns = core->mono_ns; /* when the ring is full too: try later */
 }
@@ -61,6 +70,7 @@ static void on_stored(struct reader_core *core, const struct slot *s)
         size_t left = size - sizeof head;
         if (feed->known) {
             feed->dirty |= head.error != 0;
+            feed->kept = head.error ? feed->kept : feed->storing;
         } else if (!head.error) {
             size = left < head.size ? left : head.size;
             if (feed_state_decode(feed, slot_payload(s) + sizeof head, size, core->utc_ns)) {
@@ -68,6 +78,7 @@ static void on_stored(struct reader_core *core, const struct slot *s)
                     true; /* a new account: it begins now, also for whoever comes after us */
             }
             feed->known = true;
+            feed->kept = needs_from(feed);
             core->audit.reached = 0; /* its account is to be made */
         }
     }
@@ -97,6 +108,18 @@ void cursors_take(struct reader_core *core)
     }
 }
 
+/* The sealer may take away what lies before. A cursor counts as it is stored: after a crash the feed goes on from there. */
+static void tell_needed(struct reader_core *core)
+{
+    uint64_t needed = UINT64_MAX;
+    for (uint32_t i = 0; i < core->feed_count; i++) {
+        const struct feed *feed = core->feeds + i;
+        uint64_t from = feed->known ? feed->kept : 0;
+        needed = from < needed ? from : needed;
+    }
+    atomic_store_explicit(&core->g->reader->needed_sequence, needed, memory_order_release);
+}
+
 void cursors_step(struct reader_core *core)
 {
     uint64_t epoch = atomic_load_explicit(&core->g->engine->panel.epoch, memory_order_acquire);
@@ -121,6 +144,7 @@ void cursors_step(struct reader_core *core)
             send(core, feed, RECORD_STORE);
         }
     }
+    tell_needed(core);
 }
 
 bool cursors_wait(const struct reader_core *core)

@@ -92,6 +92,7 @@ struct world *world_new(bool live_first)
     make_plan(w, live_first);
     w->now_ns = START_NS;
     w->g.engine = &w->engine;
+    w->g.reader = own_zero(w, sizeof *w->g.reader);
     w->g.seats = w->seats;
     w->g.seat_count = SEAT_BOX + WORLD_BOXES;
     w->g.health = own_zero(w, sizeof *w->health + w->g.seat_count * sizeof(struct health_seat));

@@ -17,6 +17,7 @@ const char *gap_cause_name(uint32_t cause)
         [GAP_TORN_TAIL] = "torn tail",
         [GAP_SEGMENT_LOST] = "segment lost",
         [GAP_FEED_LIMIT] = "feed limit",
+        [GAP_RETIRED] = "retired",
     };
     return names[cause < GAP_CAUSE_END ? cause : 0];
 }
@@ -36,6 +37,8 @@ const char *event_name(uint32_t kind)
         [EVENT_COMMAND_REFUSED] = "command refused",
         [EVENT_FEED_UP] = "feed up",
         [EVENT_FEED_DOWN] = "feed down",
+        [EVENT_HISTORY_FAULT] = "history fault",
+        [EVENT_HISTORY_RETIRED] = "history retired",
     };
     return names[kind < EVENT_KIND_END ? kind : 0];
 }

@@ -53,6 +53,7 @@ enum gap_cause {
     GAP_TORN_TAIL,      /* cut off by recovery after an unclean stop */
     GAP_SEGMENT_LOST,   /* a damaged or missing segment */
     GAP_FEED_LIMIT,     /* a feed's backlog was dropped by its limit */
+    GAP_RETIRED,        /* journaled, and dropped or thinned out by the owner's retention */
     GAP_CAUSE_END
 };
 /* "ring full" …; never NULL. */
@@ -93,6 +94,8 @@ enum event_kind {
     EVENT_COMMAND_REFUSED,
     EVENT_FEED_UP,
     EVENT_FEED_DOWN,
+    EVENT_HISTORY_FAULT, /* a file of the history is damaged; detail: samples in it, as far as known */
+    EVENT_HISTORY_RETIRED, /* retention took something away; detail: samples */
     EVENT_KIND_END
 };
 const char *event_name(uint32_t kind);

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every piece of work ends with a rename that makes it true, and only then takes away what it replaced. So it may be killed
+ * anywhere: what is left is either an unfinished `.part` or something that another file stands for; both are found by name. */
+#include "sealer/core.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "journal/frame.h"
+
+static void add(_Atomic uint64_t *word, uint64_t n)
+{
+    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static void set(_Atomic uint64_t *word, uint64_t n)
+{
+    atomic_store_explicit(word, n, memory_order_relaxed);
+}
+
+static int trouble(struct sealer *s, const char *what, const char *name, int err)
+{
+    snprintf(s->trouble, sizeof s->trouble, "can't %s %s: %s", what, name, err_text(err));
+    if (s->panel) {
+        add(&s->panel->failures, 1);
+    }
+    return err;
+}
+
+int sealer_open(struct sealer *s)
+{
+    return history_open(&s->history, s->disk, s->dir);
+}
+
+void sealer_close(struct sealer *s)
+{
+    history_close(&s->history);
+}
+
+static void tell_figures(struct sealer *s)
+{
+    const struct shelf *shelf = s->history.shelf;
+    uint64_t bytes = 0, samples = 0;
+    for (uint32_t i = 0; i < shelf->file_count; i++) {
+        bytes += shelf->files[i]->sealed.header.size;
+        samples += shelf->files[i]->sealed.header.samples;
+    }
+    if (s->panel) {
+        set(&s->panel->files, shelf->file_count);
+        set(&s->panel->bytes, bytes);
+        set(&s->panel->samples, samples);
+        set(&s->panel->waiting_segments, shelf->raw_count);
+        set(&s->panel->held_segments, shelf->covered_count);
+    }
+}
+
+static int remove_file(struct sealer *s, const char *name)
+{
+    int err = s->disk->remove(s->disk->context, s->dir, name);
+    return err && err != ERR_NOT_FOUND ? trouble(s, "remove", name, err) : ERR_OK;
+}
+
+/* ---- What a predecessor left. ---- */
+
+struct leftovers {
+    struct sealer *s;
+    int err;
+};
+
+static bool stands_for_another(const struct shelf *shelf, const char *name)
+{
+    struct sealed_place p;
+    if (!sealed_name_parse(name, &p)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < shelf->file_count; i++) {
+        const struct history_file *f = shelf->files[i];
+        const struct sealed_header *h = &f->sealed.header;
+        if (!strcmp(f->name, name)) {
+            return false;
+        }
+        if (f->imported == p.imported && p.first >= h->first_segment && p.last <= h->last_segment) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_leftover(void *to, const char *name)
+{
+    struct leftovers *l = to;
+    size_t length = strlen(name);
+    bool part = length > 9 && !strcmp(name + length - 9, ".col.part");
+    if (part || stands_for_another(l->s->history.shelf, name)) {
+        int err = remove_file(l->s, name);
+        l->err = l->err ? l->err : err;
+    }
+}
+
+static int clean_up(struct sealer *s)
+{
+    struct leftovers l = {s, ERR_OK};
+    int err = s->disk->list(s->disk->context, s->dir, take_leftover, &l);
+    s->clean = !err && !l.err;
+    return err ? err : l.err ? l.err : 1;
+}
+
+/* ---- Damage. ---- */
+
+/* Promise J4: what can't be read is set aside under its name, told, and counted; all else goes on. */
+static int set_aside(struct sealer *s, const char *name, const char *why, int64_t from_ns,
+                     int64_t to_ns)
+{
+    char damaged[SEALED_NAME_SIZE + 16], text[96];
+    snprintf(damaged, sizeof damaged, "%s.damaged", name);
+    int err = s->disk->rename(s->disk->context, s->dir, name, damaged);
+    if (err) {
+        return trouble(s, "set aside", name, err);
+    }
+    snprintf(text, sizeof text, "%.60s set aside: %s", name, why);
+    snprintf(s->trouble, sizeof s->trouble, "%s", text);
+    tell_event(s, EVENT_HISTORY_FAULT, 0, text);
+    tell_gap(s, GAP_SEGMENT_LOST, 0, from_ns, to_ns, 0);
+    if (s->panel) {
+        add(&s->panel->damaged, 1);
+    }
+    return 1;
+}
+
+/* Between which times of the journal a file that can't be read must have been noted: its neighbours tell. */
+static void neighbours(const struct shelf *shelf, uint64_t first, int64_t *from_ns, int64_t *to_ns)
+{
+    *from_ns = 0;
+    *to_ns = INT64_MAX;
+    for (uint32_t i = 0; i < shelf->file_count; i++) {
+        const struct sealed_header *h = &shelf->files[i]->sealed.header;
+        if (!shelf->files[i]->imported && h->last_segment < first) {
+            *from_ns = h->noted_to_ns;
+        }
+        if (!shelf->files[i]->imported && h->first_segment > first && *to_ns == INT64_MAX) {
+            *to_ns = h->noted_from_ns;
+        }
+    }
+}
+
+static int set_aside_damaged(struct sealer *s)
+{
+    const struct shelf *shelf = s->history.shelf;
+    struct sealed_place p = {0};
+    char name[SEALED_NAME_SIZE];
+    strcpy(name, shelf->damaged_name);
+    int64_t from_ns, to_ns;
+    bool parsed = sealed_name_parse(name, &p);
+    neighbours(shelf, parsed ? p.first : 0, &from_ns, &to_ns);
+    to_ns = to_ns == INT64_MAX ? s->utc_ns : to_ns;
+    return set_aside(s, name, "its header is damaged", from_ns, to_ns);
+}
+
+/* ---- Sealing. ---- */
+
+static struct seal tools(const struct sealer *s)
+{
+    return (struct seal){.disk = s->disk,
+                         .dir = s->dir,
+                         .plan = s->plan,
+                         .created_ns = s->utc_ns,
+                         .beat = s->beat,
+                         .context = s->context};
+}
+
+static void count_work(struct sealer *s, _Atomic uint64_t *what, uint64_t read,
+                       const struct sealed_header *out)
+{
+    if (s->panel) {
+        add(what, 1);
+        add(&s->panel->bytes_read, read);
+        add(&s->panel->bytes_written, out->size);
+    }
+}
+
+static uint64_t raw_size(const struct sealer *s, const char *name)
+{
+    int fd = s->disk->open(s->disk->context, s->dir, name, O_RDONLY);
+    int64_t size = fd < 0 ? 0 : s->disk->size(s->disk->context, fd);
+    if (fd >= 0) {
+        s->disk->close(s->disk->context, fd);
+    }
+    return size > 0 ? (uint64_t)size : 0;
+}
+
+/* A segment is closed for good when the journal has a durable one behind it. */
+static int seal_oldest(struct sealer *s)
+{
+    const struct shelf *shelf = s->history.shelf;
+    struct seal seal = tools(s);
+    struct sealed_header out;
+    char name[SEGMENT_NAME_SIZE];
+    if (!shelf->raw_count || shelf->raw[0] >= s->journal.durable_segment) {
+        return 0;
+    }
+    segment_name(shelf->raw[0], name);
+    int err = seal_segment(&seal, shelf->raw[0], shelf->end_epoch, shelf->end_sequence, &out);
+    if (err == ERR_CHECKSUM || err == ERR_MALFORMED || err == ERR_SHORT || err == ERR_VERSION) {
+        int64_t from_ns, to_ns;
+        neighbours(shelf, shelf->raw[0], &from_ns, &to_ns);
+        return set_aside(s, name, "its header is damaged", from_ns,
+                         to_ns == INT64_MAX ? s->utc_ns : to_ns);
+    }
+    if (err) {
+        return trouble(s, "seal", name, err);
+    }
+    if (out.lost) {
+        char text[96];
+        snprintf(text, sizeof text, "%s: %llu records in damaged stretches", name,
+                 (unsigned long long)out.lost);
+        tell_event(s, EVENT_HISTORY_FAULT, out.lost, text);
+        tell_gap(s, GAP_SEGMENT_LOST, 0, out.noted_from_ns, out.noted_to_ns, out.lost);
+    }
+    count_work(s, s->panel ? &s->panel->segments_sealed : NULL, raw_size(s, name), &out);
+    return 1;
+}
+
+/* The sequence number with which a raw segment begins; false: it is not there or can't be read. */
+static bool begins_at(const struct sealer *s, uint64_t number, uint64_t *sequence)
+{
+    struct segment_header h;
+    uint8_t bytes[sizeof h];
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(number, name);
+    int fd = s->disk->open(s->disk->context, s->dir, name, O_RDONLY);
+    if (fd < 0) {
+        return false;
+    }
+    int err = disk_read_all(s->disk, fd, bytes, sizeof bytes, 0);
+    s->disk->close(s->disk->context, fd);
+    if (err || segment_prove(bytes, sizeof bytes, &h)) {
+        return false;
+    }
+    *sequence = h.first_sequence;
+    return true;
+}
+
+/* Takes away raw segments that a sealed file stands for and no feed needs. Recovery may need the two newest. */
+static int take_away_raw(struct sealer *s)
+{
+    const struct shelf *shelf = s->history.shelf;
+    uint64_t needed =
+        s->needed ? atomic_load_explicit(s->needed, memory_order_acquire) : UINT64_MAX;
+    bool any = false;
+    for (uint32_t i = 0; i < shelf->covered_count; i++) {
+        uint64_t number = shelf->covered[i], next = 0;
+        char name[SEGMENT_NAME_SIZE];
+        if (number + 1 >= s->journal.durable_segment) {
+            break;
+        }
+        for (uint64_t k = number + 1; k <= s->journal.durable_segment && !begins_at(s, k, &next);
+             k++) {
+        }
+        if (next > needed || needed == 0) {
+            break; /* a feed has still to get something out of it */
+        }
+        segment_name(number, name);
+        int err = remove_file(s, name);
+        if (err) {
+            return err;
+        }
+        any = true;
+    }
+    return any;
+}
+
+/* ---- Merging. ---- */
+
+/* The newest run of MERGE_COUNT neighbours of one level that are small enough together. */
+static bool find_run(const struct sealer *s, uint32_t *first)
+{
+    const struct shelf *shelf = s->history.shelf;
+    uint32_t run = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = shelf->file_count; i-- > 0;) {
+        const struct history_file *f = shelf->files[i];
+        const struct sealed_header *h = &f->sealed.header;
+        if (f->imported) {
+            break;
+        }
+        bool same = run && h->level == shelf->files[i + 1]->sealed.header.level;
+        run = same ? run + 1 : 1;
+        bytes = same ? bytes + h->size : h->size;
+        if (run == MERGE_COUNT && bytes <= s->merge_limit) {
+            *first = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int take_away_files(struct sealer *s, struct history_file **files, uint32_t count)
+{
+    int err = ERR_OK;
+    for (uint32_t i = 0; !err && i < count; i++) {
+        err = remove_file(s, files[i]->name);
+    }
+    return err;
+}
+
+static int merge(struct sealer *s)
+{
+    uint32_t first;
+    if (!find_run(s, &first)) {
+        return 0;
+    }
+    struct shelf *shelf = shelf_hold(s->history.shelf);
+    struct history_file **files = shelf->files + first;
+    struct seal seal = tools(s);
+    struct sealed_header out;
+    uint64_t read = 0, damage = 0;
+    int err = seal_merge(&seal, files, MERGE_COUNT, NULL, NULL, &out);
+    for (uint32_t i = 0; i < MERGE_COUNT; i++) {
+        read += files[i]->sealed.header.size;
+        damage += files[i]->damage;
+    }
+    if (err) {
+        trouble(s, "merge from", files[0]->name, err);
+    } else {
+        count_work(s, s->panel ? &s->panel->merges : NULL, read, &out);
+        err = take_away_files(s, files, MERGE_COUNT);
+    }
+    if (!err && damage) {
+        char text[96];
+        snprintf(text, sizeof text, "%.40s…: %llu damaged blocks left out", files[0]->name,
+                 (unsigned long long)damage);
+        tell_event(s, EVENT_HISTORY_FAULT, damage, text);
+        tell_gap(s, GAP_SEGMENT_LOST, 0, files[0]->sealed.header.noted_from_ns,
+                 files[MERGE_COUNT - 1]->sealed.header.noted_to_ns, 0);
+    }
+    shelf_release(shelf);
+    return err ? err : 1;
+}
+
+int sealer_step(struct sealer *s, int64_t utc_ns)
+{
+    s->utc_ns = utc_ns;
+    int done = s->marks ? journal_marks_read(s->marks, &s->journal) : ERR_OK;
+    if (done || !s->journal.epoch) {
+        return 0; /* the journal is not open yet */
+    }
+    done = history_refresh(&s->history, utc_ns);
+    if (done) {
+        return trouble(s, "look at", "the journal's folder", done);
+    }
+    tell_figures(s);
+    if (!s->clean) {
+        return clean_up(s);
+    }
+    if (s->history.shelf->damaged) {
+        return set_aside_damaged(s);
+    }
+    done = seal_oldest(s);
+    done = done ? done : take_away_raw(s);
+    return done ? done : merge(s);
+}

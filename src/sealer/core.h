@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of the sealer: what there is to do in the folder, one piece of work at a time, the most urgent first. No clock and no
+ * sleep in here. One thread.
+ *
+ *   leftovers ─ seal a raw segment ─ take away raw segments nobody needs ─ merge files ─ retention ─ nothing: sleep */
+#ifndef ISTHMUS_SEALER_CORE_H
+#define ISTHMUS_SEALER_CORE_H
+
+#include "base/ring.h"
+#include "box/gateway.h"
+#include "history/seal.h"
+
+#define MERGE_COUNT 8u /* so many neighbours of one level make one of the next */
+
+struct sealer {
+    const struct disk *disk;
+    int dir; /* borrowed */
+    const struct plan *plan;
+    const struct journal_marks *marks;
+    const _Atomic uint64_t *needed; /* the reader's word: what feeds still need begins here */
+    struct sealer_panel *panel;     /* figures; NULL: nobody looks */
+    struct ring_producer *up;       /* to the engine; NULL: nobody listens */
+    void (*beat)(void *context);
+    void *context;
+    struct history history;
+    struct journal_position journal;
+    int64_t utc_ns;
+    uint64_t merge_limit; /* bytes: what is larger is not merged any more */
+    bool clean;           /* what a predecessor left was taken away */
+    char trouble
+        [160]; /* the last thing that went wrong, for people; "" if nothing did since it was told */
+};
+
+MUST_USE int sealer_open(struct sealer *s);
+void sealer_close(struct sealer *s);
+/* Does one piece of work. 1: there may be more; 0: nothing to do now; negative: it went wrong, s->trouble says what: wait a
+ * while. */
+MUST_USE int sealer_step(struct sealer *s, int64_t utc_ns);
+
+/* tell.c: to the engine, as long as its ring has room: what was lost or dropped, [from_ns, to_ns] of all tags (tag 0) or of one. */
+void tell_gap(struct sealer *s, enum gap_cause cause, uint32_t tag, int64_t from_ns, int64_t to_ns,
+              uint64_t samples);
+void tell_event(struct sealer *s, enum event_kind kind, uint64_t detail, const char *text);
+
+#endif
