@@ -105,7 +105,8 @@ struct verdict {
 
 struct engine_panel {
     struct panel panel;
-    _Atomic uint32_t start_told; /* the journal has been told that the gateway was started */
+    _Atomic uint32_t start_told;     /* the journal has been told that the gateway was started */
+    _Atomic int64_t ledger_since_ns; /* when the accounts of the tags began; 0: not known */
     struct journal_marks marks;
 };
 

@@ -28,6 +28,8 @@ enum ask_kind {
     ASK_FEED_DOWN, /* the sink is gone */
     ASK_FEED_NEXT, /* up to max_records of the feed: backlog and live lanes in turn. Nothing: answered when there is */
     ASK_FEED_CONFIRM, /* `confirm` was received by the sink; no answer */
+    ASK_CAUSES, /* struct answer_cause per tag, device or box and cause: of gaps that touch [from_ns, to_ns], both 0: of all
+                      that the journal has */
 };
 
 struct ask {
@@ -69,6 +71,15 @@ struct answer {
 struct answer_ledger {
     uint32_t tag, reserved;
     uint64_t produced, journaled, suppressed, rejected, gaps;
+};
+struct answer_since { /* first row of ASK_LEDGER */
+    int64_t since_ns; /* when the accounts began; 0: not known */
+};
+struct answer_cause {
+    uint32_t scope, which, cause; /* as in struct record_gap */
+    uint32_t records;             /* gap records, up to UINT32_MAX */
+    uint64_t produced, missed;    /* sums over them */
+    int64_t from_ns, to_ns;       /* from the first to the last moment of any */
 };
 struct answer_feed {
     uint32_t feed, connected;

@@ -7,7 +7,7 @@
 
 #define DROPS_MAX (UINT64_C(1) << 48) /* of a tag between two looks: years of a fast one */
 
-/* One sequenced control record in a frame of its own. False: the journal's buffer has no room. */
+/* One control record in a frame of its own. False: the journal's buffer has no room. */
 static bool note_in(struct engine *e, const struct journal_frame *frame, struct slot head,
                     const void *payload, size_t size)
 {
@@ -20,7 +20,7 @@ static bool note_in(struct engine *e, const struct journal_frame *frame, struct 
     head.value.u64 = size;
     out[0] = head;
     memcpy(out + 1, payload, size);
-    journal_commit(e->journal, count, 1);
+    journal_commit(e->journal, count, record_has_sequence(&head));
     return true;
 }
 
@@ -89,8 +89,29 @@ static void tell_damage(struct engine *e, const struct journal_recovered *r)
     }
 }
 
+#define SINCE_KEY "ledger/since"
+
+/* When the accounts began: told once, when the journal was new. */
+static void recall_since(struct engine *e, const struct journal_recovered *r)
+{
+    struct {
+        struct record_store head;
+        int64_t since_ns;
+    } told = {.head = {.key = SINCE_KEY, .size = sizeof told.since_ns}, .since_ns = e->utc_ns};
+    if (!r->last_ns) {
+        struct slot head = {
+            .time = e->utc_ns, .tag = record_tag(RECORD_STORE), .status = FRAME_ENGINE};
+        note(e, head, &told, sizeof told);
+    } else if (journal_stored(e->journal, FRAME_ENGINE, SINCE_KEY, &told.since_ns,
+                              sizeof told.since_ns) != sizeof told.since_ns) {
+        told.since_ns = 0; /* an older Isthmus began this journal */
+    }
+    atomic_store(&e->g->engine->ledger_since_ns, told.since_ns);
+}
+
 void account_start(struct engine *e, const struct journal_recovered *r)
 {
+    recall_since(e, r);
     _Atomic uint32_t *told = &e->g->engine->start_told;
     bool first = !atomic_load(told);
     struct record_gap gap = {.scope = GAP_ALL,

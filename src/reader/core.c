@@ -122,6 +122,7 @@ void core_free(struct reader_core *core)
         walk_close(&core->walks[i].walk);
     }
     audit_rewind(core);
+    free(core->causes);
     free(core->walks);
     free(core->links);
     free(core->feeds);
@@ -173,7 +174,7 @@ static void answer_one(struct reader_core *core, struct link *link, struct reque
         [ASK_DEVICES] = answer_devices, [ASK_PROCESSES] = answer_processes,
         [ASK_JOURNAL] = answer_journal, [ASK_HEAD] = answer_head,
         [ASK_FEED_UP] = feed_ask,       [ASK_FEED_DOWN] = feed_ask,
-        [ASK_FEED_NEXT] = feed_ask,
+        [ASK_FEED_NEXT] = feed_ask,     [ASK_CAUSES] = answer_causes,
     };
     if (r->ask.kind < sizeof answers / sizeof *answers && answers[r->ask.kind]) {
         answers[r->ask.kind](core, link, r);

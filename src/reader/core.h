@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the reader, shared by its parts: core.c (one step of everything), link.c (ring of asks, ring of
  * answers, requests), feed.c (feeds and their cursors), audit.c (their accounts), cursor_store.c and feed_state.c (both
- * kept through the engine), state.c (answers from shared memory), query.c and history.c (answers from the journal). No clock and no poll in here: reader.c has
+ * kept through the engine), state.c (answers from shared memory), query.c, history.c and causes.c (answers from the journal). No clock and no poll in here: reader.c has
  * them, so tests turn time by hand. One thread. */
 #ifndef ISTHMUS_READER_CORE_H
 #define ISTHMUS_READER_CORE_H
@@ -100,6 +100,15 @@ struct request {
     uint32_t column_count;
     struct slot *notes; /* owned: a ring of the newest gap and event records */
     uint64_t note_count;
+    struct causes *causes; /* owned; of a stretch of time */
+};
+
+/* causes.c: gaps by what they concern and why; an open hash table. */
+#define CAUSES_SLOTS 32768u
+#define CAUSES_MAX   24576u /* what finds no room is added to "all", by cause */
+struct causes {
+    struct answer_cause rows[CAUSES_SLOTS]; /* cause 0: free */
+    uint32_t count;
 };
 
 struct link { /* a north box */
@@ -145,6 +154,9 @@ struct reader_core {
     const char *broken; /* a box that has just written garbage; the caller says so and clears it */
     bool crowded;       /* an answer waits for room in its ring */
     struct forecast_window forecast;
+    struct causes
+        *causes; /* owned; of all that the journal has up to causes_at. NULL: nobody asked yet */
+    uint64_t causes_at;
     struct audit {
         struct follow *follow; /* owned; NULL: not opened */
         uint64_t sequence;     /* where it stands */
@@ -229,7 +241,7 @@ bool cursors_wait(const struct reader_core *core); /* something must be done soo
 typedef void answer_ask(struct reader_core *core, struct link *link, struct request *r);
 answer_ask answer_now, answer_ledger, answer_feeds, answer_devices, answer_processes,
     answer_journal, answer_head;
-answer_ask answer_read, answer_gaps, answer_history;
+answer_ask answer_read, answer_gaps, answer_history, answer_causes;
 /* Every query on the journal: begin (false: wait, or it has ended), and end with what its walk covers. */
 bool query_begin(struct reader_core *core, struct link *link, struct request *r, bool by_time);
 void query_end(struct reader_core *core, struct link *link, struct request *r, int error,

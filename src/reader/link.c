@@ -37,9 +37,11 @@ void request_release(struct reader_core *core, struct request *r)
     walk_return(core, r->walk);
     free(r->columns);
     free(r->notes);
+    free(r->causes);
     r->walk = NULL;
     r->columns = NULL;
     r->notes = NULL;
+    r->causes = NULL;
 }
 
 static void drop_requests(struct link *link, struct reader_core *core)

@@ -258,6 +258,63 @@ static void a_feed_gets_the_gaps_that_concern_it(void **state)
     world_forget();
 }
 
+/* What ASK_CAUSES says of one kind of gap; records 0: nothing. */
+static struct answer_cause cause_of(uint32_t scope, uint32_t which, uint32_t cause)
+{
+    struct answer_cause row;
+    for (size_t i = 0; i < got.row_count; i++) {
+        assert_int_equal(got.row_sizes[i], sizeof row);
+        memcpy(&row, got.rows[i], sizeof row);
+        if (row.scope == scope && row.which == which && row.cause == cause) {
+            return row;
+        }
+    }
+    return (struct answer_cause){0};
+}
+
+static void journal_gap(struct world *w, struct record_gap gap)
+{
+    struct slot slots[4] = {
+        {.time = w->now_ns, .value.u64 = sizeof gap, .tag = record_tag(RECORD_GAP)}};
+    memcpy(slots + 1, &gap, sizeof gap);
+    world_journal(w, slots, slot_count_for(sizeof gap));
+}
+
+static void causes_add_up_within_the_scope(void **state)
+{
+    (void)state;
+    struct world *w = world_new(true);
+    for (uint32_t i = 0; i < 3; i++) {
+        journal_gap(w, (struct record_gap){GAP_TAG, 1, GAP_RING_FULL, 0, 10 + i, 20 + i, 5, 0});
+        journal_gap(w, (struct record_gap){GAP_TAG, 3, GAP_JOURNAL_FULL, 0, 50, 60, 7, 0});
+    }
+    journal_gap(w, (struct record_gap){GAP_DEVICE, 1, GAP_POLL_LATE, 0, 30, 40, 0, 9});
+    journal_gap(w, (struct record_gap){GAP_TAG, 1, 77, 0, 30, 40, 0, 1});
+    world_durable(w, 8); /* the last one is not durable yet */
+    ask(w, WORLD_CONSOLE, (struct ask){.kind = ASK_CAUSES, .request = 1});
+    assert_int_equal(got.row_count, 3);
+    struct answer_cause row = cause_of(GAP_TAG, 1, GAP_RING_FULL);
+    assert_int_equal(row.records, 3);
+    assert_int_equal(row.produced, 15);
+    assert_int_equal(row.from_ns, 10);
+    assert_int_equal(row.to_ns, 22);
+    assert_int_equal(cause_of(GAP_TAG, 3, GAP_JOURNAL_FULL).produced, 21);
+    assert_int_equal(cause_of(GAP_DEVICE, 1, GAP_POLL_LATE).missed, 9);
+    world_durable(w, 9); /* the table goes on, nothing counts twice */
+    ask(w, WORLD_CONSOLE, (struct ask){.kind = ASK_CAUSES, .request = 1});
+    assert_int_equal(got.row_count, 4);
+    assert_int_equal(cause_of(GAP_TAG, 1, GAP_RING_FULL).produced, 15);
+    assert_int_equal(cause_of(GAP_TAG, 1, GAP_CAUSE_END).missed, 1);
+    ask(w, WORLD_CLOUD, (struct ask){.kind = ASK_CAUSES, .request = 1});
+    assert_int_equal(got.row_count, 2); /* tag 3 and device 1 are none of its business */
+    ask(w, WORLD_CONSOLE,
+        (struct ask){.kind = ASK_CAUSES, .request = 1, .from_ns = 22, .to_ns = 45});
+    assert_int_equal(got.row_count, 3);
+    assert_int_equal(cause_of(GAP_TAG, 1, GAP_RING_FULL).records, 1);
+    world_free(w);
+    world_forget();
+}
+
 static void reading_goes_on_where_it_ended(void **state)
 {
     (void)state;
@@ -349,7 +406,7 @@ static void state_is_answered_within_the_scope(void **state)
         size_t records, rows;
     } rows[] = {
         {ASK_NOW, WORLD_CLOUD, 2, 0},       {ASK_NOW, WORLD_CONSOLE, 4, 0},
-        {ASK_LEDGER, WORLD_CLOUD, 0, 2},    {ASK_LEDGER, WORLD_CONSOLE, 0, 4},
+        {ASK_LEDGER, WORLD_CLOUD, 0, 3},    {ASK_LEDGER, WORLD_CONSOLE, 0, 5},
         {ASK_FEEDS, WORLD_CLOUD, 0, 1},     {ASK_FEEDS, WORLD_CONSOLE, 0, 1},
         {ASK_DEVICES, WORLD_CLOUD, 0, 1},   {ASK_DEVICES, WORLD_CONSOLE, 0, 2},
         {ASK_PROCESSES, WORLD_CLOUD, 0, 6}, {ASK_PROCESSES, WORLD_CONSOLE, 0, 8},
@@ -620,6 +677,7 @@ int main(void)
         cmocka_unit_test(live_goes_first_and_both_lanes_keep_their_order),
         cmocka_unit_test(what_was_not_confirmed_comes_again_as_backlog),
         cmocka_unit_test(a_feed_gets_the_gaps_that_concern_it),
+        cmocka_unit_test(causes_add_up_within_the_scope),
         cmocka_unit_test(reading_goes_on_where_it_ended),
         cmocka_unit_test(a_reduced_history_keeps_spikes_and_faults),
         cmocka_unit_test(state_is_answered_within_the_scope),

@@ -6,6 +6,14 @@
 
 #include <string.h>
 
+bool filter_has_gap(const struct filter *f, uint32_t scope, uint32_t which)
+{
+    return scope == GAP_TAG      ? filter_has_tag(f, which)
+           : scope == GAP_DEVICE ? which < f->device_count && f->devices[which]
+           : scope == GAP_BOX    ? which < f->box_count && f->boxes[which]
+                                 : scope == GAP_ALL;
+}
+
 bool filter_has_note(const struct filter *f, const struct slot *record)
 {
     if (record_kind(record) == RECORD_GAP) {
@@ -14,10 +22,7 @@ bool filter_has_note(const struct filter *f, const struct slot *record)
             return false;
         }
         memcpy(&gap, slot_payload(record), sizeof gap);
-        return gap.scope == GAP_TAG      ? filter_has_tag(f, gap.which)
-               : gap.scope == GAP_DEVICE ? gap.which < f->device_count && f->devices[gap.which]
-               : gap.scope == GAP_BOX    ? gap.which < f->box_count && f->boxes[gap.which]
-                                         : gap.scope == GAP_ALL;
+        return filter_has_gap(f, gap.scope, gap.which);
     }
     struct record_event event;
     if (record_kind(record) != RECORD_EVENT || record->value.u64 < sizeof event) {
@@ -140,7 +145,7 @@ static bool single_run(struct walk *s, const struct filter *f, const struct walk
     size_t length = slot_record_length(slot);
     bool control = slot_is_control(slot), sequenced = record_has_sequence(slot);
     bool wanted = sequenced && s->at_first >= s->sequence &&
-                  (control ? !f->no_notes && filter_has_note(f, slot)
+                  (control ? !f->no_notes && (f->all_notes || filter_has_note(f, slot))
                            : !f->notes_only && filter_has_tag(f, slot_id(slot)));
     run->slots = slot;
     run->slot_count = length;

@@ -14,6 +14,7 @@ struct filter {
         *boxes; /* a byte per index of the plan: some tag of it is in `tags`; borrowed */
     uint32_t device_count, box_count;
     bool notes_only; /* gap and event records, no samples */
+    bool all_notes;  /* with notes_only: whatever they concern */
     bool no_notes;   /* samples only */
     bool timed;      /* frames without a sample time in [from_ns, to_ns] are stepped over */
     int64_t from_ns, to_ns;
@@ -26,6 +27,7 @@ static inline bool filter_has_tag(const struct filter *f, uint32_t id)
 
 /* Whether the filter lets a gap or event record through: it concerns one of its tags, or all. */
 bool filter_has_note(const struct filter *f, const struct slot *record);
+bool filter_has_gap(const struct filter *f, uint32_t scope, uint32_t which);
 
 struct walk {
     struct follow *follow; /* owned; NULL: not opened yet */

@@ -93,14 +93,14 @@ static void live_begin(struct request *r)
 
 /* ---- From the reader ---- */
 
-static void list_open(struct request *r, const char *name)
+void list_open(struct request *r, const char *name)
 {
     json_open(&r->body, '{');
     json_key(&r->body, name);
     json_open(&r->body, '[');
 }
 
-static void list_end(void *context, const struct answer *end)
+void list_finish(void *context, const struct answer *end)
 {
     struct request *r = context;
     r->ask = 0;
@@ -108,13 +108,19 @@ static void list_end(void *context, const struct answer *end)
         request_problem(r, 503, "The reader could not answer", err_text((int)end->error));
         return;
     }
-    json_close(&r->body, ']');
     if (r->last_sequence || end->covers.to) {
         render_wide(&r->body, "next_after", end->covers.to ? end->covers.to - 1 : r->last_sequence);
     }
     json_pair_bool(&r->body, "more", end->more != 0);
     json_close(&r->body, '}');
     request_done(r);
+}
+
+void list_end(void *context, const struct answer *end)
+{
+    struct request *r = context;
+    json_close(&r->body, ']');
+    list_finish(r, end);
 }
 
 static void record_any(void *context, const struct answer *run, const struct slot *slots,
@@ -127,7 +133,7 @@ static void record_any(void *context, const struct answer *run, const struct slo
     request_grown(r);
 }
 
-static bool wants_tag(struct request *r, const struct plan_tag *tag)
+bool wants_tag(struct request *r, const struct plan_tag *tag)
 {
     const char *glob = request_argument(r, "tags");
     return !glob || glob_matches(glob, text_of(r, tag->path));
@@ -252,54 +258,6 @@ static void gaps_begin(struct request *r)
                 &(struct answer_handler){.record = record_any, .end = list_end, .context = r});
 }
 
-static void row_ledger(void *context, const void *row, size_t size)
-{
-    struct request *r = context;
-    const struct answer_ledger *l = row;
-    const struct plan_tag *tag = size >= sizeof *l ? plan_find_tag(r->http->plan, l->tag) : NULL;
-    if (!tag || !wants_tag(r, tag)) {
-        return;
-    }
-    struct json *j = &r->body;
-    json_open(j, '{');
-    json_pair_text(j, "tag", text_of(r, tag->path));
-    json_pair_uint(j, "produced", l->produced);
-    json_pair_uint(j, "journaled", l->journaled);
-    json_pair_uint(j, "suppressed", l->suppressed);
-    json_pair_uint(j, "rejected", l->rejected);
-    json_pair_uint(j, "gaps", l->gaps);
-    json_pair_bool(j, "balanced",
-                   l->produced == l->journaled + l->suppressed + l->rejected + l->gaps);
-    json_close(j, '}');
-    request_grown(r);
-}
-
-static void row_feed(void *context, const void *row, size_t size)
-{
-    struct request *r = context;
-    const struct answer_feed *f = row;
-    const struct plan *p = r->http->plan;
-    if (size < sizeof *f || f->feed >= p->header->feeds.count) {
-        return;
-    }
-    struct json *j = &r->body;
-    json_open(j, '{');
-    json_pair_text(j, "contract", text_of(r, p->feeds[f->feed].name));
-    json_pair_text(j, "service", text_of(r, p->boxes[p->feeds[f->feed].box].name));
-    json_pair_bool(j, "connected", f->connected != 0);
-    json_pair_uint(j, "tags", p->feeds[f->feed].tag_count);
-    json_pair_time(j, "since", f->since_ns);
-    json_pair_uint(j, "journaled", f->journaled);
-    json_pair_uint(j, "delivered", f->delivered);
-    json_pair_uint(j, "pending", f->pending);
-    json_pair_uint(j, "gaps", f->gaps);
-    json_pair_uint(j, "dropped", f->dropped);
-    json_pair_bool(j, "balanced", f->balanced != 0);
-    render_wide(j, "confirmed_seq", f->confirmed_sequence);
-    render_wide(j, "head_seq", f->head_sequence);
-    json_close(j, '}');
-}
-
 static void row_device(void *context, const void *row, size_t size)
 {
     static const char *const states[] = {"not opened", "connecting", "up", "degraded", "down"};
@@ -412,9 +370,7 @@ static void row_journal(void *context, const void *row, size_t size)
     json_close(j, '}');
 }
 
-typedef void row_handler(void *context, const void *row, size_t size);
-
-static void ask_rows(struct request *r, enum ask_kind kind, const char *name, row_handler *row)
+void ask_rows(struct request *r, enum ask_kind kind, const char *name, row_handler *row)
 {
     struct ask ask = {
         .kind = kind, .tag_from = 1, .tag_to = SLOT_ID_MAX, .max_records = UINT32_MAX};
@@ -422,14 +378,6 @@ static void ask_rows(struct request *r, enum ask_kind kind, const char *name, ro
     request_ask(r, &ask, &(struct answer_handler){.row = row, .end = list_end, .context = r});
 }
 
-static void ledger_begin(struct request *r)
-{
-    ask_rows(r, ASK_LEDGER, "tags", row_ledger);
-}
-static void feeds_begin(struct request *r)
-{
-    ask_rows(r, ASK_FEEDS, "feeds", row_feed);
-}
 static void devices_begin(struct request *r)
 {
     ask_rows(r, ASK_DEVICES, "devices", row_device);
@@ -473,6 +421,7 @@ const struct route http_routes[] = {
     {"/api/v1/samples", false, samples_begin},
     {"/api/v1/gaps", false, gaps_begin},
     {"/api/v1/ledger", false, ledger_begin},
+    {"/api/v1/ledger/causes", false, causes_begin},
     {"/api/v1/feeds", false, feeds_begin},
     {"/api/v1/devices", false, devices_begin},
     {"/api/v1/browse", false, browse_begin},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of the HTTP service share. http.c: the service and the server; request.c: one exchange; api.c, command.c,
- * metrics.c: what each route answers; stream.c, stream_client.c: values as they come (NDJSON and WebSocket); assets.c: what
+ * ledger.c, metrics.c: what each route answers; stream.c, stream_client.c: values as they come (NDJSON and WebSocket); assets.c: what
  * is served as it is; render.c: records as JSON. */
 #ifndef ISTHMUS_NORTH_HTTP_HTTP_H
 #define ISTHMUS_NORTH_HTTP_HTTP_H
@@ -67,6 +67,11 @@ struct request {
     bool ready, head_sent, dead;
     size_t sent, held; /* held: counted in http->held */
     uint64_t count, last_sequence;
+    const struct plan_feed *feed; /* only its tags; NULL: all */
+    struct ledger_total {
+        uint64_t produced, journaled, suppressed, rejected, gaps, unbalanced;
+        int64_t since_ns;
+    } total;
     const struct asset *asset; /* instead of the body */
     struct ticket *ticket;     /* of the command or browse under way */
     struct stream *stream;     /* owned; NULL: a plain answer */
@@ -88,13 +93,26 @@ void request_problem(struct request *r, int status, const char *title, const cha
 /* Asks the reader; answers come through the handler with the request as context. */
 void request_ask(struct request *r, struct ask *ask, const struct answer_handler *handler);
 
-/* api.c, command.c, metrics.c */
+/* api.c: an answer that is a list, from the reader's rows */
+typedef void row_handler(void *context, const void *row, size_t size);
+void list_open(struct request *r, const char *name);
+void list_end(void *context, const struct answer *end);
+void list_finish(void *context, const struct answer *end); /* when the list is closed already */
+void ask_rows(struct request *r, enum ask_kind kind, const char *name, row_handler *row);
+/* Whether the argument `tags` lets this one through. */
+bool wants_tag(struct request *r, const struct plan_tag *tag);
+
+/* api.c, ledger.c, command.c, metrics.c, browse.c */
 extern const struct route http_routes[];
+void ledger_begin(struct request *r);
+void causes_begin(struct request *r);
+void feeds_begin(struct request *r);
 void command_begin(struct request *r);
 void metrics_begin(struct request *r);
 void browse_begin(struct request *r);
 
 /* render.c */
+void render_scope(struct json *j, const struct plan *plan, uint32_t scope, uint32_t which);
 void render_wide(struct json *j, const char *key, uint64_t v); /* a 64-bit number, as text */
 void render_record(struct json *j, const struct plan *plan, const struct answer *run,
                    const struct slot *s);

@@ -49,25 +49,23 @@ void render_sample(struct json *j, const struct plan *plan, const struct plan_ta
     json_close(j, '}');
 }
 
-static void render_scope(struct json *j, const struct plan *plan, const struct record_gap *gap)
+void render_scope(struct json *j, const struct plan *plan, uint32_t scope, uint32_t which)
 {
     const struct plan_tag *tag;
-    switch (gap->scope) {
+    switch (scope) {
     case GAP_TAG:
-        tag = plan_find_tag(plan, gap->which);
+        tag = plan_find_tag(plan, which);
         json_pair_text(j, "tag", tag ? plan_text(plan, tag->path) : "");
         break;
     case GAP_DEVICE:
-        json_pair_text(j, "device",
-                       gap->which < plan->header->devices.count
-                           ? plan_text(plan, plan->devices[gap->which].name)
-                           : "");
+        json_pair_text(
+            j, "device",
+            which < plan->header->devices.count ? plan_text(plan, plan->devices[which].name) : "");
         break;
     case GAP_BOX:
         json_pair_text(j, "box",
-                       gap->which < plan->header->boxes.count
-                           ? plan_text(plan, plan->boxes[gap->which].name)
-                           : "");
+                       which < plan->header->boxes.count ? plan_text(plan, plan->boxes[which].name)
+                                                         : "");
         break;
     default:
         json_pair_text(j, "scope", "all");
@@ -79,7 +77,7 @@ static void render_gap(struct json *j, const struct plan *plan, const struct slo
     struct record_gap gap;
     memcpy(&gap, slot_payload(s), sizeof gap);
     json_pair_text(j, "gap", gap_cause_name(gap.cause));
-    render_scope(j, plan, &gap);
+    render_scope(j, plan, gap.scope, gap.which);
     json_pair_time(j, "from", gap.from_ns);
     json_pair_time(j, "to", gap.to_ns);
     json_pair_uint(j, "produced", gap.produced);
