@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A CSV table that somebody wants to import: its columns are read as each of the types in turn. */
+/* A CSV table that somebody wants to import: its columns are read as each of the types in turn, beginning with
+ * one that depends on the size. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,16 +48,14 @@ static void read_rows(struct csv_reader *c, unsigned shift)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    for (unsigned shift = 0; shift < COLUMN_TYPE_END - 1; shift++) {
-        struct input in = {data, size, 0};
-        struct table_problem problem;
-        struct csv_reader *c;
-        if (csv_open(&c, (struct csv_input){read_input, &in}, &problem) == ERR_OK) {
-            read_rows(c, shift);
-        } else if (!problem.text[0]) {
-            abort();
-        }
-        csv_close(c);
+    struct input in = {data, size, 0};
+    struct table_problem problem;
+    struct csv_reader *c;
+    if (csv_open(&c, (struct csv_input){read_input, &in}, &problem) == ERR_OK) {
+        read_rows(c, (unsigned)(size % 8));
+    } else if (!problem.text[0]) {
+        abort();
     }
+    csv_close(c);
     return 0;
 }

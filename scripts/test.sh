@@ -71,6 +71,7 @@ test_unit() {
 test_whole() {
     local status=0
     npm_install tests/peers
+    pip_install tests/peers
     step "Running the whole-program tests"
     PYTHONUNBUFFERED=1 ISTHMUS_BUILD="${ISTHMUS_BUILD:-$PWD/build}" /usr/bin/python3 -m pytest tests \
         --junit-xml="$RESULTS/whole.xml" >&2 || status=$?
