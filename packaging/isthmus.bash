@@ -6,7 +6,7 @@ _isthmus() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run check sim status devices browse get watch version help'
+        words='run check sim status devices browse get watch ledger version help'
     else
         case $command in
             run) words='--json --help' ;;
@@ -25,8 +25,14 @@ _isthmus() {
                     words=$("${COMP_WORDS[0]}" get '**' 2>/dev/null | tail -n +2 | cut -d' ' -f1)
                 fi
                 ;;
+            ledger)
+                words='--feed --json --socket --help'
+                if [[ $word != -* ]]; then
+                    words=$("${COMP_WORDS[0]}" get '**' 2>/dev/null | tail -n +2 | cut -d' ' -f1)
+                fi
+                ;;
             version) words='--json --help' ;;
-            help) words='run check sim status devices browse get watch version --json --help' ;;
+            help) words='run check sim status devices browse get watch ledger version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -23,6 +23,7 @@ static const struct {
     {"browse", cli_client, "DEVICE", "what a device is and offers"},
     {"get", cli_client, "TAG…", "current values"},
     {"watch", cli_client, "TAG…", "values as they come"},
+    {"ledger", cli_client, "[TAG]", "where every sample went, and why some are missing"},
     {"version", cli_version, "", "the program's version"},
     {"help", cli_help, "[COMMAND]", "this, or a command's own help"},
 };

@@ -10,7 +10,7 @@ import plant
 import pytest
 import yaml
 
-COMMANDS = ["run", "check", "sim", "status", "devices", "browse", "get", "watch", "version", "help"]
+COMMANDS = ["run", "check", "sim", "status", "devices", "browse", "get", "watch", "ledger", "version", "help"]
 PACKAGING = plant.ROOT / "packaging"
 
 
@@ -102,6 +102,22 @@ def test_each_command_speaks_json(gateway, started):
     assert {r["tag"] for r in records} <= {"works/first", "works/second"}
 
 
+def test_the_ledger_balances_and_says_so(gateway):
+    plant.wait_for(lambda: json.loads(ask(gateway, "ledger", "--json").stdout)["total"]["journaled"] > 10, "some samples")
+    done = ask(gateway, "ledger", "works/f*", "--json")
+    ledger = json.loads(done.stdout)
+    assert (done.returncode, ledger["balanced"], ledger["unexplained"]) == (0, True, 0)
+    (tag,) = ledger["tags"]
+    assert tag["tag"] == "works/first" and {**tag, "tag": 0} == {**ledger["total"], "tag": 0}
+    assert tag["produced"] == sum(tag[k] for k in ("journaled", "suppressed", "rejected", "gaps")) > 0
+    text = ask(gateway, "ledger").stdout
+    assert re.search(r"^since 20\d\d-", text) and re.search(r"^2 tags +\d+ +\d+ +0 +0 +0 +yes$", text, re.M)
+    assert "balances: every sample is accounted for" in text
+    assert ask(gateway, "ledger", "no/such/tag").returncode == 1
+    assert ask(gateway, "ledger", "--feed", "nobody").returncode == 1
+    assert ask(gateway, "ledger", "one", "two").returncode == 2
+
+
 def test_run_says_in_json_what_it_runs_and_why_it_does_not(gateway, tmp_path, started):
     (tmp_path / "isthmus.yaml").write_text((gateway.folder / "isthmus.yaml").read_text().replace("device: plc,", "device: nobody,"))
     done = isthmus("run", tmp_path, "--json")
@@ -132,7 +148,7 @@ def test_exit_codes(gateway, tmp_path):
         done = isthmus(command, "--no-such-option")
         assert done.returncode == 2 and done.stderr and not done.stdout, (command, done)
     assert isthmus("nonsense").returncode == isthmus().returncode == isthmus("help", "nonsense").returncode == 2
-    for command in (["status"], ["devices"], ["browse", "x"], ["get", "x"], ["watch", "x"]):
+    for command in (["status"], ["devices"], ["browse", "x"], ["get", "x"], ["watch", "x"], ["ledger"]):
         done = isthmus(*command, "--socket", nobody)
         assert done.returncode == 3 and str(nobody) in done.stderr, done
 

@@ -4,9 +4,10 @@ that keeps its own account. What the device logged as served must arrive once, i
 with a cause, whatever is killed meanwhile."""
 
 import os
+import json
 import signal
 import struct
-import json
+import subprocess
 
 import pytest
 
@@ -146,7 +147,23 @@ def assert_explained(missing, account):
 
 
 def assert_balanced(gateway):
-    for tag in gateway.get("/api/v1/ledger")["tags"]:
+    """Tags, feeds, and both against each other: a feed that began with the journal has in its account what its tags have."""
+
+    def ledger():
+        done = subprocess.run([plant.ISTHMUS, "ledger", "--json", "--socket", gateway.socket], capture_output=True, text=True)
+        assert done.returncode == 0, done
+        return json.loads(done.stdout)
+
+    def agree():
+        told = ledger()
+        assert told["balanced"] and told["unexplained"] == 0, told
+        for feed in told["feeds"]:
+            assert feed["journaled"] == feed["delivered"] + feed["pending"] + feed["gaps"], feed
+        taken = sum(tag["journaled"] for tag in told["tags"])  # every contract here is for all tags
+        return all(feed["journaled"] == taken for feed in told["feeds"]) and told
+
+    told = plant.wait_for(agree, f"feeds and tags agree: {ledger()}")
+    for tag in told["tags"]:
         assert tag["produced"] == tag["journaled"] + tag["suppressed"] + tag["rejected"] + tag["gaps"], tag
 
 

@@ -17,6 +17,10 @@ static const struct {
      client_get_tags},
     {"watch", " TAG…", "Shows values as they come, until Ctrl-C. A TAG may hold * and **.",
      client_watch},
+    {"ledger", " [TAG] [--feed NAME]",
+     "Shows where every sample went, whether the account balances, and why samples are missing:\n"
+     "of all tags together; with a TAG (it may hold * and **) or --feed NAME of each tag.",
+     client_ledger},
 };
 
 static void print_usage(FILE *out, size_t i)
@@ -27,8 +31,10 @@ static void print_usage(FILE *out, size_t i)
         "  --json         JSON instead of a table\n"
         "  --socket PATH  the gateway's socket (default: $ISTHMUS_SOCKET, else isthmus.sock in\n"
         "                 $ISTHMUS_STATE, else in .state here)\n\n"
-        "exit status: 0 done, 1 not found or refused, 2 wrong usage, 3 no gateway answers\n",
-        commands[i].name, commands[i].arguments, commands[i].help);
+        "exit status: 0 done, 1 %s, 2 wrong usage, 3 no gateway answers\n",
+        commands[i].name, commands[i].arguments, commands[i].help,
+        commands[i].run == client_ledger ? "it does not balance, or not found"
+                                         : "not found or refused");
 }
 
 static const char *default_socket(char *path, size_t size)
@@ -59,6 +65,8 @@ int isthmus_client(int argc, char **argv)
         }
         if (!strcmp(argv[k], "--json")) {
             c.json = true;
+        } else if (!strcmp(argv[k], "--feed") && k + 1 < argc && commands[i].run == client_ledger) {
+            c.feed = argv[++k];
         } else if (!strcmp(argv[k], "--socket") && k + 1 < argc) {
             c.socket = argv[++k];
         } else if (argv[k][0] == '-') {
@@ -68,7 +76,10 @@ int isthmus_client(int argc, char **argv)
             c.arguments[c.argument_count++] = argv[k];
         }
     }
-    if ((c.argument_count > 0) != (*commands[i].arguments != 0)) {
+    bool fits = commands[i].run == client_ledger
+                    ? c.argument_count <= 1
+                    : (c.argument_count > 0) == (*commands[i].arguments != 0);
+    if (!fits) {
         print_usage(stderr, i);
         return CLI_USAGE;
     }

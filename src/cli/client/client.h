@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, devices, browse, get, watch: clients of the API over the gateway's Unix socket. */
+/* status, devices, browse, get, watch, ledger: clients of the API over the gateway's Unix socket. */
 #ifndef ISTHMUS_CLI_CLIENT_CLIENT_H
 #define ISTHMUS_CLI_CLIENT_CLIENT_H
 
@@ -11,6 +11,7 @@
 struct client {
     const char *socket;
     bool json, colour;
+    const char *feed; /* --feed; NULL: not given */
     char **arguments; /* what is left after the options */
     int argument_count;
 };
@@ -33,10 +34,18 @@ struct table {
 void table_row(struct table *t, int columns, ...); /* const char * each; copied */
 void table_print(struct table *t, bool colour);    /* and frees it */
 
+/* Parts of a reply for people: "" where there is none. */
+const char *text_of(const json_t *o, const char *key);
+const char *number_of(char out[32], const json_t *o, const char *key, double factor,
+                      const char *format);
+void print_json(const json_t *root);
+int say_no_match(const char *command, const char *pattern);
+
 int client_status(const struct client *c);
 int client_devices(const struct client *c);
 int client_browse(const struct client *c);
 int client_get_tags(const struct client *c);
 int client_watch(const struct client *c);
+int client_ledger(const struct client *c);
 
 #endif

@@ -4,20 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *text_of(const json_t *o, const char *key)
+const char *text_of(const json_t *o, const char *key)
 {
     const char *text = json_string_value(json_object_get(o, key));
     return text ? text : "";
 }
 
-static const char *number_of(char out[32], const json_t *o, const char *key, double factor,
-                             const char *format)
+const char *number_of(char out[32], const json_t *o, const char *key, double factor,
+                      const char *format)
 {
     snprintf(out, 32, format, json_number_value(json_object_get(o, key)) * factor);
     return out;
 }
 
-static void print_json(const json_t *root)
+void print_json(const json_t *root)
 {
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
@@ -201,7 +201,7 @@ static const char *value_text(char out[256], const json_t *value)
     return out;
 }
 
-static int say_no_match(const char *command, const char *pattern)
+int say_no_match(const char *command, const char *pattern)
 {
     fprintf(stderr,
             "isthmus %s: no tag matches '%s'\n"
