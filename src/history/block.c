@@ -170,6 +170,14 @@ static int read_head(struct reader *in, struct head *h)
 
 static int read_times(struct block_scratch *s, struct reader *in, struct block *out)
 {
+    uint64_t base, step;
+    int64_t span, last;
+    if (words_are_line(&s->floats.words, *in, out->count, &base, &step)) {
+        words_fill((uint64_t *)out->time, out->count, base, step);
+        bool wraps = __builtin_mul_overflow((int64_t)step, (int64_t)out->count - 1, &span) ||
+                     __builtin_add_overflow((int64_t)base, span, &last);
+        return wraps || span < 0 ? ERR_MALFORMED : ERR_OK;
+    }
     int err = words_decode(&s->floats.words, in, out->count, (uint64_t *)out->time);
     return !err && falls(out->time, out->count) ? ERR_MALFORMED : err;
 }
@@ -186,8 +194,21 @@ static bool narrow(const uint64_t *v, uint32_t count, uint32_t *out)
     return all <= UINT32_MAX;
 }
 
+COLUMN_CODE
+static void fill_status(uint32_t *v, uint32_t count, uint32_t status)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        v[i] = status;
+    }
+}
+
 static int read_statuses(struct block_scratch *s, struct reader *in, struct block *out)
 {
+    uint64_t base, step;
+    if (words_are_line(&s->floats.words, *in, out->count, &base, &step) && step == 0) {
+        fill_status(out->status, out->count, (uint32_t)base);
+        return base > UINT32_MAX ? ERR_MALFORMED : ERR_OK;
+    }
     int err = words_decode(&s->floats.words, in, out->count, s->floats.column);
     return !err && !narrow(s->floats.column, out->count, out->status) ? ERR_MALFORMED : err;
 }

@@ -70,6 +70,7 @@ static uint64_t divide(uint64_t x, const struct divisor *d)
 }
 
 /* The greatest unit of which all x are multiples; x are divided by it. */
+COLUMN_CODE
 static uint64_t take_unit(uint64_t *x, uint32_t count)
 {
     uint64_t unit = 0;
@@ -127,43 +128,51 @@ struct misses {
     unsigned shift;
 };
 
-static double distance(uint64_t r)
+/* |r| in units of 2^scale, such that all of a column's add up to less than 2^64. */
+static uint64_t distance(uint64_t r, unsigned scale)
 {
-    return fabs((double)(int64_t)r);
+    uint64_t sign = (uint64_t)((int64_t)r >> 63);
+    return ((r ^ sign) - sign) >> scale;
+}
+
+/* The mean of x above the line i × slope, and its mean distance from that. */
+COLUMN_CODE
+static uint64_t level(const uint64_t *x, uint32_t count, uint64_t slope, unsigned scale,
+                      double *miss)
+{
+    int64_t sum = 0;
+    uint64_t off = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        sum += (int64_t)(x[i] - i * slope) >> scale;
+    }
+    uint64_t mean = (uint64_t)(sum / count) << scale;
+    for (uint32_t i = 0; i < count; i++) {
+        off += distance(x[i] - i * slope - mean, scale);
+    }
+    *miss = (double)off / count;
+    return mean;
 }
 
 COLUMN_CODE
-static double mean(const uint64_t *r, uint32_t count, uint64_t from, bool distances)
+static void compare_shifts(const uint64_t *x, uint32_t count, unsigned scale, struct misses *m)
 {
-    double sum = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        double d = (double)(int64_t)(r[i] - from);
-        sum += distances ? fabs(d) : d;
-    }
-    return sum / count;
-}
-
-static void compare_shifts(const uint64_t *x, uint32_t count, struct misses *m)
-{
-    uint64_t sum[SHIFTS] = {0}, d = x[1] - x[0];
-    double miss[SHIFTS] = {0};
-    m->curve = 0;
+    uint64_t sum[SHIFTS] = {0}, miss[SHIFTS] = {0}, d = x[1] - x[0], curve = 0;
     for (uint32_t i = 1; i < count; i++) {
         for (unsigned k = 0; k < SHIFTS; k++) {
             uint64_t r = x[i] - x[0] - (uint64_t)((int64_t)(sum[k] + (UINT64_C(1) << k >> 1)) >> k);
             sum[k] += r;
-            miss[k] += distance(r);
+            miss[k] += distance(r, scale);
         }
         uint64_t step = x[i] - x[i - 1];
-        m->curve += distance(step - d);
+        curve += distance(step - d, scale);
         d = step;
     }
     m->shift = 0;
     for (unsigned k = 1; k < SHIFTS; k++) {
         m->shift = miss[k] < miss[m->shift] ? k : m->shift;
     }
-    m->smooth = miss[m->shift] / (count - 1);
-    m->curve /= count - 1;
+    m->smooth = (double)miss[m->shift] / (count - 1);
+    m->curve = (double)curve / (count - 1);
 }
 
 COLUMN_CODE
@@ -181,14 +190,14 @@ static void count_widths(const uint64_t *u, uint32_t count, uint32_t wide[65])
 }
 
 /* About how many bits the residuals u take at the best width, which is set; and whether there are patches then. */
-static uint64_t fit_unary(const uint64_t *u, uint32_t count, struct plan *p)
+static uint64_t fit_unary(const uint64_t *u, uint32_t count, unsigned widest, struct plan *p)
 {
     static const uint32_t high[HIGH_BITS + 1] = {0, 10, 24, 52, 105, 210}; /* tenths of bits */
     uint32_t wide[65 + HIGH_BITS];
     uint64_t least = UINT64_MAX, far = 0;
     count_widths(u, count, wide);
     memset(wide + 65, 0, HIGH_BITS * sizeof *wide);
-    for (unsigned k = 63 + 1; k-- > 0;) {
+    for (unsigned k = (widest < 63 ? widest : 63) + 1; k-- > 0;) {
         /* of those that are wider than k + HIGH_BITS */
         far += k + HIGH_BITS + 1 <= 64
                    ? wide[k + HIGH_BITS + 1] * (uint64_t)(120 + (k + HIGH_BITS + 1) * 12)
@@ -217,7 +226,7 @@ static void fit(const uint64_t *r, uint32_t count, uint64_t middle, uint64_t *u,
     for (uint32_t i = 0; i < count; i++) {
         u[i] = skew ? r[i] - centre : zigzag(r[i] - centre);
     }
-    p->bits = width < 2 ? packed : fit_unary(u, count, p);
+    p->bits = width < 2 ? packed : fit_unary(u, count, width + 1, p);
     p->flags |= skew ? 0u : (unsigned)COLUMN_ZIGZAG;
     p->centre = centre;
     if (packed <= p->bits) {
@@ -228,13 +237,15 @@ static void fit(const uint64_t *r, uint32_t count, uint64_t middle, uint64_t *u,
     }
 }
 
-static void try_line(struct words_scratch *s, uint32_t count, uint64_t slope, struct plan *p)
+static void try_line(struct words_scratch *s, uint32_t count, uint64_t slope, uint64_t mean,
+                     struct plan *p)
 {
     *p = (struct plan){.kind = COLUMN_LINE, .slope = slope};
     miss_line(s->x, count, slope, s->r);
-    fit(s->r, count, (uint64_t)(int64_t)mean(s->r, count, 0, false), s->u, p);
+    fit(s->r, count, mean, s->u, p);
 }
 
+COLUMN_CODE
 static void try_smooth(struct words_scratch *s, uint32_t count, unsigned shift, int64_t step,
                        struct plan *p)
 {
@@ -266,19 +277,19 @@ static struct plan choose(struct words_scratch *s, uint32_t count, uint64_t span
     struct plan best = {.bits = UINT64_MAX}, trial;
     const uint64_t *x = s->x;
     if (count < 3 || span >> 62) { /* too far apart for means */
-        try_line(s, count, 0, &best);
+        try_line(s, count, 0, x[0], &best);
         return best;
     }
     struct misses m;
+    unsigned scale = span >> 48 ? 16 : 0;
     uint32_t window = count < WINDOW ? count : WINDOW;
-    compare_shifts(x + (count - window) / 2, window, &m);
+    compare_shifts(x + (count - window) / 2, window, scale, &m);
     int64_t step = (int64_t)rint((double)(int64_t)(x[count - 1] - x[0]) / (count - 1));
     uint64_t slope = rises ? (uint64_t)step : 0;
-    miss_line(x, count, slope, s->r);
-    m.line = mean(s->r, count, (uint64_t)(int64_t)mean(s->r, count, 0, false), true);
+    uint64_t mean = level(x, count, slope, scale, &m.line);
     double least = fmin(m.line, fmin(m.smooth, m.curve)) * CLOSE;
     if (m.line <= least) {
-        try_line(s, count, slope, &best);
+        try_line(s, count, slope, mean, &best);
     }
     if (m.smooth <= least) {
         try_smooth(s, count, m.shift, step, &trial);
@@ -292,6 +303,7 @@ static struct plan choose(struct words_scratch *s, uint32_t count, uint64_t span
 }
 
 /* The residuals of the chosen plan, ready to be packed, in s->u. */
+COLUMN_CODE
 static void miss(struct words_scratch *s, uint32_t count, const struct plan *p)
 {
     if (p->kind == COLUMN_LINE) {
@@ -383,9 +395,14 @@ static void write_few(const uint64_t *v, uint32_t count, struct writer *out)
 COLUMN_CODE
 static bool is_line(const uint64_t *v, uint32_t count, uint64_t slope)
 {
-    uint64_t off = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        off |= v[i] - v[0] - i * slope;
+    uint64_t off = v[count - 1] - v[0] - (count - 1) * slope;
+    off |= v[count / 2] - v[0] - count / 2 * slope;
+    for (uint32_t i = 1; off == 0 && i < count;
+         i += 128) { /* most others end within the first stretch */
+        uint32_t end = i + 128 < count ? i + 128 : count;
+        for (uint32_t j = i; j < end; j++) {
+            off |= (v[j] - v[j - 1]) ^ slope;
+        }
     }
     return off == 0;
 }

@@ -13,10 +13,12 @@ struct head {
 typedef uint64_t four __attribute__((vector_size(32), aligned(8), may_alias));
 
 COLUMN_CODE
-static void fill_line(uint64_t *v, uint32_t count, uint64_t base, uint64_t step)
+void words_fill(uint64_t *v, uint32_t count, uint64_t base, uint64_t step)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        v[i] = base + i * step;
+    four x = {base, base + step, base + 2 * step, base + 3 * step};
+    for (uint32_t i = 0; i < count; i += 4) {
+        *(four *)(v + i) = x;
+        x += 4 * step;
     }
 }
 
@@ -159,7 +161,7 @@ void flat_decode(struct words_scratch *s, unsigned byte, struct reader *in, uint
     }
     read_head(s, byte, in, count, &h);
     if (h.kind == COLUMN_LINE && h.width == 0 && !(h.flags & ~(unsigned)COLUMN_UNIT)) {
-        fill_line(v, count, h.base, h.slope * h.unit);
+        words_fill(v, count, h.base, h.slope * h.unit);
         return;
     }
     read_residuals(s, in, count, &h);
@@ -176,4 +178,17 @@ void flat_decode(struct words_scratch *s, unsigned byte, struct reader *in, uint
     } else {
         follow_curve(s->u, count, &h, v);
     }
+}
+
+bool words_are_line(struct words_scratch *s, struct reader in, uint32_t count, uint64_t *base, uint64_t *step)
+{
+    struct head h;
+    unsigned byte = read_u8(&in);
+    if ((byte & ~(unsigned)COLUMN_UNIT) != COLUMN_LINE) {
+        return false;
+    }
+    read_head(s, byte, &in, count, &h);
+    *base = h.base;
+    *step = h.slope * h.unit;
+    return h.width == 0 && !in.bad;
 }

@@ -190,7 +190,7 @@ int words_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, str
         return out->bad ? ERR_FULL : ERR_OK;
     }
     struct writer trial = writer_of(s->trial, sizeof s->trial);
-    if (count_runs(v, count) <= count / 4) {
+    if (count_runs(v, count < 64 ? count : 64) <= 32 && count_runs(v, count) <= count / 4) {
         write_runs(s, v, count, &trial);
         keep_smaller(out, from, &trial);
     }

@@ -25,6 +25,11 @@ int words_encode(struct words_scratch *s, const uint64_t *v, uint32_t count,
 /* 0, or ERR_MALFORMED: any bytes may come. `v` has room for WORDS_MAX, whatever the count. */
 int words_decode(struct words_scratch *s, struct reader *in, uint32_t count, uint64_t *v) MUST_USE;
 
+/* Whether the column is nothing but base + i × step (a constant, a regular clock), so that one need not look at each word. */
+bool words_are_line(struct words_scratch *s, struct reader in, uint32_t count, uint64_t *base, uint64_t *step);
+/* Such a column. `v` has room for WORDS_MAX. */
+void words_fill(uint64_t *v, uint32_t count, uint64_t base, uint64_t step);
+
 void write_varint(struct writer *w, uint64_t v);
 uint64_t read_varint(struct reader *r); /* 0 and bad beyond 64 bits */
 
