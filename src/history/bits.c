@@ -10,6 +10,9 @@ static uint32_t rows_of(uint32_t count)
 
 size_t bits_size(uint32_t count, unsigned width)
 {
+    if (count <= BITS_FEW) {
+        return ((size_t)count * width + 7) / 8;
+    }
     size_t bits = (size_t)rows_of(count) * width;
     return BITS_LANES * (bits / 64 * 8 + (bits % 64 + 7) / 8);
 }
@@ -20,7 +23,7 @@ static uint64_t mask_of(unsigned width)
 }
 
 COLUMN_CODE
-void bits_pack(const uint64_t *in, uint32_t count, unsigned width, uint8_t *out)
+static void pack_lanes(const uint64_t *in, uint32_t count, unsigned width, uint8_t *out)
 {
     uint64_t word[BITS_LANES] = {0}, mask = mask_of(width);
     unsigned filled = 0;
@@ -44,6 +47,41 @@ void bits_pack(const uint64_t *in, uint32_t count, unsigned width, uint8_t *out)
     }
 }
 
+/* One string of bits: in lanes a few would waste more than they take. */
+static void pack_few(const uint64_t *in, uint32_t count, unsigned width, uint8_t *out)
+{
+    memset(out, 0, bits_size(count, width));
+    for (uint32_t i = 0, at = 0; i < count; i++) {
+        for (unsigned done = 0; done < width;) {
+            unsigned room = 8 - at % 8, take = width - done < room ? width - done : room;
+            out[at / 8] |= (uint8_t)((in[i] >> done & mask_of(take)) << at % 8);
+            done += take;
+            at += take;
+        }
+    }
+}
+
+static void unpack_few(const uint8_t *in, uint32_t count, unsigned width, uint64_t *out)
+{
+    uint8_t bytes[BITS_FEW * 8 + 16] = {0};
+    memcpy(bytes, in, bits_size(count, width));
+    for (uint32_t i = 0, at = 0; i < count; i++, at += width) {
+        uint64_t low, high;
+        memcpy(&low, bytes + at / 8, sizeof low);
+        memcpy(&high, bytes + at / 8 + 8, sizeof high);
+        out[i] = (low >> at % 8 | high << 1 << (63 - at % 8)) & mask_of(width);
+    }
+}
+
+void bits_pack(const uint64_t *in, uint32_t count, unsigned width, uint8_t *out)
+{
+    if (count <= BITS_FEW) {
+        pack_few(in, count, width, out);
+    } else {
+        pack_lanes(in, count, width, out);
+    }
+}
+
 /* The packed words with zeros behind them, so that reading needs no case for the last row. */
 static void load_words(const uint8_t *in, size_t whole, size_t rest, uint64_t *words)
 {
@@ -57,7 +95,7 @@ static void load_words(const uint8_t *in, size_t whole, size_t rest, uint64_t *w
 }
 
 COLUMN_CODE
-void bits_unpack(const uint8_t *in, uint32_t count, unsigned width, uint64_t *out)
+static void unpack_lanes(const uint8_t *in, uint32_t count, unsigned width, uint64_t *out)
 {
     _Alignas(64) uint64_t words[BITS_COUNT_MAX + 2 * BITS_LANES];
     uint32_t rows = rows_of(count);
@@ -70,6 +108,15 @@ void bits_unpack(const uint8_t *in, uint32_t count, unsigned width, uint64_t *ou
         for (unsigned l = 0; l < BITS_LANES; l++) {
             out[l] = (word[l] >> used | word[l + BITS_LANES] << 1 << (63 - used)) & mask;
         }
+    }
+}
+
+void bits_unpack(const uint8_t *in, uint32_t count, unsigned width, uint64_t *out)
+{
+    if (count <= BITS_FEW) {
+        unpack_few(in, count, width, out);
+    } else {
+        unpack_lanes(in, count, width, out);
     }
 }
 

@@ -3,7 +3,8 @@
  *
  * The low `width` bits of each lie packed in 16 interleaved lanes, so that compilers make vector code of plain C: value i
  * lies in lane i % 16 as its (i / 16)th; a lane is a string of bits, low bits first, cut into 64-bit words; word w of all
- * lanes lies before word w + 1 of any. Of each lane's last word only the bytes that hold bits are kept.
+ * lanes lies before word w + 1 of any. Of each lane's last word only the bytes that hold bits are kept. 64 integers and
+ * fewer are one string of bits.
  *
  * What is above those bits, if anything, is unary (Golomb's code after Rice): a bitmap, low bits first, in which each value
  * has as many zeros as its high part says and then a one. For the bell-shaped residuals of sensors this comes within a
@@ -19,6 +20,7 @@
 
 #define BITS_LANES     16u
 #define BITS_COUNT_MAX 1024u
+#define BITS_FEW       64u
 #define UNARY_BITS_MAX (16u * BITS_COUNT_MAX)
 #define UNARY_MAX      (UNARY_BITS_MAX / 8u) /* bytes */
 

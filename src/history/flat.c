@@ -9,7 +9,6 @@
 
 #define SHIFTS 4u   /* that encoding tries: 0..3 */
 #define WINDOW 256u /* words on which shifts are compared */
-#define FEW    64u
 #define CLOSE                                                                                      \
     1.2 /* a prediction that misses by this times the least miss may still be the cheapest */
 /* A residual whose high part would have more bits than this gets a patch. */
@@ -433,8 +432,8 @@ void flat_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, str
 {
     struct writer start = *out;
     write_best(s, v, count, out);
-    if (count <= FEW) {
-        uint8_t bytes[10 * FEW + 1];
+    if (count <= BITS_FEW) {
+        uint8_t bytes[10 * BITS_FEW + 1];
         struct writer few = writer_of(bytes, sizeof bytes);
         write_few(v, count, &few);
         if (out->bad || writer_used(&few) <= (size_t)(out->at - start.at)) {

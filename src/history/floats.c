@@ -14,12 +14,13 @@ enum float_kind {
     FLOAT_KIND = 3,   /* the mask */
     FLOAT_SINGLE = 4, /* of 32 bits, widened */
     FLOAT_OFF = 8,    /* a list of differences */
-    FLOAT_FLAGS_END = 16,
+    FLOAT_NEAR = 16,  /* a column of differences */
+    FLOAT_FLAGS_END = 32,
 };
 
-#define DECIMALS_MAX   14u
-#define PROBES         32u
-#define OFF_MAX(count) ((count) / 4)
+#define DECIMALS_MAX 14u
+#define PROBES       32u
+#define NEAR_BITS    44u /* what is farther off has no integer near it */
 
 static const double power[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
                                                1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
@@ -159,7 +160,7 @@ static void backward(uint64_t *v, uint32_t count, struct form f)
     }
 }
 
-/* How many words the form does not bring back; n are its integers, `back` what they give. */
+/* n: the form's integers for the words v, back: what they give again. Returns how many of those differ. */
 static uint32_t prove(const uint64_t *v, uint32_t count, struct form f, uint64_t *n, uint64_t *back)
 {
     forward(v, count, f, n);
@@ -168,29 +169,50 @@ static uint32_t prove(const uint64_t *v, uint32_t count, struct form f, uint64_t
     return count_off(v, back, count);
 }
 
-/* The fewest decimals for some words of the column, in the form that suits most of them. */
+/* About how many bits a word takes: its integer, and how far off that is. */
+static double cost(const uint64_t *v, const uint64_t *n, const uint64_t *back, uint32_t count)
+{
+    int64_t min = INT64_MAX, max = INT64_MIN;
+    uint32_t off_bits = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned off = bits_of(zigzag(v[i] - back[i]));
+        off_bits += off ? off + 1 : 0;
+        if (off <= NEAR_BITS) {
+            min = (int64_t)n[i] < min ? (int64_t)n[i] : min;
+            max = (int64_t)n[i] > max ? (int64_t)n[i] : max;
+        }
+    }
+    return min > max ? 128 : bits_of((uint64_t)max - (uint64_t)min) + (double)off_bits / count;
+}
+
+/* The cheapest form for some words of the column: if one brings all of them back, that with the fewest decimals. */
 static struct form guess(struct floats_scratch *s, const uint64_t *v, uint32_t count)
 {
     uint64_t probe[PROBES], n[PROBES], back[PROBES];
-    uint32_t probes = count < PROBES ? count : PROBES, fewest = UINT32_MAX;
+    uint32_t probes = count < PROBES ? count : PROBES;
     for (uint32_t i = 0; i < probes; i++) {
         probe[i] = v[(uint64_t)i * count / probes];
     }
-    struct form best = {.kind = FLOAT_BITS}, singles = {.kind = FLOAT_BITS | FLOAT_SINGLE};
-    bool single = prove(probe, probes, singles, n, back) == 0 &&
-                  prove(v, count, singles, s->column, s->words.x) == 0;
-    for (unsigned d = 0; d <= DECIMALS_MAX && fewest; d++) {
+    struct form best = {.kind = FLOAT_BITS | FLOAT_SINGLE};
+    if (prove(probe, probes, best, n, back) || prove(v, count, best, s->column, s->back)) {
+        best.kind = FLOAT_BITS;
+        prove(probe, probes, best, n, back);
+    }
+    unsigned single = best.kind & FLOAT_SINGLE;
+    double least = cost(probe, n, back, probes);
+    for (unsigned d = 0; d <= DECIMALS_MAX; d++) {
         for (unsigned kind = FLOAT_QUOTIENT; kind <= FLOAT_PRODUCT; kind++) {
-            struct form f = {.kind = kind | (single ? (unsigned)FLOAT_SINGLE : 0u), .decimals = d};
+            struct form f = {.kind = kind | single, .decimals = d};
             uint32_t off = prove(probe, probes, f, n, back);
-            if (off < fewest) {
-                fewest = off;
+            double bits = cost(probe, n, back, probes);
+            if (bits + 1 < least || off == 0) {
+                least = bits;
                 best = f;
             }
+            if (off == 0) {
+                return best;
+            }
         }
-    }
-    if (fewest > OFF_MAX(probes)) {
-        best = single ? singles : (struct form){.kind = FLOAT_BITS};
     }
     return best;
 }
@@ -205,43 +227,37 @@ static void fill_in(const uint64_t *v, uint32_t count, double factor, uint64_t *
     }
 }
 
-/* A form that brings most words back. Its integers are left in s->column, and what they give in s->words.x. */
+/* The form for the column; its integers are left in s->column, and what they give in s->back. */
 static struct form find_form(struct floats_scratch *s, const uint64_t *v, uint32_t count,
                              uint32_t *off)
 {
     struct form f = guess(s, v, count);
-    *off = prove(v, count, f, s->column, s->words.x);
+    *off = prove(v, count, f, s->column, s->back);
     if (*off == 0) {
         return f;
     }
-    for (unsigned i = 0; i < 2 && *off && f.decimals < DECIMALS_MAX;
+    for (unsigned i = 0; i < 2 && f.decimals < DECIMALS_MAX;
          i++) { /* the probes may have had few */
         struct form more = {.kind = f.kind, .decimals = f.decimals + 1};
-        uint32_t left = prove(v, count, more, s->column, s->words.x);
+        uint32_t left = prove(v, count, more, s->column, s->back);
         f = left < *off / 2 ? more : f;
         *off = left < *off / 2 ? left : *off;
     }
-    if (*off > OFF_MAX(count)) {
-        f = (struct form){.kind = FLOAT_BITS | (f.kind & FLOAT_SINGLE)};
-        *off = prove(v, count, f, s->column, s->words.x);
-        return f;
-    }
     forward(v, count, f, s->column);
     fill_in(v, count, power[f.decimals], s->column);
-    memcpy(s->words.x, s->column, count * sizeof *s->column);
-    backward(s->words.x, count, f);
-    *off = count_off(v, s->words.x, count);
+    memcpy(s->back, s->column, count * sizeof *s->column);
+    backward(s->back, count, f);
+    *off = count_off(v, s->back, count);
     return f;
 }
 
-static void write_off(const uint64_t *v, const uint64_t *back, uint32_t count, uint32_t off,
-                      struct writer *out)
+static void write_list(const uint64_t *difference, uint32_t count, uint32_t off, struct writer *out)
 {
     write_varint(out, off);
     for (uint32_t i = 0, next = 0; i < count; i++) {
-        if (back[i] != v[i]) {
+        if (difference[i]) {
             write_varint(out, i - next);
-            write_varint(out, zigzag(v[i] - back[i]));
+            write_varint(out, zigzag(difference[i]));
             next = i + 1;
         }
     }
@@ -251,45 +267,49 @@ int floats_encode(struct floats_scratch *s, const uint64_t *v, uint32_t count, s
 {
     uint32_t off;
     struct form f = find_form(s, v, count, &off);
-    write_u8(out, (uint8_t)(f.kind | (off ? (unsigned)FLOAT_OFF : 0u)));
+    bool near = off > count / 8;
+    write_u8(out, (uint8_t)(f.kind | (near  ? (unsigned)FLOAT_NEAR
+                                      : off ? (unsigned)FLOAT_OFF
+                                            : 0u)));
     if ((f.kind & FLOAT_KIND) != FLOAT_BITS) {
         write_u8(out, (uint8_t)f.decimals);
     }
-    if (off) {
-        write_off(v, s->words.x, count, off, out);
+    int err = words_encode(&s->words, s->column, count, out);
+    if (err || !off) {
+        return err;
     }
-    return words_encode(&s->words, s->column, count, out);
+    for (uint32_t i = 0; i < count; i++) {
+        s->back[i] = v[i] - s->back[i];
+    }
+    if (near) {
+        return words_encode(&s->words, s->back, count, out);
+    }
+    write_list(s->back, count, off, out);
+    return out->bad ? ERR_FULL : ERR_OK;
 }
 
-/* The list lies before the column: its end is sought first, then it is applied. */
-static void read_off(struct reader *in, uint32_t count, uint64_t *v)
+static int read_list(struct reader *in, uint32_t count, uint64_t *v)
 {
     uint64_t n = read_varint(in), at = 0;
     in->bad |= n > count;
     for (uint64_t i = 0; i < n && !in->bad; i++, at++) {
         uint64_t gap = read_varint(in), difference = unzigzag(read_varint(in));
         in->bad |= gap >= count - at;
-        at += in->bad ? 0 : gap;
-        if (v && !in->bad) {
+        if (!in->bad) {
+            at += gap;
             v[at] += difference;
         }
     }
+    return in->bad ? ERR_MALFORMED : ERR_OK;
 }
 
 int floats_decode(struct floats_scratch *s, struct reader *in, uint32_t count, uint64_t *v)
 {
     unsigned byte = read_u8(in), kind = byte & FLOAT_KIND;
     struct form f = {.kind = byte & (FLOAT_KIND | FLOAT_SINGLE)};
-    if (byte >= FLOAT_FLAGS_END || kind > FLOAT_PRODUCT) {
-        return ERR_MALFORMED;
-    }
     f.decimals = kind == FLOAT_BITS ? 0 : read_u8(in);
-    if (f.decimals > DECIMALS_MAX) {
+    if (byte >= FLOAT_FLAGS_END || kind > FLOAT_PRODUCT || f.decimals > DECIMALS_MAX) {
         return ERR_MALFORMED;
-    }
-    struct reader off = *in;
-    if (byte & FLOAT_OFF) {
-        read_off(in, count, NULL);
     }
     int err = words_decode(&s->words, in, count, v);
     if (err) {
@@ -297,7 +317,13 @@ int floats_decode(struct floats_scratch *s, struct reader *in, uint32_t count, u
     }
     backward(v, count, f);
     if (byte & FLOAT_OFF) {
-        read_off(&off, count, v);
+        return read_list(in, count, v);
     }
-    return ERR_OK;
+    if (byte & FLOAT_NEAR) {
+        err = words_decode(&s->words, in, count, s->column);
+        for (uint32_t i = 0; !err && i < count; i++) {
+            v[i] += s->column[i];
+        }
+    }
+    return err;
 }

@@ -5,11 +5,11 @@
 
 #include "history/words.h"
 
-#define FLOATS_BYTES_MAX (WORDS_BYTES_MAX + 8u)
+#define FLOATS_BYTES_MAX (2u * WORDS_BYTES_MAX + 8u)
 
 struct floats_scratch {
     struct words_scratch words;
-    _Alignas(64) uint64_t column[WORDS_MAX];
+    _Alignas(64) uint64_t column[WORDS_MAX], back[WORDS_MAX];
 };
 
 /* As words_encode and words_decode. */
