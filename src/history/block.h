@@ -16,7 +16,7 @@
 #define BLOCK_TEXT_MAX (256u * 1024u) /* bytes of texts in one block */
 
 /* No block of numbers, and no block at all, is longer than this. */
-#define BLOCK_NUMBER_BYTES_MAX (24u * 1024u)
+#define BLOCK_NUMBER_BYTES_MAX (36u * 1024u)
 #define BLOCK_BYTES_MAX        (BLOCK_NUMBER_BYTES_MAX + BLOCK_TEXT_MAX + 4096u)
 
 /* Sorted by time; among equal times the order of arrival. In the caller's memory. */

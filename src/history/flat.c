@@ -406,6 +406,17 @@ static bool is_line(const uint64_t *v, uint32_t count, uint64_t slope)
     return off == 0;
 }
 
+/* The words above the least one, packed: what no other encoding may exceed by much. */
+static void write_packed(struct words_scratch *s, uint32_t count, uint64_t min, uint64_t unit,
+                         struct writer *out)
+{
+    struct range g = range_of(s->x, count);
+    struct plan plan = {.kind = COLUMN_LINE, .unit = unit, .width = bits_of((uint64_t)g.max)};
+    plan.width = g.min < 0 ? 64 : plan.width;
+    write_head(&plan, min, out);
+    write_residuals(s, count, &plan, out);
+}
+
 static void write_best(struct words_scratch *s, const uint64_t *v, uint32_t count,
                        struct writer *out)
 {
@@ -424,8 +435,13 @@ static void write_best(struct words_scratch *s, const uint64_t *v, uint32_t coun
     struct plan plan =
         choose(s, count, span, (int64_t)v[0] == g.min && (int64_t)v[count - 1] == g.max);
     plan.unit = unit;
+    struct writer start = *out;
     write_head(&plan, (uint64_t)g.min, out);
     write_residuals(s, count, &plan, out);
+    if (out->bad || (size_t)(out->at - start.at) > (size_t)count * 8) {
+        *out = start;
+        write_packed(s, count, (uint64_t)g.min, unit, out);
+    }
 }
 
 void flat_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, struct writer *out)
