@@ -45,7 +45,8 @@ int block_scratch_new(struct block_scratch **out) MUST_USE;
 void block_scratch_free(struct block_scratch *s);
 
 /* Returns the number of bytes written, at most BLOCK_BYTES_MAX. ERR_MALFORMED: count is 0 or too great, times decrease, or
- * a text lies outside of `text`. ERR_TOO_LONG: more than BLOCK_TEXT_MAX bytes of texts. ERR_FULL: `capacity` is too small. */
+ * a text lies outside of `text`. ERR_TOO_LONG: the distinct texts have more than BLOCK_TEXT_MAX bytes. ERR_FULL: `capacity` is
+ * too small. */
 int block_encode(struct block_scratch *s, const struct block *b, uint8_t *out,
                  size_t capacity) MUST_USE;
 

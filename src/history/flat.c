@@ -153,18 +153,20 @@ static uint64_t level(const uint64_t *x, uint32_t count, uint64_t slope, unsigne
 }
 
 COLUMN_CODE
-static void compare_shifts(const uint64_t *x, uint32_t count, unsigned scale, struct misses *m)
+static void compare_shifts(const uint64_t *x, uint32_t count, uint64_t step, unsigned scale,
+                           struct misses *m)
 {
     uint64_t sum[SHIFTS] = {0}, miss[SHIFTS] = {0}, d = x[1] - x[0], curve = 0;
     for (uint32_t i = 1; i < count; i++) {
+        uint64_t off =
+            x[i] - x[0] - i * step; /* a mean that is centred does not lag behind a ramp */
         for (unsigned k = 0; k < SHIFTS; k++) {
-            uint64_t r = x[i] - x[0] - (uint64_t)((int64_t)(sum[k] + (UINT64_C(1) << k >> 1)) >> k);
+            uint64_t r = off - (uint64_t)((int64_t)(sum[k] + (UINT64_C(1) << k >> 1)) >> k);
             sum[k] += r;
             miss[k] += distance(r, scale);
         }
-        uint64_t step = x[i] - x[i - 1];
-        curve += distance(step - d, scale);
-        d = step;
+        curve += distance(x[i] - x[i - 1] - d, scale);
+        d = x[i] - x[i - 1];
     }
     m->shift = 0;
     for (unsigned k = 1; k < SHIFTS; k++) {
@@ -282,8 +284,8 @@ static struct plan choose(struct words_scratch *s, uint32_t count, uint64_t span
     struct misses m;
     unsigned scale = span >> 48 ? 16 : 0;
     uint32_t window = count < WINDOW ? count : WINDOW;
-    compare_shifts(x + (count - window) / 2, window, scale, &m);
     int64_t step = (int64_t)rint((double)(int64_t)(x[count - 1] - x[0]) / (count - 1));
+    compare_shifts(x + (count - window) / 2, window, (uint64_t)step, scale, &m);
     uint64_t slope = rises ? (uint64_t)step : 0;
     uint64_t mean = level(x, count, slope, scale, &m.line);
     double least = fmin(m.line, fmin(m.smooth, m.curve)) * CLOSE;

@@ -28,7 +28,7 @@ static void number_all(const struct block *b, double *number)
 {
     if (value_is_float(b->type)) {
         memcpy(number, b->value, b->count * sizeof *number);
-    } else if (b->type == VALUE_UINT64) {
+    } else if (!value_is_signed(b->type)) {
         for (uint32_t i = 0; i < b->count; i++) {
             number[i] = (double)b->value[i];
         }
