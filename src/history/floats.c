@@ -176,13 +176,27 @@ static double cost(const uint64_t *v, const uint64_t *n, const uint64_t *back, u
     uint32_t off_bits = 0;
     for (uint32_t i = 0; i < count; i++) {
         unsigned off = bits_of(zigzag(v[i] - back[i]));
-        off_bits += off ? off + 1 : 0;
+        off_bits += off > NEAR_BITS ? 80 : off ? off + 1 : 0;
         if (off <= NEAR_BITS) {
             min = (int64_t)n[i] < min ? (int64_t)n[i] : min;
             max = (int64_t)n[i] > max ? (int64_t)n[i] : max;
         }
     }
     return min > max ? 128 : bits_of((uint64_t)max - (uint64_t)min) + (double)off_bits / count;
+}
+
+/* Whether at most half of the words are distinct: then a dictionary of their bits is best. */
+static bool are_few(const uint64_t *v, uint32_t count)
+{
+    uint32_t distinct = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t k = 0;
+        while (v[k] != v[i]) {
+            k++;
+        }
+        distinct += k == i;
+    }
+    return distinct <= count / 2;
 }
 
 /* The cheapest form for some words of the column: if one brings all of them back, that with the fewest decimals. */
@@ -214,7 +228,7 @@ static struct form guess(struct floats_scratch *s, const uint64_t *v, uint32_t c
             }
         }
     }
-    return best;
+    return are_few(probe, probes) ? (struct form){.kind = FLOAT_BITS | single} : best;
 }
 
 /* Puts an integer of the neighbourhood where there is none: for NaN, infinities and what is too great. */
