@@ -238,7 +238,7 @@ static void suits_each_signal(void **state)
         {"random words", VALUE_UINT64, fill_random, 8300},
         {"random doubles", VALUE_FLOAT64, fill_random, 8300},
         {"jitter", VALUE_BOOL, fill_jitter, 800},
-        {"polls missed", VALUE_BOOL, fill_late_clock, 150},
+        {"polls missed", VALUE_BOOL, fill_late_clock, 170},
         {"equal times", VALUE_BOOL, fill_equal_times, 160},
         {"status", VALUE_BOOL, fill_status, 90},
     };
