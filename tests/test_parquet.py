@@ -213,7 +213,7 @@ def test_foreign_columns_are_named(tmp_path):
     assert "nested" in columns["element"]
     assert "FIXED_LEN_BYTE_ARRAY" in columns["id"]
     assert "TIME" in columns["clock"]
-    assert columns["fine"] == "int64?"
+    assert columns["fine"] == "int64"
     failed = subprocess.run([CONVERT, path, tmp_path / "out.csv"], capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert "column 'price'" in failed.stderr

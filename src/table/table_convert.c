@@ -2,212 +2,135 @@
 /* A program of the tests: turns a table from one file format into the other, so that peers can judge what our library
  * writes and reads. Not installed.
  *
- *   table_convert IN.parquet OUT [COLUMN…]      the named columns, or all
- *   table_convert IN.csv OUT COLUMN:TYPE[?]…    ? = may be null
- *   table_convert --columns IN.parquet          name, type and what is not supported, a line each
+ *   table_convert [--rows N] IN.parquet OUT [COLUMN…]      the named columns, or all
+ *   table_convert [--rows N] IN.csv OUT COLUMN:TYPE[?]…    ? = may be null
+ *   table_convert --columns IN.parquet                     name, type and what is not supported, a line each
  *
- * OUT ends in .parquet or .csv. Options: --rows N of a row group (default 65536). */
+ * OUT ends in .parquet or .csv; --rows is the size of a row group (default 65536). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "table/csv_read.h"
-#include "table/csv_write.h"
-#include "table/parquet_read.h"
-#include "table/parquet_write.h"
+#include "table/file.h"
 
 #define COLUMNS_MAX 64
 
-static struct table_problem problem;
-static size_t row_group = 65536;
-
-static int read_at(void *context, uint64_t offset, void *data, size_t size)
-{
-    ssize_t got = pread(*(int *)context, data, size, (off_t)offset);
-    return got == (ssize_t)size ? ERR_OK : got < 0 ? err_from_errno(errno) : ERR_SHORT;
-}
-
-static int read_on(void *context, void *data, size_t size)
-{
-    ssize_t got = read(*(int *)context, data, size);
-    return got < 0 ? err_from_errno(errno) : (int)got;
-}
-
-static int write_on(void *context, const void *data, size_t size)
-{
-    const char *at = data;
-    while (size) {
-        ssize_t put = write(*(int *)context, at, size);
-        if (put < 0) {
-            return err_from_errno(errno);
-        }
-        at += put;
-        size -= (size_t)put;
-    }
-    return ERR_OK;
-}
-
-static bool ends_in(const char *text, const char *end)
-{
-    size_t a = strlen(text), b = strlen(end);
-    return a >= b && !strcmp(text + a - b, end);
-}
-
-/* Either kind of file, as one thing to read from. */
-struct input {
-    int file;
-    struct parquet *parquet;
-    struct csv_reader *csv;
+struct choice {
     struct column columns[COLUMNS_MAX];
     size_t chosen[COLUMNS_MAX], count;
 };
 
-static int choose_parquet(struct input *in, char **names, int count)
+/* "name:type?" of a CSV file's column, or "name" of a Parquet file's; cut at the colon. */
+static struct column column_of(char *text)
 {
-    for (size_t i = 0; i < parquet_column_count(in->parquet) && i < COLUMNS_MAX; i++) {
-        struct parquet_column c = parquet_column(in->parquet, i);
-        bool wanted = count == 0;
-        for (int k = 0; k < count; k++) {
-            wanted |= !strcmp(names[k], c.column.name);
-        }
-        if (wanted) {
-            in->columns[in->count] = c.column;
-            in->chosen[in->count++] = i;
-        }
-    }
-    return parquet_select(in->parquet, in->chosen, in->count);
-}
-
-static int choose_csv(struct input *in, char **names, int count)
-{
-    for (int k = 0; k < count && k < COLUMNS_MAX; k++) {
-        char *type = strchr(names[k], ':');
-        struct column *c = &in->columns[k];
-        if (!type) {
-            return ERR_CONFIG;
-        }
+    struct column c = {.name = text};
+    char *type = strchr(text, ':');
+    if (type) {
         *type++ = 0;
-        c->name = names[k];
-        c->nullable = ends_in(type, "?");
-        for (enum column_type t = COLUMN_INT64; t < COLUMN_TYPE_END; t++) {
-            if (!strncmp(type, column_type_name(t), strlen(column_type_name(t)))) {
-                c->type = t;
+        c.nullable = strchr(type, '?') != NULL;
+        type[strcspn(type, "?")] = 0;
+    }
+    for (enum column_type t = COLUMN_INT64; type && t < COLUMN_TYPE_END; t++) {
+        c.type = strcmp(type, column_type_name(t)) ? c.type : t;
+    }
+    return c;
+}
+
+static void choose(struct choice *c, const struct table_reader *in, size_t index, struct column as)
+{
+    struct table_reader_column from = table_reader_column(in, index);
+    c->columns[c->count] = as;
+    c->columns[c->count].name = from.name;
+    if (from.type) {
+        c->columns[c->count].type = from.type;
+        c->columns[c->count].nullable = true;
+    }
+    c->chosen[c->count++] = index;
+}
+
+static void choose_all(struct choice *c, const struct table_reader *in, char **names, int count)
+{
+    for (size_t i = 0; !count && i < table_reader_column_count(in) && c->count < COLUMNS_MAX; i++) {
+        choose(c, in, i, (struct column){0});
+    }
+    for (int k = 0; k < count; k++) {
+        struct column wanted = column_of(names[k]);
+        for (size_t i = 0; i < table_reader_column_count(in) && c->count < COLUMNS_MAX; i++) {
+            if (!strcmp(table_reader_column(in, i).name, wanted.name)) {
+                choose(c, in, i, wanted);
             }
         }
-        for (size_t i = 0; i < csv_column_count(in->csv); i++) {
-            if (!strcmp(csv_column_name(in->csv, i), c->name)) {
-                in->chosen[k] = i;
-            }
-        }
-        in->count++;
     }
-    return csv_select(in->csv, in->chosen, in->count);
 }
 
-static int open_input(struct input *in, const char *path)
+static void show_columns(const struct table_reader *in)
 {
-    struct stat info;
-    in->file = open(path, O_RDONLY | O_CLOEXEC);
-    if (in->file < 0 || fstat(in->file, &info) != 0) {
-        return err_from_errno(errno);
+    for (size_t i = 0; i < table_reader_column_count(in); i++) {
+        struct table_reader_column c = table_reader_column(in, i);
+        printf("%s %s%s\n", c.name, c.unsupported ? c.unsupported : column_type_name(c.type),
+               c.zoneless ? " zoneless" : "");
     }
-    if (ends_in(path, ".csv")) {
-        return csv_open(&in->csv, (struct csv_input){read_on, &in->file}, &problem);
-    }
-    struct table_source source = {read_at, &in->file, (uint64_t)info.st_size};
-    return parquet_open(&in->parquet, source, (size_t)256 << 20, &problem);
 }
 
-static int show_columns(const struct input *in)
+static int copy(struct table_reader *in, struct batch *b, const char *path)
 {
-    for (size_t i = 0; i < parquet_column_count(in->parquet); i++) {
-        struct parquet_column c = parquet_column(in->parquet, i);
-        printf("%s %s%s%s\n", c.column.name,
-               c.unsupported ? c.unsupported : column_type_name(c.column.type),
-               !c.unsupported && c.column.nullable ? "?" : "", c.zoneless ? " zoneless" : "");
+    struct table_writer *w = NULL;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666), rows = 1;
+    int err = fd < 0 ? err_from_errno(errno)
+                     : table_writer_new(&w, table_format_of(path), b,
+                                        (struct table_sink){table_sink_fd, &fd});
+    while (err == ERR_OK && (rows = table_reader_read(in, b)) > 0) {
+        err = table_writer_write(w, b);
+        batch_clear(b);
     }
-    return ERR_OK;
-}
-
-static int take(struct input *in, struct batch *b)
-{
-    batch_clear(b);
-    return in->parquet ? parquet_read(in->parquet, b) : csv_read_rows(in->csv, b);
-}
-
-static int to_parquet(struct input *in, struct batch *b, struct table_sink sink)
-{
-    struct parquet_writer *w;
-    int err = parquet_writer_new(&w, b, sink), rows = 1;
-    while (err == ERR_OK && (rows = take(in, b)) > 0) {
-        err = parquet_write(w, b);
+    err = err ? err : rows < 0 ? rows : table_writer_finish(w);
+    table_writer_free(w);
+    if (fd >= 0) {
+        close(fd);
     }
-    err = err ? err : rows < 0 ? rows : parquet_finish(w);
-    parquet_writer_free(w);
     return err;
 }
 
-static int to_csv(struct input *in, struct batch *b, struct table_sink sink)
+static int convert(struct table_reader *in, const char *path, size_t rows, char **names, int count)
 {
-    struct csv_writer *w;
-    int err = csv_writer_new(&w, b, sink), rows = 1;
-    while (err == ERR_OK && (rows = take(in, b)) > 0) {
-        err = csv_write(w, b);
-    }
-    err = err ? err : rows < 0 ? rows : csv_finish(w);
-    csv_writer_free(w);
-    return err;
-}
-
-static int convert(struct input *in, const char *path)
-{
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    struct table_sink sink = {write_on, &file};
+    struct choice c = {.count = 0};
     struct batch *b = NULL;
-    int err = file < 0 ? err_from_errno(errno) : ERR_OK;
-    err = err ? err : batch_new(&b, in->columns, in->count, row_group, (size_t)8 << 20);
-    if (err == ERR_OK) {
-        err = ends_in(path, ".csv") ? to_csv(in, b, sink) : to_parquet(in, b, sink);
-    }
+    choose_all(&c, in, names, count);
+    int err = table_reader_select(in, c.chosen, c.count);
+    err = err ? err : batch_new(&b, c.columns, c.count, rows, (size_t)8 << 20);
+    err = err ? err : copy(in, b, path);
     batch_free(b);
-    if (file >= 0) {
-        close(file);
-    }
     return err;
 }
 
 int main(int argc, char **argv)
 {
-    struct input in = {.file = -1};
-    int at = 1, err = ERR_CONFIG;
+    struct table_problem problem = {""};
+    struct table_reader *in = NULL;
+    size_t rows = 65536;
+    int at = 1;
     bool columns = argc > 1 && !strcmp(argv[1], "--columns");
     if (columns) {
         at = 2;
     } else if (argc > 3 && !strcmp(argv[1], "--rows")) {
-        row_group = strtoul(argv[2], NULL, 10);
+        rows = strtoul(argv[2], NULL, 10);
         at = 3;
     }
-    if (argc > at) {
-        err = open_input(&in, argv[at]);
+    if (argc < at + (columns ? 1 : 2)) {
+        return 2;
     }
-    if (err == ERR_OK && columns) {
-        err = show_columns(&in);
-    } else if (err == ERR_OK && argc > at + 1) {
-        err = in.parquet ? choose_parquet(&in, argv + at + 2, argc - at - 2)
-                         : choose_csv(&in, argv + at + 2, argc - at - 2);
-        err = err ? err : convert(&in, argv[at + 1]);
+    int err = table_reader_open(&in, argv[at], &problem);
+    if (!err && columns) {
+        show_columns(in);
+    } else if (!err) {
+        err = convert(in, argv[at + 1], rows, argv + at + 2, argc - at - 2);
     }
     if (err) {
         fprintf(stderr, "%s: %s\n", err_text(err), problem.text);
     }
-    parquet_close(in.parquet);
-    csv_close(in.csv);
-    if (in.file >= 0) {
-        close(in.file);
-    }
+    table_reader_close(in);
     return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
