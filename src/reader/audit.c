@@ -135,9 +135,9 @@ static int stand_at(struct reader_core *core, uint64_t from)
     if (audit->follow && audit->sequence <= from) {
         return ERR_OK;
     }
-    int err = audit->follow
-                  ? follow_seek(audit->follow, from)
-                  : follow_open(&audit->follow, core->dir_fd, &core->g->engine->marks, from);
+    int err = audit->follow ? follow_seek(audit->follow, from)
+                            : follow_open_on(&audit->follow, core->history.disk, core->history.dir,
+                                             &core->g->engine->marks, from);
     if (!err) {
         follow_on_opening(audit->follow, on_opening, core);
         audit->sequence = from;

@@ -85,7 +85,7 @@ static int carry_on(struct reader_core *core, uint64_t end)
     if (!walk) {
         return 0;
     }
-    int state = walk_seek(walk, core->dir_fd, &core->g->engine->marks, core->causes_at);
+    int state = walk_seek(walk, &core->history, &core->g->engine->marks, core->causes_at);
     state = state ? state : gather(core, walk, end, core->causes, NULL);
     uint64_t reached = walk->sequence < end ? walk->sequence : end;
     core->causes_at = reached > core->causes_at ? reached : core->causes_at;

@@ -69,7 +69,7 @@ static int open_links(struct reader_core *core)
     return ERR_OK;
 }
 
-int core_new(struct reader_core **out, struct gateway *g, int dir_fd)
+int core_new(struct reader_core **out, struct gateway *g, const struct disk *disk, int dir_fd)
 {
     const struct plan_header *h = g->plan.header;
     const struct seat *seat = g->seats + SEAT_READER;
@@ -79,12 +79,16 @@ int core_new(struct reader_core **out, struct gateway *g, int dir_fd)
     }
     core->g = g;
     core->plan = &g->plan;
-    core->dir_fd = dir_fd;
+    int err = history_open(&core->history, disk, dir_fd);
+    if (err) {
+        free(core);
+        return err;
+    }
     core->links = calloc(h->boxes.count + 1, sizeof *core->links);
     core->feeds = calloc(h->feeds.count + 1, sizeof *core->feeds);
     core->walk_count = h->boxes.count * WALKS_PER_LINK + 2; /* and some for the age of backlogs */
     core->walks = calloc(core->walk_count, sizeof *core->walks);
-    int err = core->links && core->feeds && core->walks ? ERR_OK : ERR_NOMEM;
+    err = core->links && core->feeds && core->walks ? ERR_OK : ERR_NOMEM;
     core->walk_count = core->walks ? core->walk_count : 0;
     if (!err) {
         err = ring_producer_init(&core->up, seat->up, seat->up_capacity, seat->up_tail,
@@ -123,6 +127,7 @@ void core_free(struct reader_core *core)
     }
     audit_rewind(core);
     free(core->causes);
+    history_close(&core->history);
     free(core->walks);
     free(core->links);
     free(core->feeds);

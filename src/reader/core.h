@@ -134,7 +134,7 @@ struct pooled_walk {
 struct reader_core {
     struct gateway *g; /* borrowed */
     const struct plan *plan;
-    int dir_fd; /* the journal's folder; borrowed */
+    struct history history; /* the journal's folder */
     struct journal_position journal;
     uint64_t written_seen; /* the journal's mark as it was when we last looked */
     struct link *links;
@@ -168,7 +168,8 @@ struct reader_core {
     int64_t utc_ns, mono_ns; /* of this step */
 };
 
-MUST_USE int core_new(struct reader_core **core, struct gateway *g, int dir_fd);
+MUST_USE int core_new(struct reader_core **core, struct gateway *g, const struct disk *disk,
+                      int dir_fd);
 void core_free(struct reader_core *core);
 /* One step: takes asks, answers what can be answered, within bounds. Returns for how many ms to sleep at most; 0: not
  * at all. */

@@ -162,7 +162,7 @@ static int send_lane(struct link *link, struct reader_core *core, struct feed *f
 {
     uint64_t most = r->ask.max_records && r->ask.max_records < FEED_RECORDS_MAX ? r->ask.max_records
                                                                                 : FEED_RECORDS_MAX;
-    int err = walk_seek(lane->walk, core->dir_fd, &core->g->engine->marks, *lane->at);
+    int err = walk_seek(lane->walk, &core->history, &core->g->engine->marks, *lane->at);
     size_t room;
     while (!err && t->records < most && (room = link_room(link, core)) > 0) {
         struct walk_run run;

@@ -38,6 +38,7 @@ static int disk_setup(void **state)
     d->dir_fd = open(d->dir, O_RDONLY | O_DIRECTORY);
     d->w = world_new(true);
     memset(&d->w->engine.marks, 0, sizeof d->w->engine.marks);
+    d->w->disk = &disk_files;
     d->w->dir_fd = d->dir_fd;
     world_restart_reader(d->w);
     open_journal(d);

@@ -34,8 +34,8 @@ bool query_begin(struct reader_core *core, struct link *link, struct request *r,
         return false;
     }
     const struct journal_marks *marks = &core->g->engine->marks;
-    int err = by_time ? walk_seek_time(r->walk, core->dir_fd, marks, earlier(r->ask.from_ns))
-                      : walk_seek(r->walk, core->dir_fd, marks, r->ask.from_sequence);
+    int err = by_time ? walk_seek_time(r->walk, &core->history, marks, earlier(r->ask.from_ns))
+                      : walk_seek(r->walk, &core->history, marks, r->ask.from_sequence);
     r->begun = true;
     r->walk->lost = 0; /* of whoever walked here before */
     r->begin = r->walk->sequence;

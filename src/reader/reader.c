@@ -130,7 +130,7 @@ int reader_main(struct gateway *g)
         return fail("cannot open the journal's folder", dir_fd);
     }
     int err = collect_wakes(g, &wakes);
-    err = err ? err : core_new(&core, g, dir_fd);
+    err = err ? err : core_new(&core, g, &disk_files, dir_fd);
     err = err ? err : lock_in(g);
     if (err) {
         return fail("cannot start", err);

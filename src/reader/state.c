@@ -154,7 +154,7 @@ static int oldest_pending(struct reader_core *core, struct feed *feed, int64_t *
         }
         struct walk_run run;
         struct walk_limit limit = {hole.to, 1, SLOT_RECORD_MAX, &budget};
-        int state = walk_seek(walk, core->dir_fd, &core->g->engine->marks, at);
+        int state = walk_seek(walk, &core->history, &core->g->engine->marks, at);
         state = state ? state : walk_next(walk, &feed->scope.filter, &limit, &run);
         uint64_t reached = walk->sequence < hole.to ? walk->sequence : hole.to;
         if (state == WALK_RUN) {
@@ -314,7 +314,7 @@ void answer_processes(struct reader_core *core, struct link *link, struct reques
 
 static void tell_forecast(const struct reader_core *core, struct answer_journal *row)
 {
-    int64_t room = disk_files.room(NULL, core->dir_fd);
+    int64_t room = core->history.disk->room(core->history.disk->context, core->history.dir);
     row->room_bytes = room < 0 ? 0 : (uint64_t)room;
     struct forecast_rates rates;
     if (room < 0 || !forecast_rate(&core->forecast, &rates)) {

@@ -41,22 +41,24 @@ void walk_close(struct walk *s)
     *s = (struct walk){0};
 }
 
-int walk_seek(struct walk *s, int dir_fd, const struct journal_marks *marks, uint64_t sequence)
+int walk_seek(struct walk *s, const struct history *h, const struct journal_marks *marks,
+              uint64_t sequence)
 {
     if (s->follow && s->sequence == sequence && !s->by_time) {
         return ERR_OK;
     }
     int err = s->follow ? follow_seek(s->follow, sequence)
-                        : follow_open(&s->follow, dir_fd, marks, sequence);
+                        : follow_open_on(&s->follow, h->disk, h->dir, marks, sequence);
     s->has_frame = s->by_time = false;
     s->sequence = sequence;
     s->lost = 0;
     return err;
 }
 
-int walk_seek_time(struct walk *s, int dir_fd, const struct journal_marks *marks, int64_t from_ns)
+int walk_seek_time(struct walk *s, const struct history *h, const struct journal_marks *marks,
+                   int64_t from_ns)
 {
-    int err = s->follow ? ERR_OK : follow_open(&s->follow, dir_fd, marks, 0);
+    int err = s->follow ? ERR_OK : follow_open_on(&s->follow, h->disk, h->dir, marks, 0);
     if (!err) {
         err = follow_seek_time(s->follow, from_ns);
     }

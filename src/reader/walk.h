@@ -4,6 +4,7 @@
 #ifndef ISTHMUS_READER_WALK_H
 #define ISTHMUS_READER_WALK_H
 
+#include "history/history.h"
 #include "journal/follow.h"
 
 struct filter {
@@ -60,11 +61,11 @@ enum { WALK_END, WALK_RUN, WALK_BUDGET };
 
 void walk_close(struct walk *s);
 /* Go on at `sequence`; free when it is there already. 0 or a negative err. */
-MUST_USE int walk_seek(struct walk *s, int dir_fd, const struct journal_marks *marks,
+MUST_USE int walk_seek(struct walk *s, const struct history *h, const struct journal_marks *marks,
                        uint64_t sequence);
 /* Go on at the first frame that may have samples of `from_ns` or later. */
-MUST_USE int walk_seek_time(struct walk *s, int dir_fd, const struct journal_marks *marks,
-                            int64_t from_ns);
+MUST_USE int walk_seek_time(struct walk *s, const struct history *h,
+                            const struct journal_marks *marks, int64_t from_ns);
 /* WALK_RUN: *run is the next; WALK_END: `end`, or the end of what is written, is reached; WALK_BUDGET: call again
  * with a new budget; negative: ERR_IO. s->sequence tells how far it got. */
 MUST_USE int walk_next(struct walk *s, const struct filter *f, const struct walk_limit *limit,

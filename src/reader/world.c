@@ -81,7 +81,7 @@ static void make_ring(struct world *w, void **ring, size_t *capacity, struct rin
 
 static void new_core(struct world *w)
 {
-    int err = core_new(&w->core, &w->g, w->dir_fd);
+    int err = core_new(&w->core, &w->g, w->disk, w->dir_fd);
     assert(err == 0);
     (void)err;
 }
@@ -91,6 +91,7 @@ struct world *world_new(bool live_first)
     struct world *w = calloc(1, sizeof *w);
     make_plan(w, live_first);
     w->now_ns = START_NS;
+    w->disk = &world_disk;
     w->g.engine = &w->engine;
     w->g.reader = own_zero(w, sizeof *w->g.reader);
     w->g.seats = w->seats;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The world of the reader's tests and fuzzers: a gateway in plain memory, two north boxes that ask, an engine that
- * stores values, and a journal whose frames lie in an array (stand-ins for journal/follow.h). Not part of the
- * program. */
+ * stores values, and a journal in memory. Not part of the program. */
 #ifndef ISTHMUS_READER_WORLD_H
 #define ISTHMUS_READER_WORLD_H
 
@@ -20,7 +19,8 @@ struct world {
     struct seat seats[SEAT_BOX + WORLD_BOXES];
     struct now_table zone;
     struct reader_core *core;
-    int dir_fd; /* of a journal on disk; with the stand-ins unused */
+    const struct disk *disk; /* world_disk, or that of the journal in dir_fd */
+    int dir_fd;
     /* the other ends */
     struct ring_consumer up;
     struct ring_producer down;
@@ -40,7 +40,9 @@ struct world *world_new(bool live_first);
 void world_free(struct world *w);
 void world_restart_reader(struct world *w);
 
-/* world_journal.c. Appends a frame; samples of tag `tag` have value = their sequence number. Returns the first sequence number. */
+/* world_journal.c */
+extern const struct disk world_disk; /* what world_journal wrote */
+/* Appends a frame; samples of tag `tag` have value = their sequence number. Returns the first sequence number. */
 uint64_t world_journal(struct world *w, const struct slot *slots, size_t count);
 uint64_t world_samples(struct world *w, uint32_t tag, size_t count);
 void world_durable(struct world *w, uint64_t sequence);
