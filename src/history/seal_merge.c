@@ -224,7 +224,7 @@ static int copy_overlapping(struct merge *m, uint32_t id, enum value_type type)
                                .parts = BLOCK_ALL,
                                .scratch = m->scratch};
     int got = series_open(&s, &m->history, &o);
-    while (!got && (got = series_next(s, INT64_MIN, &piece)) > 0) {
+    while (!got && (got = series_next(s, NULL, &piece)) > 0) {
         if (piece.summary) {
             sealed_add_block(m->out, &(struct block_entry){.summary = *piece.summary}, NULL);
         } else {

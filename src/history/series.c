@@ -301,11 +301,13 @@ static struct source *choose(const struct series *s, int64_t *stop_ns)
 
 /* Whether the block's summary may stand for it. */
 static bool is_whole(const struct series *s, const struct source *source, int64_t stop_ns,
-                     int64_t whole_below_ns)
+                     const struct series_grid *grid)
 {
     const struct block_summary *b = &source->entry.summary;
-    return !source->entry.size || (b->first_ns >= s->o.from_ns && b->last_ns <= s->o.to_ns &&
-                                   b->last_ns < stop_ns && b->last_ns < whole_below_ns);
+    return !source->entry.size ||
+           (grid && b->first_ns >= s->o.from_ns && b->last_ns <= s->o.to_ns &&
+            b->last_ns < stop_ns && b->first_ns >= grid->origin_ns &&
+            series_cell(grid, b->first_ns) == series_cell(grid, b->last_ns));
 }
 
 static void give_samples(struct source *source, int64_t stop_ns, struct piece *piece)
@@ -321,7 +323,7 @@ static void give_samples(struct source *source, int64_t stop_ns, struct piece *p
     source->next_ns = b->time[source->decoded ? to : last];
 }
 
-int series_next(struct series *s, int64_t whole_below_ns, struct piece *piece)
+int series_next(struct series *s, const struct series_grid *grid, struct piece *piece)
 {
     for (;;) {
         int64_t stop_ns;
@@ -336,7 +338,7 @@ int series_next(struct series *s, int64_t whole_below_ns, struct piece *piece)
         }
         if (!source->has_entry) {
             err = advance(s, source);
-        } else if (is_whole(s, source, stop_ns, whole_below_ns)) {
+        } else if (is_whole(s, source, stop_ns, grid)) {
             source->has_entry = false;
             source->next_ns = source->entry.summary.last_ns;
             *piece =

@@ -17,12 +17,23 @@ struct series_options {
     struct block_scratch *scratch; /* borrowed; NULL: its own */
 };
 
+/* Cells [origin_ns + n × step_ns, origin_ns + (n + 1) × step_ns). step_ns > 0. */
+struct series_grid {
+    int64_t origin_ns, step_ns;
+};
+
+/* The cell of a time that is not before the origin. */
+static inline uint64_t series_cell(const struct series_grid *g, int64_t ns)
+{
+    return ((uint64_t)ns - (uint64_t)g->origin_ns) / (uint64_t)g->step_ns;
+}
+
 struct piece {
     const struct block_summary *summary; /* either a whole block that nothing overlaps … */
     const struct block *samples;         /* … or samples [from, to) of a block, ascending */
     uint32_t from, to;
     bool
-        thinned; /* the summary is all that is left: it may cross whole_below_ns, or the ends of the range */
+        thinned; /* the summary is all that is left: it may cross a line of the grid, or the ends of the range */
 };
 
 struct series;
@@ -31,8 +42,8 @@ MUST_USE int series_open(struct series **s, struct history *h,
                          const struct series_options *options);
 void series_close(struct series *s);
 /* 1: *piece is the next, borrowed until the next call; 0: the end; negative: no memory, or the disk fails. A summary is given
- * only for a block whose last sample is before `whole_below_ns` (INT64_MIN: never, but for thinned ones). */
-MUST_USE int series_next(struct series *s, int64_t whole_below_ns, struct piece *piece);
+ * only for a block that lies in one cell of the grid; NULL: never, but for thinned ones. */
+MUST_USE int series_next(struct series *s, const struct series_grid *grid, struct piece *piece);
 /* The last sample before from_ns, the first one after to_ns. 1, 0: there is none, or a negative err. `text`: of a text or
  * bytes sample, borrowed until the next call; may be NULL. To be called before the first series_next. */
 MUST_USE int series_before(struct series *s, struct slot *out, const uint8_t **text);
