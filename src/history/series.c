@@ -305,8 +305,8 @@ static bool is_whole(const struct series *s, const struct source *source, int64_
 {
     const struct block_summary *b = &source->entry.summary;
     return !source->entry.size ||
-           (grid && b->first_ns >= s->o.from_ns && b->last_ns <= s->o.to_ns &&
-            b->last_ns < stop_ns && b->first_ns >= grid->origin_ns &&
+           (grid && !(grid->good_only && b->good < b->count) && b->first_ns >= s->o.from_ns &&
+            b->last_ns <= s->o.to_ns && b->last_ns < stop_ns && b->first_ns >= grid->origin_ns &&
             series_cell(grid, b->first_ns) == series_cell(grid, b->last_ns));
 }
 

@@ -20,6 +20,7 @@ struct series_options {
 /* Cells [origin_ns + n × step_ns, origin_ns + (n + 1) × step_ns). step_ns > 0. */
 struct series_grid {
     int64_t origin_ns, step_ns;
+    bool good_only; /* summaries only of blocks in which every sample is good and a number */
 };
 
 /* The cell of a time that is not before the origin. */

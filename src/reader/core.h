@@ -81,12 +81,7 @@ struct feed {
     int64_t asked_ns;       /* monotonic */
 };
 
-#define COLUMN_SAMPLES 5
-struct column { /* of a reduced history */
-    struct slot samples[COLUMN_SAMPLES];
-    uint64_t sequence[COLUMN_SAMPLES], epoch[COLUMN_SAMPLES];
-    uint32_t has; /* which are there */
-};
+struct past; /* history.c: a query on the history of a tag */
 
 struct request {
     struct ask ask;
@@ -95,10 +90,10 @@ struct request {
     uint64_t begin, limit; /* of the journal, as far as it matters */
     uint64_t at;           /* how far: index, column, or record, as the kind needs it */
     uint32_t records;
-    struct walk *walk;      /* from the pool; NULL: none */
-    struct column *columns; /* owned */
-    uint32_t column_count;
-    struct slot *notes; /* owned: a ring of the newest gap and event records */
+    struct walk *walk;   /* from the pool; NULL: none */
+    struct past *past;   /* owned */
+    struct shelf *shelf; /* held; NULL: none */
+    struct slot *notes;  /* owned: a ring of the newest gap and event records */
     uint64_t note_count;
     struct causes *causes; /* owned; of a stretch of time */
 };
@@ -204,6 +199,7 @@ MUST_USE bool link_row(struct link *link, struct reader_core *core, const struct
 bool link_end(struct link *link, struct reader_core *core, struct request *r, int error,
               struct cursor_range covers, bool more);
 void request_release(struct reader_core *core, struct request *r);
+void past_free(struct past *past);
 
 /* core.c: the pool of walks */
 struct walk *walk_borrow(struct reader_core *core, uint64_t sequence); /* NULL: all are in use */

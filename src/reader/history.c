@@ -1,152 +1,193 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The samples of one tag between two source times. Reduced: time is cut into columns, each keeps its first, least,
- * greatest and last sample and its first bad one, so that a chart of that width shows every spike and every fault.
- * Source times need not rise, and a late sample may be journaled long after: the walk goes on to the head. */
+/* The samples of one tag between two source times, sealed and raw as one; as they are, or reduced to the columns of a chart.
+ * First the raw segments are searched, in turns; then the series gives what is there. A segment that was sealed meanwhile makes
+ * the search begin anew: it is in the files now. Samples of the past have no sequence number any more: epoch 0. */
 #include "reader/core.h"
 
-#include <math.h>
-#include <stdlib.h>
+#include "history/pixels.h"
 
-#include "tag/status.h"
+#include <stdlib.h>
+#include <string.h>
 
 #define COLUMNS_MAX 2000u
+#define TAIL_MAX    (16u << 20) /* bytes of raw samples of one tag */
+#define RUN_SLOTS   512u
+#define PIECE_COST  16u
+#define TRIES_MAX   100u
 
-enum { HAS_VALUE = 1, HAS_BAD = 2, HAS_EXTREMES = 4 };
-enum { FIRST, LEAST, GREATEST, LAST, BAD };
+struct past {
+    struct tail tail;
+    struct series *series;
+    struct pixels pixels;
+    enum value_type type;
+    bool reduced, collected;
+    uint32_t tries;
+    struct piece piece; /* being sent: samples from `at` on */
+    bool has_piece;
+    uint32_t at;
+};
 
-static void keep(struct column *c, int which, const struct walk_run *run)
+void past_free(struct past *past)
 {
-    c->samples[which] = *run->slots;
-    c->sequence[which] = run->first_sequence;
-    c->epoch[which] = run->epoch;
-}
-
-static void keep_value(struct column *c, enum value_type type, const struct walk_run *run)
-{
-    const struct slot *s = run->slots;
-    if (!(c->has & HAS_VALUE) || s->time < c->samples[FIRST].time) {
-        keep(c, FIRST, run);
-    }
-    if (!(c->has & HAS_VALUE) || s->time >= c->samples[LAST].time) {
-        keep(c, LAST, run);
-    }
-    c->has |= HAS_VALUE;
-    double v = value_as_double(type, s->value);
-    if (isnan(v)) {
-        return;
-    }
-    if (!(c->has & HAS_EXTREMES) || v < value_as_double(type, c->samples[LEAST].value)) {
-        keep(c, LEAST, run);
-    }
-    if (!(c->has & HAS_EXTREMES) || v > value_as_double(type, c->samples[GREATEST].value)) {
-        keep(c, GREATEST, run);
-    }
-    c->has |= HAS_EXTREMES;
-}
-
-static void reduce(struct request *r, enum value_type type, const struct walk_run *run)
-{
-    uint64_t span = (uint64_t)r->ask.to_ns - (uint64_t)r->ask.from_ns;
-    uint64_t width = span / r->column_count + 1;
-    struct column *c = r->columns + ((uint64_t)run->slots->time - (uint64_t)r->ask.from_ns) / width;
-    if (status_severity(run->slots->status) != SEVERITY_BAD) {
-        keep_value(c, type, run);
-    } else if (!(c->has & HAS_BAD)) {
-        keep(c, BAD, run);
-        c->has |= HAS_BAD;
+    if (past) {
+        pixels_fini(&past->pixels);
+        series_close(past->series);
+        tail_close(&past->tail);
+        free(past);
     }
 }
 
-/* The distinct samples of a column in order of time. */
-static size_t order(const struct column *c, int which[COLUMN_SAMPLES])
+static int begin(struct reader_core *core, struct request *r)
 {
-    static const uint32_t needs[COLUMN_SAMPLES] = {[FIRST] = HAS_VALUE,
-                                                   [LEAST] = HAS_EXTREMES,
-                                                   [GREATEST] = HAS_EXTREMES,
-                                                   [LAST] = HAS_VALUE,
-                                                   [BAD] = HAS_BAD};
-    size_t count = 0;
-    for (int i = 0; i < COLUMN_SAMPLES; i++) {
-        size_t at = count;
-        bool twice = !(c->has & needs[i]);
-        for (size_t k = 0; k < count; k++) {
-            twice |= c->sequence[which[k]] == c->sequence[i];
-        }
-        if (twice) {
+    int err = history_refresh(&core->history, core->utc_ns);
+    if (!err && !r->past && !(r->past = calloc(1, sizeof *r->past))) {
+        err = ERR_NOMEM;
+    }
+    if (!err) {
+        err = tail_open(&r->past->tail, &core->history, &core->journal, NULL, 0, r->ask.tag);
+    }
+    r->begun = !err;
+    return err;
+}
+
+/* Searches the raw segments. 1: done; 0: later; negative: error. */
+static int search(struct reader_core *core, struct request *r)
+{
+    struct past *past = r->past;
+    int got = past->tail.complete ? 1 : tail_step(&past->tail, &core->budget, TAIL_MAX);
+    if (got == ERR_NOT_FOUND && past->tries++ < TRIES_MAX) {
+        tail_close(&past->tail);
+        got = begin(core, r);
+    }
+    core->more |= got == 0;
+    return got;
+}
+
+static int open_series(struct reader_core *core, struct request *r, const struct plan_tag *tag)
+{
+    struct past *past = r->past;
+    enum value_type type = (enum value_type)tag->type;
+    struct series_options o = {.tag = tag->id,
+                               .type = type,
+                               .from_ns = r->ask.from_ns,
+                               .to_ns = r->ask.to_ns,
+                               .parts = BLOCK_ALL,
+                               .tail = &past->tail};
+    int err = series_open(&past->series, &core->history, &o);
+    past->type = type;
+    past->reduced = r->ask.max_records && !value_is_long(type);
+    if (!err && past->reduced) {
+        uint32_t count = r->ask.max_records / 4;
+        count = count < 1 ? 1 : count > COLUMNS_MAX ? COLUMNS_MAX : count;
+        err = pixels_init(&past->pixels, type, r->ask.from_ns, r->ask.to_ns, count);
+    }
+    return err;
+}
+
+/* ---- Reduced ---- */
+
+/* 1: all is sent; 0: later; negative: error. */
+static int give_columns(struct reader_core *core, struct link *link, struct request *r)
+{
+    struct past *past = r->past;
+    int got = past->collected ? 1 : pixels_take(&past->pixels, past->series, &core->budget);
+    past->collected = got > 0;
+    core->more |= got == 0;
+    for (; got > 0 && r->at < past->pixels.count; r->at++) {
+        struct slot slots[PIXEL_SAMPLES];
+        size_t count = pixels_give(&past->pixels, (uint32_t)r->at, slots);
+        struct walk_run run = {.slots = slots, .slot_count = count, .records = (uint32_t)count};
+        if (!count) {
             continue;
         }
-        for (; at > 0; at--) {
-            const struct slot *before = &c->samples[which[at - 1]];
-            if (before->time < c->samples[i].time ||
-                (before->time == c->samples[i].time &&
-                 c->sequence[which[at - 1]] < c->sequence[i])) {
-                break;
-            }
-            which[at] = which[at - 1];
-        }
-        which[at] = i;
-        count++;
-    }
-    return count;
-}
-
-static void put_columns(struct reader_core *core, struct link *link, struct request *r)
-{
-    for (; r->at < r->column_count; r->at++) {
-        const struct column *c = r->columns + r->at;
-        int which[COLUMN_SAMPLES];
-        size_t count = c->has ? order(c, which) : 0;
-        if (count && !link_room(link, core)) { /* room for a longest record is room for these */
-            return;
+        if (!link_room(link, core)) { /* room for a longest record is room for these */
+            return 0;
         }
         for (size_t i = 0; i < count; i++) {
-            struct walk_run run = {.slots = &c->samples[which[i]],
-                                   .slot_count = 1,
-                                   .records = 1,
-                                   .epoch = c->epoch[which[i]],
-                                   .first_sequence = c->sequence[which[i]]};
-            link_run(link, r, &run, 0);
+            slots[i].tag = r->ask.tag;
         }
+        link_run(link, r, &run, 0);
     }
-    query_end(core, link, r, ERR_OK, false);
+    return got;
 }
 
-static bool begin_columns(struct request *r)
+/* ---- As they are ---- */
+
+static void give_text(struct link *link, struct request *r, const struct block *b, uint32_t at)
 {
-    uint32_t count = r->ask.max_records / 4;
-    r->column_count = count < 1 ? 1 : count > COLUMNS_MAX ? COLUMNS_MAX : count;
-    r->columns = calloc(r->column_count, sizeof *r->columns);
-    return r->columns != NULL;
+    struct slot slots[SLOT_RECORD_MAX] = {0};
+    size_t length = (size_t)b->value[at];
+    slots[0] = (struct slot){.time = b->time[at],
+                             .value.u64 = length,
+                             .tag = r->ask.tag | SLOT_LONG,
+                             .status = b->status[at]};
+    memcpy(slots + 1, b->text + b->text_at[at], length);
+    link_run(link, r,
+             &(struct walk_run){.slots = slots, .slot_count = slot_count_for(length), .records = 1},
+             0);
 }
 
-/* Walks on. 1: all was seen; 0: later; negative: error. Unreduced samples are put at once. */
-static int collect(struct reader_core *core, struct link *link, struct request *r,
-                   const struct plan_tag *tag)
+/* Some of the piece's samples, as many as find room. */
+static void give_some(struct link *link, struct request *r, size_t room)
 {
-    struct filter filter = link->scope.filter;
-    filter.only = tag->id;
-    filter.no_notes = filter.timed = true;
-    filter.from_ns = r->ask.from_ns;
-    filter.to_ns = r->ask.to_ns;
-    while (r->columns || link_room(link, core)) {
-        struct walk_run run;
-        struct walk_limit limit = {r->limit, 1, SLOT_RECORD_MAX, &core->budget};
-        int state = walk_next(r->walk, &filter, &limit, &run);
-        if (state != WALK_RUN) {
-            core->more |= state == WALK_BUDGET;
-            return state < 0 ? state : state == WALK_END;
+    struct past *past = r->past;
+    const struct block *b = past->piece.samples;
+    if (value_is_long(b->type)) {
+        give_text(link, r, b, past->at++);
+        r->records++;
+        return;
+    }
+    struct slot slots[RUN_SLOTS];
+    uint32_t count = past->piece.to - past->at, most = r->ask.max_records;
+    count = count < RUN_SLOTS ? count : RUN_SLOTS;
+    count = count < room ? count : (uint32_t)room;
+    count = most && most - r->records < count ? most - r->records : count;
+    for (uint32_t i = 0; i < count; i++, past->at++) {
+        slots[i] = (struct slot){.time = b->time[past->at],
+                                 .value.u64 = b->value[past->at],
+                                 .tag = r->ask.tag,
+                                 .status = b->status[past->at]};
+    }
+    link_run(link, r, &(struct walk_run){.slots = slots, .slot_count = count, .records = count}, 0);
+    r->records += count;
+}
+
+/* Where only summaries are left, their first samples stand for them. */
+static void give_thinned(struct link *link, struct request *r, const struct block_summary *b)
+{
+    struct slot slot = {
+        .time = b->first_ns, .value.u64 = b->first, .tag = r->ask.tag, .status = b->first_status};
+    link_run(link, r, &(struct walk_run){.slots = &slot, .slot_count = 1, .records = 1}, 0);
+    r->records++;
+}
+
+/* 1: all is sent; 0: later; negative: error. */
+static int give_samples(struct reader_core *core, struct link *link, struct request *r)
+{
+    struct past *past = r->past;
+    size_t room;
+    while ((room = link_room(link, core)) > 0) {
+        if (r->ask.max_records && r->records >= r->ask.max_records) {
+            return 1;
         }
-        if (run.slots->time < r->ask.from_ns || run.slots->time > r->ask.to_ns) {
+        if (past->has_piece && past->at < past->piece.to) {
+            give_some(link, r, room);
             continue;
         }
-        if (r->columns) {
-            reduce(r, (enum value_type)tag->type, &run);
-        } else {
-            link_run(link, r, &run, 0);
-            r->records++;
-            if (r->ask.max_records && r->records >= r->ask.max_records) {
-                return 1;
-            }
+        if (!core->budget) {
+            core->more = true;
+            return 0;
+        }
+        int got = series_next(past->series, NULL, &past->piece);
+        if (got <= 0) {
+            return got < 0 ? got : 1;
+        }
+        past->has_piece = past->piece.samples != NULL;
+        past->at = past->piece.from;
+        size_t cost = past->has_piece ? PIECE_COST + past->piece.to - past->piece.from : PIECE_COST;
+        core->budget -= cost < core->budget ? cost : core->budget;
+        if (past->piece.summary && !value_is_long(past->type)) {
+            give_thinned(link, r, past->piece.summary);
         }
     }
     return 0;
@@ -154,27 +195,28 @@ static int collect(struct reader_core *core, struct link *link, struct request *
 
 void answer_history(struct reader_core *core, struct link *link, struct request *r)
 {
+    const struct cursor_range nothing = {0};
     const struct plan_tag *tag = plan_find_tag(core->plan, r->ask.tag);
     bool seen = tag && filter_has_tag(&link->scope.filter, tag->id);
     if (!seen || r->ask.from_ns > r->ask.to_ns) {
-        link_end(link, core, r, seen ? ERR_RANGE : ERR_REFUSED, (struct cursor_range){0}, false);
+        link_end(link, core, r, seen ? ERR_RANGE : ERR_REFUSED, nothing, false);
         return;
     }
-    if (!query_begin(core, link, r, true)) {
-        return;
+    if (!core->journal.epoch) {
+        return; /* the journal is not open yet */
     }
-    bool reduced = r->ask.max_records && !value_is_long((enum value_type)tag->type);
-    if (reduced && !r->columns && !begin_columns(r)) {
-        query_end(core, link, r, ERR_NOMEM, false);
-        return;
+    int got = r->begun ? 1 : begin(core, r) == ERR_OK ? 1 : ERR_IO;
+    got = got > 0 ? search(core, r) : got;
+    if (got > 0 && !r->past->series) {
+        int err = open_series(core, r, tag);
+        got = err ? err : 1;
     }
-    int state = r->collected ? 1 : collect(core, link, r, tag);
-    r->collected = state > 0;
-    if (state < 0) {
-        query_end(core, link, r, state, false);
-    } else if (state && reduced) {
-        put_columns(core, link, r);
-    } else if (state) {
-        query_end(core, link, r, ERR_OK, r->walk->sequence < r->limit);
+    if (got > 0) {
+        got = r->past->reduced ? give_columns(core, link, r) : give_samples(core, link, r);
+    }
+    if (got != 0) {
+        bool more =
+            got > 0 && !r->past->reduced && r->ask.max_records && r->records >= r->ask.max_records;
+        link_end(link, core, r, got < 0 ? got : ERR_OK, nothing, more);
     }
 }

@@ -35,11 +35,13 @@ int link_init(struct link *link, struct reader_core *core, uint32_t box)
 void request_release(struct reader_core *core, struct request *r)
 {
     walk_return(core, r->walk);
-    free(r->columns);
+    past_free(r->past);
+    shelf_release(r->shelf);
     free(r->notes);
     free(r->causes);
     r->walk = NULL;
-    r->columns = NULL;
+    r->past = NULL;
+    r->shelf = NULL;
     r->notes = NULL;
     r->causes = NULL;
 }

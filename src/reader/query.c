@@ -97,6 +97,53 @@ static void keep_note(struct request *r, const struct walk_run *run, uint32_t mo
     }
 }
 
+/* The notes of sealed files, one file after another. 1: all were seen; 0: later; negative: error. */
+static int sealed_notes(struct reader_core *core, struct link *link, struct request *r,
+                        uint32_t most)
+{
+    struct shelf *shelf = r->shelf;
+    for (; r->at < shelf->file_count; r->at++) {
+        const struct sealed *s = &shelf->files[r->at]->sealed;
+        struct sealed_list list;
+        struct sealed_note note;
+        const struct slot *slots;
+        int got = 0;
+        if (s->header.noted_to_ns < r->ask.from_ns || s->header.noted_from_ns > r->ask.to_ns) {
+            continue;
+        }
+        if (!core->budget) {
+            core->more = true;
+            return 0;
+        }
+        got = sealed_list_notes(&list, s);
+        while (!got && (got = sealed_next_note(&list, &note, &slots)) > 0) {
+            struct walk_run run = {.slots = slots,
+                                   .slot_count = note.slots,
+                                   .epoch = note.epoch,
+                                   .first_sequence = note.sequence};
+            bool timely = note.now_ns >= r->ask.from_ns && note.now_ns <= r->ask.to_ns;
+            if (timely && filter_has_note(&link->scope.filter, slots)) {
+                keep_note(r, &run, most);
+            }
+            got = 0;
+        }
+        sealed_list_fini(&list);
+        if (got == ERR_NOMEM) {
+            return got; /* what is damaged is left out: the sealer tells of it */
+        }
+        size_t cost = 64 + s->header.notes * NOTE_SLOTS;
+        core->budget -= cost < core->budget ? cost : core->budget;
+    }
+    return 1;
+}
+
+/* A raw segment may still be there for a feed, though a sealed file stands for it. */
+static bool is_sealed(const struct shelf *s, const struct walk_run *run)
+{
+    return run->epoch < s->end_epoch ||
+           (run->epoch == s->end_epoch && run->first_sequence < s->end_sequence);
+}
+
 static void put_notes(struct reader_core *core, struct link *link, struct request *r, uint32_t most)
 {
     uint64_t first = r->note_count > most ? r->note_count - most : 0;
@@ -126,10 +173,27 @@ void answer_gaps(struct reader_core *core, struct link *link, struct request *r)
     if (!query_begin(core, link, r, true)) {
         return;
     }
+    if (!r->shelf) {
+        int err = history_refresh(&core->history, core->utc_ns);
+        if (err) {
+            query_end(core, link, r, err, false);
+            return;
+        }
+        r->shelf = shelf_hold(core->history.shelf);
+    }
     if (!r->notes && !(r->notes = calloc(most * NOTE_SLOTS, sizeof *r->notes))) {
         query_end(core, link, r, ERR_NOMEM, false);
         return;
     }
+    int got = r->collected ? 1 : sealed_notes(core, link, r, most);
+    if (got <= 0) {
+        if (got < 0) {
+            query_end(core, link, r, got, false);
+        }
+        return;
+    }
+    r->at = r->collected ? r->at : 0;
+    r->collected = true;
     for (int state = WALK_RUN; r->records == 0;) { /* `records`: 1 when all are collected */
         struct walk_run run;
         struct walk_limit limit = {r->limit, 1, SLOT_RECORD_MAX, &core->budget};
@@ -144,7 +208,8 @@ void answer_gaps(struct reader_core *core, struct link *link, struct request *r)
         }
         if (state == WALK_END) {
             r->records = 1;
-        } else if (run.now_ns >= r->ask.from_ns && run.now_ns <= r->ask.to_ns) {
+        } else if (run.now_ns >= r->ask.from_ns && run.now_ns <= r->ask.to_ns &&
+                   !is_sealed(r->shelf, &run)) {
             keep_note(r, &run, most);
         }
     }

@@ -11,8 +11,12 @@ void render_wide(struct json *j, const char *key, uint64_t v)
     json_pair_text(j, key, text);
 }
 
+/* What comes out of the history has no place in the journal any more. */
 static void pair_place(struct json *j, const struct answer *run)
 {
+    if (!run->epoch) {
+        return;
+    }
     render_wide(j, "epoch", run->epoch);
     render_wide(j, "seq", run->first_sequence);
 }
