@@ -595,9 +595,9 @@ static void keeps_tables(void **state)
         for (uint32_t i = 0; i < count; i++) {
             struct block *b = fresh(bed, type, 1 + (uint32_t)(draw(bed) % 30));
             fill_by_chance(bed, b);
-            int64_t behind = now + (int64_t)(draw(bed) % 3) * NS - b->time[0];
+            uint64_t behind = (uint64_t)now + draw(bed) % 3 * NS - (uint64_t)b->time[0];
             for (uint32_t k = 0; k < b->count; k++) {
-                b->time[k] += behind;
+                b->time[k] = (int64_t)((uint64_t)b->time[k] + behind);
             }
             struct block_entry *e = bed->entries + i;
             block_summarise(b, &e->summary);

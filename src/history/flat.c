@@ -48,14 +48,15 @@ static uint64_t gcd(uint64_t a, uint64_t b)
 
 /* Division that leaves no rest is a product with the inverse modulo 2^64. */
 struct divisor {
-    uint64_t unit, inverse;
+    uint64_t inverse, greatest; /* quotient: what is above it was no multiple */
     unsigned shift;
 };
 
 static struct divisor divisor_of(uint64_t unit)
 {
-    struct divisor d = {.unit = unit, .shift = (unsigned)__builtin_ctzll(unit)};
+    struct divisor d = {.shift = (unsigned)__builtin_ctzll(unit)};
     uint64_t odd = unit >> d.shift;
+    d.greatest = UINT64_MAX / odd;
     d.inverse = odd; /* right in three bits; each round doubles them */
     for (unsigned i = 0; i < 5; i++) {
         d.inverse *= 2 - odd * d.inverse;
@@ -81,7 +82,7 @@ static uint64_t take_unit(uint64_t *x, uint32_t count)
     }
     struct divisor d = divisor_of(unit);
     for (uint32_t i = 0; i < count; i++) {
-        if (divide(x[i], &d) * unit != x[i]) {
+        if (divide(x[i], &d) > d.greatest || x[i] >> d.shift << d.shift != x[i]) {
             unit = gcd(x[i], unit);
             d = divisor_of(unit);
         }
