@@ -220,7 +220,7 @@ static void suits_each_signal(void **state)
     } cases[] = {
         {"constant", VALUE_INT32, fill_constant, 32},
         {"line", VALUE_UINT64, fill_line, 40},
-        {"runs", VALUE_FLOAT64, fill_runs, 80},
+        {"set point", VALUE_FLOAT64, fill_runs, 80},
         {"ramp", VALUE_UINT64, fill_ramp, 300},
         {"curve", VALUE_INT64, fill_curve, 2400},
         {"noise", VALUE_INT16, fill_noise, 890},
@@ -238,9 +238,9 @@ static void suits_each_signal(void **state)
         {"random words", VALUE_UINT64, fill_random, 8300},
         {"random doubles", VALUE_FLOAT64, fill_random, 8300},
         {"jitter", VALUE_BOOL, fill_jitter, 800},
-        {"polls missed", VALUE_BOOL, fill_late_clock, 170},
+        {"polls missed", VALUE_BOOL, fill_late_clock, 90},
         {"equal times", VALUE_BOOL, fill_equal_times, 160},
-        {"status", VALUE_BOOL, fill_status, 90},
+        {"status", VALUE_BOOL, fill_status, 110},
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct block *b = fresh(bed, cases[c].type, BLOCK_SAMPLES);

@@ -11,7 +11,7 @@ enum column_kind {
     COLUMN_SMOOTH,  /* about the exponential mean of those before; with shift 0, the one before */
     COLUMN_CURVE,   /* as far from the one before as that from its own */
     COLUMN_FEW,     /* a byte or so for each: short columns */
-    COLUMN_RUNS,    /* words_*: repeated words */
+    COLUMN_STEPS,   /* words_*: equal steps with breaks: set points, clocks that missed a poll */
     COLUMN_DICT,    /* words_*: few distinct words */
     COLUMN_KIND = 7 /* the mask */
 };

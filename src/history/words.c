@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Columns made of columns: runs, and dictionaries of few distinct words. */
+/* Columns made of columns: equal steps with breaks, and dictionaries of few distinct words. */
 #include "history/words.h"
 
 #include "history/flat.h"
@@ -31,32 +31,57 @@ uint64_t read_varint(struct reader *r)
     return 0;
 }
 
-COLUMN_CODE
-static uint32_t count_runs(const uint64_t *v, uint32_t count)
+/* The step that most words follow by, if there is one: the candidate of a majority vote. */
+static uint64_t common_step(const uint64_t *v, uint32_t count)
 {
-    uint64_t runs = 1;
+    uint64_t step = 0;
+    uint32_t votes = 0;
     for (uint32_t i = 1; i < count; i++) {
-        runs += v[i] != v[i - 1];
+        uint64_t own = v[i] - v[i - 1];
+        step = votes ? step : own;
+        votes += votes == 0 || own == step ? 1u : UINT32_MAX;
     }
-    return (uint32_t)runs;
+    return step;
 }
 
-static void write_runs(struct words_scratch *s, const uint64_t *v, uint32_t count,
-                       struct writer *out)
+COLUMN_CODE
+static uint32_t count_breaks(const uint64_t *v, uint32_t count, uint64_t step)
 {
-    uint32_t runs = 0;
-    for (uint32_t i = 0; i < count; runs++) {
-        uint32_t from = i;
-        while (i < count && v[i] == v[from]) {
-            i++;
-        }
-        s->values[runs] = v[from];
-        s->places[runs] = i - from;
+    uint64_t breaks = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        breaks += v[i] - v[i - 1] != step;
     }
-    write_u8(out, COLUMN_RUNS);
-    write_varint(out, runs);
-    flat_encode(s, s->values, runs, out);
-    flat_encode(s, s->places, runs, out);
+    return (uint32_t)breaks;
+}
+
+/* Whether equal steps are rarely broken; judged by the first words first. */
+static bool steps_promise(const uint64_t *v, uint32_t count, uint64_t *step)
+{
+    uint32_t sample = count < 64 ? count : 64;
+    *step = common_step(v, sample);
+    return count_breaks(v, sample, *step) < sample / 2 &&
+           count_breaks(v, count, *step) <= count / 4;
+}
+
+static void write_steps(struct words_scratch *s, const uint64_t *v, uint32_t count, uint64_t step,
+                        struct writer *out)
+{
+    uint32_t breaks = 0;
+    for (uint32_t i = 1, last = 0; i < count; i++) {
+        if (v[i] - v[i - 1] != step) {
+            s->places[breaks] = i - last;
+            s->values[breaks++] = v[i] - v[i - 1];
+            last = i;
+        }
+    }
+    write_u8(out, COLUMN_STEPS);
+    write_varint(out, zigzag(v[0]));
+    write_varint(out, zigzag(step));
+    write_varint(out, breaks);
+    if (breaks) {
+        flat_encode(s, s->places, breaks, out);
+        flat_encode(s, s->values, breaks, out);
+    }
 }
 
 static void read_flat(struct words_scratch *s, struct reader *in, uint32_t count, uint64_t *v)
@@ -64,26 +89,32 @@ static void read_flat(struct words_scratch *s, struct reader *in, uint32_t count
     flat_decode(s, read_u8(in), in, count, v);
 }
 
-static void read_runs(struct words_scratch *s, struct reader *in, uint32_t count, uint64_t *v)
+static void read_steps(struct words_scratch *s, struct reader *in, uint32_t count, uint64_t *v)
 {
-    uint64_t runs = read_varint(in);
-    if (runs == 0 || runs > count) {
+    uint64_t word = unzigzag(read_varint(in)), step = unzigzag(read_varint(in)),
+             breaks = read_varint(in);
+    if (breaks >= count) {
         in->bad = true;
         return;
     }
-    read_flat(s, in, (uint32_t)runs, s->values);
-    read_flat(s, in, (uint32_t)runs, s->places);
+    if (breaks) {
+        read_flat(s, in, (uint32_t)breaks, s->places);
+        read_flat(s, in, (uint32_t)breaks, s->values);
+    }
     uint32_t at = 0;
-    for (uint32_t r = 0; r < runs && !in->bad; r++) {
-        if (s->places[r] > count - at) {
+    for (uint32_t i = 0; i < breaks && !in->bad; i++) {
+        if (s->places[i] == 0 || s->places[i] >= count - at) {
             in->bad = true;
             return;
         }
-        for (uint32_t end = at + (uint32_t)s->places[r]; at < end; at++) {
-            v[at] = s->values[r];
+        for (uint32_t end = at + (uint32_t)s->places[i]; at < end; at++, word += step) {
+            v[at] = word;
         }
+        word += s->values[i] - step;
     }
-    in->bad |= at != count;
+    for (; at < count; at++, word += step) {
+        v[at] = word;
+    }
 }
 
 static int by_size(const void *a, const void *b)
@@ -163,14 +194,15 @@ static void read_dict(struct words_scratch *s, struct reader *in, uint32_t count
     in->bad |= all != 0;
 }
 
-/* Keeps the trial if it is the smaller one. */
-static void keep_smaller(struct writer *out, uint8_t *from, const struct writer *trial)
+/* Keeps the trial if it is the smaller one; returns the size of what was kept. */
+static uint32_t keep_smaller(struct writer *out, uint8_t *from, const struct writer *trial)
 {
     if (!trial->bad && (out->bad || writer_used(trial) < (size_t)(out->at - from))) {
         out->at = from;
         out->bad = false;
         write_bytes(out, trial->start, writer_used(trial));
     }
+    return out->bad ? UINT32_MAX / 8 : (uint32_t)(out->at - from);
 }
 
 /* Whether a dictionary may be smaller than `bits` a word: judged by how many of the first words are distinct. */
@@ -190,9 +222,10 @@ int words_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, str
         return out->bad ? ERR_FULL : ERR_OK;
     }
     struct writer trial = writer_of(s->trial, sizeof s->trial);
-    if (count_runs(v, count < 64 ? count : 64) <= 32 && count_runs(v, count) <= count / 4) {
-        write_runs(s, v, count, &trial);
-        keep_smaller(out, from, &trial);
+    uint64_t step;
+    if (steps_promise(v, count, &step)) {
+        write_steps(s, v, count, step, &trial);
+        size = keep_smaller(out, from, &trial);
     }
     struct dict d;
     if (dict_promises(&d, v, count, size * 8 / count)) {
@@ -206,8 +239,8 @@ int words_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, str
 int words_decode(struct words_scratch *s, struct reader *in, uint32_t count, uint64_t *v)
 {
     unsigned kind = read_u8(in);
-    if (kind == COLUMN_RUNS) {
-        read_runs(s, in, count, v);
+    if (kind == COLUMN_STEPS) {
+        read_steps(s, in, count, v);
     } else if (kind == COLUMN_DICT) {
         read_dict(s, in, count, v);
     } else {

@@ -14,7 +14,7 @@
 
 struct words_scratch {
     _Alignas(64) uint64_t x[WORDS_MAX], r[WORDS_MAX], u[WORDS_MAX];
-    _Alignas(64) uint64_t values[WORDS_MAX], places[WORDS_MAX]; /* of runs and dictionaries */
+    _Alignas(64) uint64_t values[WORDS_MAX], places[WORDS_MAX]; /* of breaks and dictionaries */
     uint8_t trial[WORDS_BYTES_MAX];
 };
 
@@ -26,7 +26,8 @@ int words_encode(struct words_scratch *s, const uint64_t *v, uint32_t count,
 int words_decode(struct words_scratch *s, struct reader *in, uint32_t count, uint64_t *v) MUST_USE;
 
 /* Whether the column is nothing but base + i × step (a constant, a regular clock), so that one need not look at each word. */
-bool words_are_line(struct words_scratch *s, struct reader in, uint32_t count, uint64_t *base, uint64_t *step);
+bool words_are_line(struct words_scratch *s, struct reader in, uint32_t count, uint64_t *base,
+                    uint64_t *step);
 /* Such a column. `v` has room for WORDS_MAX. */
 void words_fill(uint64_t *v, uint32_t count, uint64_t base, uint64_t step);
 
