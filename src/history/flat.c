@@ -6,11 +6,14 @@
 #include "history/flat.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define SHIFTS 4u   /* that encoding tries: 0..3 */
-#define WINDOW 256u /* words on which shifts are compared */
-#define CLOSE                                                                                      \
-    1.2 /* a prediction that misses by this times the least miss may still be the cheapest */
+#define WINDOW 128u /* words on which shifts are compared */
+#define LEVEL  256u /* words of which the level is the mean */
+#define SOME   17u  /* words of which it is about the median */
+/* A prediction that misses by so many bits more than the least may still be the cheapest. */
+#define CLOSE 0.15
 /* A residual whose high part would have more bits than this gets a patch. */
 #define HIGH_BITS 5u
 
@@ -19,6 +22,7 @@ struct plan {
     unsigned flags, shift, width;
     uint64_t base, unit, slope, centre;
     uint64_t bits; /* about */
+    bool fresh;    /* the residuals in s->r are this plan's */
 };
 
 struct range {
@@ -122,58 +126,71 @@ static void miss_curve(const uint64_t *x, uint32_t count, uint64_t slope, uint64
     }
 }
 
-/* The mean distance from zero of what each prediction misses. */
+/* The mean width in bits of what each prediction misses. */
 struct misses {
     double line, smooth, curve;
     unsigned shift;
 };
 
-/* |r| in units of 2^scale, such that all of a column's add up to less than 2^64. */
-static uint64_t distance(uint64_t r, unsigned scale)
+static unsigned width_of(uint64_t r)
 {
-    uint64_t sign = (uint64_t)((int64_t)r >> 63);
-    return ((r ^ sign) - sign) >> scale;
+    return bits_of(zigzag(r));
 }
 
-/* The mean of x above the line i × slope, and its mean distance from that. */
-COLUMN_CODE
-static uint64_t level(const uint64_t *x, uint32_t count, uint64_t slope, unsigned scale,
-                      double *miss)
+static int by_size(const void *a, const void *b)
 {
-    int64_t sum = 0;
-    uint64_t off = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        sum += (int64_t)(x[i] - i * slope) >> scale;
+    int64_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+/* About which level x lies above the line i × slope: the mean of some words, of which none counts as farther from their
+ * median than four times the range of the middle half. */
+static uint64_t level(const uint64_t *x, uint32_t count, uint64_t slope, double *miss)
+{
+    uint64_t some[SOME];
+    uint32_t every = count / LEVEL + 1, n = 0, widths = 0;
+    for (uint32_t k = 0; k < SOME; k++) {
+        uint32_t i = k * count / SOME;
+        some[k] = x[i] - i * slope;
     }
-    uint64_t mean = (uint64_t)(sum / count) << scale;
-    for (uint32_t i = 0; i < count; i++) {
-        off += distance(x[i] - i * slope - mean, scale);
+    qsort(some, SOME, sizeof *some, by_size);
+    uint64_t median = some[SOME / 2];
+    int64_t reach = 4 * (int64_t)(some[3 * SOME / 4] - some[SOME / 4] + 1), sum = 0;
+    for (uint32_t i = 0; i < count; i += every, n++) {
+        int64_t off = (int64_t)(x[i] - i * slope - median);
+        sum += (off < -reach ? -reach : off > reach ? reach : off) / LEVEL;
     }
-    *miss = (double)off / count;
+    uint64_t mean = median + (uint64_t)(sum * LEVEL / n);
+    for (uint32_t i = 0; i < count; i += every) {
+        widths += width_of(x[i] - i * slope - mean);
+    }
+    *miss = (double)widths / n;
     return mean;
 }
 
 COLUMN_CODE
-static void compare_shifts(const uint64_t *x, uint32_t count, uint64_t step, unsigned scale,
-                           struct misses *m)
+static void compare_shifts(const uint64_t *x, uint32_t count, uint64_t step, struct misses *m)
 {
-    uint64_t sum[SHIFTS] = {0}, miss[SHIFTS] = {0}, d = x[1] - x[0], curve = 0;
+    uint64_t sum[SHIFTS] = {0}, d = x[1] - x[0];
+    uint32_t widths[SHIFTS] = {0}, curve = 0;
     for (uint32_t i = 1; i < count; i++) {
         uint64_t off =
             x[i] - x[0] - i * step; /* a mean that is centred does not lag behind a ramp */
         for (unsigned k = 0; k < SHIFTS; k++) {
             uint64_t r = off - (uint64_t)((int64_t)(sum[k] + (UINT64_C(1) << k >> 1)) >> k);
             sum[k] += r;
-            miss[k] += distance(r, scale);
+            widths[k] += width_of(r);
         }
-        curve += distance(x[i] - x[i - 1] - d, scale);
+        curve += width_of(x[i] - x[i - 1] - d);
         d = x[i] - x[i - 1];
     }
     m->shift = 0;
     for (unsigned k = 1; k < SHIFTS; k++) {
-        m->shift = miss[k] < miss[m->shift] ? k : m->shift;
+        m->shift = widths[k] < widths[m->shift] ? k : m->shift;
     }
-    m->smooth = (double)miss[m->shift] / (count - 1);
+    m->smooth = (double)widths[m->shift] / (count - 1);
     m->curve = (double)curve / (count - 1);
 }
 
@@ -230,6 +247,7 @@ static void fit(const uint64_t *r, uint32_t count, uint64_t middle, uint64_t *u,
     }
     p->bits = width < 2 ? packed : fit_unary(u, count, width + 1, p);
     p->flags |= skew ? 0u : (unsigned)COLUMN_ZIGZAG;
+    p->fresh = true;
     p->centre = centre;
     if (packed <= p->bits) {
         p->bits = packed;
@@ -268,6 +286,7 @@ static void try_curve(struct words_scratch *s, uint32_t count, struct plan *p)
 
 static void keep_cheaper(const struct plan *trial, struct plan *best)
 {
+    best->fresh = false;
     if (trial->bits < best->bits) {
         *best = *trial;
     }
@@ -283,13 +302,12 @@ static struct plan choose(struct words_scratch *s, uint32_t count, uint64_t span
         return best;
     }
     struct misses m;
-    unsigned scale = span >> 48 ? 16 : 0;
     uint32_t window = count < WINDOW ? count : WINDOW;
     int64_t step = (int64_t)rint((double)(int64_t)(x[count - 1] - x[0]) / (count - 1));
-    compare_shifts(x + (count - window) / 2, window, (uint64_t)step, scale, &m);
+    compare_shifts(x + (count - window) / 2, window, (uint64_t)step, &m);
     uint64_t slope = rises ? (uint64_t)step : 0;
-    uint64_t mean = level(x, count, slope, scale, &m.line);
-    double least = fmin(m.line, fmin(m.smooth, m.curve)) * CLOSE;
+    uint64_t mean = level(x, count, slope, &m.line);
+    double least = fmin(m.line, fmin(m.smooth, m.curve)) + CLOSE;
     if (m.line <= least) {
         try_line(s, count, slope, mean, &best);
     }
@@ -308,15 +326,22 @@ static struct plan choose(struct words_scratch *s, uint32_t count, uint64_t span
 COLUMN_CODE
 static void miss(struct words_scratch *s, uint32_t count, const struct plan *p)
 {
-    if (p->kind == COLUMN_LINE) {
+    if (p->kind == COLUMN_LINE && !p->fresh) {
         miss_line(s->x, count, p->slope, s->r);
-    } else if (p->kind == COLUMN_SMOOTH) {
+    } else if (p->kind == COLUMN_SMOOTH && !p->fresh) {
         miss_smooth(s->x, count, p->shift, p->base, s->r);
-    } else {
+    } else if (!p->fresh) {
         miss_curve(s->x, count, p->slope, s->r);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        s->u[i] = p->flags & COLUMN_ZIGZAG ? zigzag(s->r[i] - p->centre) : s->r[i] - p->centre;
+    uint64_t centre = p->centre;
+    if (p->flags & COLUMN_ZIGZAG) {
+        for (uint32_t i = 0; i < count; i++) {
+            s->u[i] = zigzag(s->r[i] - centre);
+        }
+    } else {
+        for (uint32_t i = 0; i < count; i++) {
+            s->u[i] = s->r[i] - centre;
+        }
     }
 }
 

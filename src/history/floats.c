@@ -69,29 +69,31 @@ static void scale_up(const uint64_t *v, uint32_t count, double factor, uint64_t 
     }
 }
 
+/* n and v are not the same: only then are these loops vector code. */
 COLUMN_CODE
-static void scale_down(uint64_t *v, uint32_t count, struct form f)
+static void scale_down(const uint64_t *restrict n, uint32_t count, struct form f,
+                       uint64_t *restrict v)
 {
     double divisor = power[f.decimals], factor = part[f.decimals];
     switch (f.kind) {
     case FLOAT_QUOTIENT:
         for (uint32_t i = 0; i < count; i++) {
-            v[i] = word_of(double_from(v[i]) / divisor);
+            v[i] = word_of(double_from(n[i]) / divisor);
         }
         break;
     case FLOAT_PRODUCT:
         for (uint32_t i = 0; i < count; i++) {
-            v[i] = word_of(double_from(v[i]) * factor);
+            v[i] = word_of(double_from(n[i]) * factor);
         }
         break;
     case FLOAT_QUOTIENT | FLOAT_SINGLE:
         for (uint32_t i = 0; i < count; i++) {
-            v[i] = word_of((double)(float)(double_from(v[i]) / divisor));
+            v[i] = word_of((double)(float)(double_from(n[i]) / divisor));
         }
         break;
     default:
         for (uint32_t i = 0; i < count; i++) {
-            v[i] = word_of((double)(float)(double_from(v[i]) * factor));
+            v[i] = word_of((double)(float)(double_from(n[i]) * factor));
         }
         break;
     }
@@ -118,13 +120,14 @@ static void bits_to_order(const uint64_t *v, uint32_t count, bool single, uint64
 }
 
 COLUMN_CODE
-static void order_to_bits(uint64_t *v, uint32_t count, bool single)
+static void order_to_bits(const uint64_t *restrict n, uint32_t count, bool single,
+                          uint64_t *restrict v)
 {
     for (uint32_t i = 0; i < count && !single; i++) {
-        v[i] = order(v[i]);
+        v[i] = order(n[i]);
     }
     for (uint32_t i = 0; i < count && single; i++) {
-        int32_t bits = (int32_t)(uint32_t)v[i];
+        int32_t bits = (int32_t)(uint32_t)n[i];
         float f;
         bits ^= (int32_t)((uint32_t)(bits >> 31) >> 1);
         memcpy(&f, &bits, sizeof f);
@@ -151,12 +154,12 @@ static void forward(const uint64_t *v, uint32_t count, struct form f, uint64_t *
     }
 }
 
-static void backward(uint64_t *v, uint32_t count, struct form f)
+static void backward(const uint64_t *n, uint32_t count, struct form f, uint64_t *v)
 {
     if ((f.kind & FLOAT_KIND) == FLOAT_BITS) {
-        order_to_bits(v, count, f.kind & FLOAT_SINGLE);
+        order_to_bits(n, count, f.kind & FLOAT_SINGLE, v);
     } else {
-        scale_down(v, count, f);
+        scale_down(n, count, f, v);
     }
 }
 
@@ -164,8 +167,7 @@ static void backward(uint64_t *v, uint32_t count, struct form f)
 static uint32_t prove(const uint64_t *v, uint32_t count, struct form f, uint64_t *n, uint64_t *back)
 {
     forward(v, count, f, n);
-    memcpy(back, n, count * sizeof *n);
-    backward(back, count, f);
+    backward(n, count, f, back);
     return count_off(v, back, count);
 }
 
@@ -259,8 +261,7 @@ static struct form find_form(struct floats_scratch *s, const uint64_t *v, uint32
     }
     forward(v, count, f, s->column);
     fill_in(v, count, power[f.decimals], s->column);
-    memcpy(s->back, s->column, count * sizeof *s->column);
-    backward(s->back, count, f);
+    backward(s->column, count, f, s->back);
     *off = count_off(v, s->back, count);
     return f;
 }
@@ -325,11 +326,11 @@ int floats_decode(struct floats_scratch *s, struct reader *in, uint32_t count, u
     if (byte >= FLOAT_FLAGS_END || kind > FLOAT_PRODUCT || f.decimals > DECIMALS_MAX) {
         return ERR_MALFORMED;
     }
-    int err = words_decode(&s->words, in, count, v);
+    int err = words_decode(&s->words, in, count, s->column);
     if (err) {
         return err;
     }
-    backward(v, count, f);
+    backward(s->column, count, f, v);
     if (byte & FLOAT_OFF) {
         return read_list(in, count, v);
     }

@@ -8,8 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-#define LANES  8u
-#define PADDED (BLOCK_SAMPLES + LANES)
+#define LANES   8u
+#define STRETCH 64u /* of a search; BLOCK_SAMPLES is a multiple of both */
+#define PADDED  BLOCK_SAMPLES
 
 /* The samples as the sums take them; what is not good is 0 and held for no time. Zeros behind the last. */
 struct view {
@@ -105,48 +106,73 @@ static void leave_good(struct view *w, uint32_t count)
     }
 }
 
-static double fold(double *lane)
+/* Two lanes: the vectors that every processor has. */
+typedef double pair __attribute__((vector_size(16)));
+typedef int64_t pair_mask __attribute__((vector_size(16)));
+#define PAIRS (LANES / 2)
+
+static pair pick(pair_mask which, pair a, pair b)
 {
-    for (unsigned half = LANES / 2; half; half /= 2) {
-        for (unsigned l = 0; l < half; l++) {
-            lane[l] += lane[l + half];
-        }
+    return (pair)(((pair_mask)a & which) | ((pair_mask)b & ~which));
+}
+
+static double fold(const pair lanes[PAIRS])
+{
+    pair sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+    return sum[0] + sum[1];
+}
+
+static double least(const pair lanes[PAIRS])
+{
+    double least = lanes[0][0];
+    for (unsigned l = 1; l < LANES; l++) {
+        least = lanes[l / 2][l % 2] < least ? lanes[l / 2][l % 2] : least;
     }
-    return lane[0];
+    return least;
 }
 
 COLUMN_CODE
 static void add_up(const struct view *w, uint32_t count, struct sums *out)
 {
-    double sum[LANES] = {0}, integral[LANES] = {0}, min[LANES], max[LANES];
-    for (unsigned l = 0; l < LANES; l++) {
-        min[l] = INFINITY;
-        max[l] = -INFINITY;
+    const pair none = {0}, infinite = none + INFINITY;
+    pair sum[PAIRS], integral[PAIRS], min[PAIRS],
+        max[PAIRS]; /* max: of the negative numbers the least */
+    for (unsigned p = 0; p < PAIRS; p++) {
+        sum[p] = integral[p] = none;
+        min[p] = max[p] = infinite;
     }
     for (uint32_t i = 0; i < count; i += LANES) {
-        for (unsigned l = 0; l < LANES; l++) {
-            double v = w->number[i + l], held = w->held[i + l];
-            bool good = w->good[i + l] != 0;
-            double low = good ? v : INFINITY, high = good ? v : -INFINITY;
-            sum[l] += v;
-            integral[l] += held > 0 ? v * held : 0;
-            min[l] = low < min[l] ? low : min[l];
-            max[l] = high > max[l] ? high : max[l];
+        for (unsigned p = 0; p < PAIRS; p++) {
+            pair v = *(const pair *)(w->number + i + 2 * p),
+                 held = *(const pair *)(w->held + i + 2 * p);
+            pair_mask good = *(const pair_mask *)(w->good + i + 2 * p);
+            pair low = pick(good, v, infinite), high = pick(good, -v, infinite);
+            sum[p] += v;
+            integral[p] += pick(held > none, v * held, none);
+            min[p] = pick(low < min[p], low, min[p]);
+            max[p] = pick(high < max[p], high, max[p]);
         }
-    }
-    *out = (struct sums){.min = min[0], .max = max[0]};
-    for (unsigned l = 1; l < LANES; l++) {
-        out->min = min[l] < out->min ? min[l] : out->min;
-        out->max = max[l] > out->max ? max[l] : out->max;
     }
     out->sum = fold(sum);
     out->integral = fold(integral) / 1e9;
+    out->min = least(min);
+    out->max = -least(max);
 }
 
 /* The first good sample with this number. There is one. */
+COLUMN_CODE
 static uint32_t find(const struct view *w, double number)
 {
     uint32_t i = 0;
+    for (uint64_t found = 0;; i += STRETCH) { /* the stretch it lies in */
+        for (uint32_t k = i; k < i + STRETCH; k++) {
+            found |= w->good[k] & -(uint64_t)(w->number[k] >= number) &
+                     -(uint64_t)(w->number[k] <= number);
+        }
+        if (found) {
+            break;
+        }
+    }
     while (!w->good[i] || w->number[i] < number || w->number[i] > number) {
         i++;
     }
@@ -178,7 +204,7 @@ void block_summarise(const struct block *b, struct block_summary *out)
     out->last_status = b->status[end];
     out->good_ns = w.good_ns;
     if (w.count && !value_is_long(b->type)) {
-        for (uint32_t i = b->count; i % LANES; i++) {
+        for (uint32_t i = b->count; i % STRETCH; i++) {
             w.good[i] = 0;
             w.number[i] = w.held[i] = 0;
         }

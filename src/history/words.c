@@ -209,7 +209,7 @@ static uint32_t keep_smaller(struct writer *out, uint8_t *from, const struct wri
 static bool dict_promises(struct dict *d, const uint64_t *v, uint32_t count, uint32_t bits)
 {
     uint32_t sample = count < 64 ? count : 64, limit = count / 4 < DICT_MAX ? count / 4 : DICT_MAX;
-    return dict_fill(d, v, sample, sample / 2) && bits_of(d->count - 1) + 1 < bits &&
+    return dict_fill(d, v, sample, sample / 2) && bits_of(d->count - 1) + 2 < bits &&
            dict_fill(d, v, count, limit);
 }
 
