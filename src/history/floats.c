@@ -19,7 +19,7 @@ enum float_kind {
 };
 
 #define DECIMALS_MAX 14u
-#define PROBES       32u
+#define PROBES       16u
 #define NEAR_BITS    44u /* what is farther off has no integer near it */
 
 static const double power[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,

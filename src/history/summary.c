@@ -166,14 +166,13 @@ static uint32_t find(const struct view *w, double number)
     uint32_t i = 0;
     for (uint64_t found = 0;; i += STRETCH) { /* the stretch it lies in */
         for (uint32_t k = i; k < i + STRETCH; k++) {
-            found |= w->good[k] & -(uint64_t)(w->number[k] >= number) &
-                     -(uint64_t)(w->number[k] <= number);
+            found |= w->good[k] & -(uint64_t)(w->number[k] == number);
         }
         if (found) {
             break;
         }
     }
-    while (!w->good[i] || w->number[i] < number || w->number[i] > number) {
+    while (!w->good[i] || w->number[i] != number) {
         i++;
     }
     return i;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define DICT_MAX   256u
+#define RARE       32u   /* one break in so many words: nothing else can be smaller */
 #define DICT_SLOTS 1024u /* of the hash table; a power of two */
 
 void write_varint(struct writer *w, uint64_t v)
@@ -54,13 +55,12 @@ static uint32_t count_breaks(const uint64_t *v, uint32_t count, uint64_t step)
     return (uint32_t)breaks;
 }
 
-/* Whether equal steps are rarely broken; judged by the first words first. */
-static bool steps_promise(const uint64_t *v, uint32_t count, uint64_t *step)
+/* How often the common step is broken; `count` if the first words show no such step. */
+static uint32_t expect_breaks(const uint64_t *v, uint32_t count, uint64_t *step)
 {
     uint32_t sample = count < 64 ? count : 64;
     *step = common_step(v, sample);
-    return count_breaks(v, sample, *step) < sample / 2 &&
-           count_breaks(v, count, *step) <= count / 4;
+    return count_breaks(v, sample, *step) < sample / 2 ? count_breaks(v, count, *step) : count;
 }
 
 static void write_steps(struct words_scratch *s, const uint64_t *v, uint32_t count, uint64_t step,
@@ -216,14 +216,19 @@ static bool dict_promises(struct dict *d, const uint64_t *v, uint32_t count, uin
 int words_encode(struct words_scratch *s, const uint64_t *v, uint32_t count, struct writer *out)
 {
     uint8_t *from = out->at;
+    uint64_t step;
+    uint32_t breaks = count < 8 ? count : expect_breaks(v, count, &step);
+    if (breaks && breaks <= count / RARE) {
+        write_steps(s, v, count, step, out);
+        return out->bad ? ERR_FULL : ERR_OK;
+    }
     flat_encode(s, v, count, out);
     uint32_t size = out->bad ? UINT32_MAX / 8 : (uint32_t)(out->at - from);
     if (count < 8 || size < 16) {
         return out->bad ? ERR_FULL : ERR_OK;
     }
     struct writer trial = writer_of(s->trial, sizeof s->trial);
-    uint64_t step;
-    if (steps_promise(v, count, &step)) {
+    if (breaks <= count / 4) {
         write_steps(s, v, count, step, &trial);
         size = keep_smaller(out, from, &trial);
     }
