@@ -185,6 +185,9 @@ void gateway_free(struct gateway *g);
 /* In a freshly forked process: become `seat` (rules above). Raises the panel's epoch. */
 MUST_USE int gateway_enter(struct gateway *g, int seat);
 
+/* What a child that this process forks may not have of its memory: all that is shared but what the engine and the zones' *now* show. */
+void gateway_hide_from_children(struct gateway *g);
+
 /* Supervisor, before it restarts a box that wrote garbage: what its rings hold is dropped, positions are made whole. */
 void gateway_reset_rings(struct gateway *g, int seat);
 

@@ -209,3 +209,16 @@ int gateway_enter(struct gateway *g, int seat)
     }
     return err;
 }
+
+void gateway_hide_from_children(struct gateway *g)
+{
+    for (size_t i = 0; i < g->memory->count; i++) {
+        const struct segment *s = g->memory->segments + i;
+        bool shown = i == ENGINE_SEGMENT ||
+                     (i >= FIRST_ZONE && i < FIRST_ZONE + g->plan.header->zones.count);
+        if (s->base && (!shown || s->writer == g->seat) &&
+            madvise(s->base, s->size, MADV_DONTFORK)) {
+            abort(); /* never with a whole mapping of ours */
+        }
+    }
+}

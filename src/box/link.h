@@ -30,7 +30,32 @@ enum ask_kind {
     ASK_FEED_CONFIRM, /* `confirm` was received by the sink; no answer */
     ASK_CAUSES, /* struct answer_cause per tag, device or box and cause: of gaps that touch [from_ns, to_ns], both 0: of all
                       that the journal has */
+    /* a query: bytes in rows (ANSWER_ROW) as far as the asker takes them, then the end; for at most max_ms of work, at most
+     * max_records rows. A struct ask_sql follows, and behind it the text, or its beginning */
+    ASK_SQL,
+    /* no answers of their own; `request` says to what they belong: */
+    ASK_TEXT,   /* what follows is more of its text */
+    ASK_TAKE,   /* it may answer max_records more bytes */
+    ASK_CANCEL, /* nobody waits for it any more: it ends at once */
 };
+
+#define SQL_TEXT_MAX 16384u /* bytes */
+#define SQL_MS_MAX   300000u
+#define SQL_ROWS_MAX 10000000u
+
+enum sql_format { SQL_JSON = 1, SQL_CSV };
+
+struct ask_sql {
+    uint32_t format;    /* enum sql_format */
+    uint32_t text_size; /* of the whole text, at most SQL_TEXT_MAX */
+    uint32_t take;      /* bytes that it may answer for now */
+    uint32_t cut;       /* 1: more than max_records rows are cut off; 0: they are an error */
+};
+
+/* The first byte that a query answers says what follows: the result in its format, or why there is none, as JSON: "error",
+ * and "offset" where in the text, if that is known. An end without an error means that it is whole. */
+#define SQL_RESULT '+'
+#define SQL_ERROR  '-'
 
 struct ask {
     uint32_t kind, request;
@@ -67,6 +92,10 @@ struct answer {
     uint32_t more;  /* END: 1 when max_records cut the answer */
     uint64_t lost;  /* END: sequence numbers in `covers` that the journal has no more */
 };
+
+/* Bytes of the longest row, and of text in one record. */
+#define ANSWER_ROW_MAX (SLOT_PAYLOAD_MAX - (uint32_t)sizeof(struct answer))
+#define ASK_TEXT_MAX   (SLOT_PAYLOAD_MAX - (uint32_t)(sizeof(struct ask) + sizeof(struct ask_sql)))
 
 struct answer_ledger {
     uint32_t tag, reserved;

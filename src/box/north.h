@@ -18,6 +18,9 @@
 struct north_ask {    /* a request under way to the reader */
     uint32_t request; /* 0: free */
     bool forgotten;   /* its answers are dropped; the number stays taken until the end has come */
+    bool query;       /* of SQL */
+    bool cancel;      /* the reader is to be told that it is forgotten … */
+    uint32_t take;    /* … or how much more it may answer */
     struct answer_handler handler;
 };
 

@@ -37,29 +37,76 @@ static uint32_t free_place(const struct service_host *host)
     return SERVICE_ASKS_MAX;
 }
 
-int service_ask(struct service_host *host, struct ask *ask, const struct answer_handler *handler)
+static int put_ask(struct service_host *host, const void *ask, size_t size)
+{
+    const struct slot head = {.time = clock_utc_ns(), .tag = record_tag(RECORD_ASK)};
+    return ring_put_record(&host->ask, &head, ask, size);
+}
+
+/* Gives the ask its number and a place. */
+static int number_ask(struct service_host *host, struct ask *ask, uint32_t *place)
 {
     bool answered = ask->kind != ASK_FEED_CONFIRM;
-    uint32_t place = answered ? free_place(host) : SERVICE_ASKS_MAX;
-    if (answered && place == SERVICE_ASKS_MAX) {
+    *place = answered ? free_place(host) : SERVICE_ASKS_MAX;
+    if (answered && *place == SERVICE_ASKS_MAX) {
         return ERR_FULL;
     }
     uint32_t count = (host->ask_count + 1) & (UINT32_MAX >> (PLACE_BITS + 1));
     count += !count;
-    ask->request = count << PLACE_BITS | place;
-    struct slot head = {.time = clock_utc_ns(), .tag = record_tag(RECORD_ASK)};
-    int err = ring_put_record(&host->ask, &head, ask, sizeof *ask);
-    if (err) {
-        return err;
-    }
-    host->ask_count = count;
-    if (answered) {
-        host->asks[place] = (struct north_ask){.request = ask->request};
+    ask->request = count << PLACE_BITS | *place;
+    return ERR_OK;
+}
+
+static int keep_ask(struct service_host *host, const struct ask *ask, uint32_t place,
+                    const struct answer_handler *handler)
+{
+    host->ask_count = ask->request >> PLACE_BITS;
+    if (place < SERVICE_ASKS_MAX) {
+        host->asks[place] =
+            (struct north_ask){.request = ask->request, .query = ask->kind == ASK_SQL};
         if (handler) {
             host->asks[place].handler = *handler;
         }
     }
     return (int)ask->request;
+}
+
+int service_ask(struct service_host *host, struct ask *ask, const struct answer_handler *handler)
+{
+    uint32_t place;
+    int err = number_ask(host, ask, &place);
+    err = err ? err : put_ask(host, ask, sizeof *ask);
+    return err ? err : keep_ask(host, ask, place, handler);
+}
+
+int service_ask_sql(struct service_host *host, struct ask *ask, const struct ask_sql *sql,
+                    const char *text, size_t size, const struct answer_handler *handler)
+{
+    uint8_t payload[SLOT_PAYLOAD_MAX];
+    struct ask_sql head = *sql;
+    uint32_t place;
+    if (size > SQL_TEXT_MAX) {
+        return ERR_TOO_LONG;
+    }
+    ask->kind = ASK_SQL;
+    int err = number_ask(host, ask, &place);
+    if (err || ring_room(&host->ask) < (size / ASK_TEXT_MAX + 1) * SLOT_RECORD_MAX) {
+        return ERR_FULL;
+    }
+    head.text_size = (uint32_t)size;
+    memcpy(payload, ask, sizeof *ask);
+    memcpy(payload + sizeof *ask, &head, sizeof head);
+    size_t before = sizeof *ask + sizeof head;
+    struct ask more = {.kind = ASK_TEXT, .request = ask->request};
+    for (size_t at = 0; !err && (at < size || before != sizeof more);) {
+        size_t n = size - at < ASK_TEXT_MAX ? size - at : ASK_TEXT_MAX;
+        memcpy(payload + before, text + at, n);
+        err = put_ask(host, payload, before + n);
+        at += n;
+        memcpy(payload, &more, sizeof more);
+        before = sizeof more;
+    }
+    return err ? err : keep_ask(host, ask, place, handler);
 }
 
 static struct north_ask *find(struct service_host *host, uint32_t request)
@@ -70,11 +117,36 @@ static struct north_ask *find(struct service_host *host, uint32_t request)
                : NULL;
 }
 
+/* What the reader is to be told of a request, as soon as there is room to do so. */
+static void tell(struct service_host *host, struct north_ask *a)
+{
+    struct ask more = {.request = a->request};
+    if (a->cancel) {
+        more.kind = ASK_CANCEL;
+        a->cancel = put_ask(host, &more, sizeof more) != 0;
+    } else if (a->take) {
+        more.kind = ASK_TAKE;
+        more.max_records = a->take;
+        a->take = put_ask(host, &more, sizeof more) ? a->take : 0;
+    }
+}
+
 void service_forget(struct service_host *host, uint32_t request)
 {
     struct north_ask *a = find(host, request);
     if (a) {
         a->forgotten = true;
+        a->cancel = a->query;
+        tell(host, a);
+    }
+}
+
+void service_take(struct service_host *host, uint32_t request, uint32_t bytes)
+{
+    struct north_ask *a = find(host, request);
+    if (a && a->query) {
+        a->take += bytes;
+        tell(host, a);
     }
 }
 
@@ -143,6 +215,11 @@ void north_link_watch(struct service_host *host)
     uint64_t epoch =
         atomic_load_explicit(&host->g->seats[SEAT_READER].panel->epoch, memory_order_acquire);
     if (epoch == host->reader_epoch) {
+        for (uint32_t i = 0; i < SERVICE_ASKS_MAX; i++) {
+            if (host->asks[i].request) {
+                tell(host, host->asks + i);
+            }
+        }
         return;
     }
     host->reader_epoch = epoch;

@@ -4,6 +4,7 @@
  * namespaces and capabilities belong to a thread: the middle gets them before its first thread starts (sandbox_begin).
  * seccomp is set for all threads at once. No memory becomes executable any more, no process is started or signalled. */
 #include "box/sandbox.h"
+#include "box/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,18 +39,6 @@ struct landlock_path {
     uint64_t allowed;
     int32_t parent_fd;
 } __attribute__((packed));
-
-/* A sanitizer's reports need files of their own, and processes; its builds are for tests only. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
 
 const char *sandbox_layer_name(unsigned bit)
 {
@@ -284,6 +273,9 @@ static int set_seccomp(struct gateway *g, const struct sandbox_profile *p, uint3
     if (!err && (p->write_dir || p->read_dir)) {
         err = allow(filter, file_calls);
     }
+    if (!err && p->children) {
+        err = child_allow(filter) ? ERR_UNSUPPORTED : ERR_OK;
+    }
     if (!err && p->sockets) {
         err = addresses ? allow_sockets(filter) : ERR_UNSUPPORTED;
     }
@@ -344,9 +336,9 @@ void sandbox_begin(struct gateway *g)
         if (drop_capabilities(true)) {
             layers |= LAYER_CAPABILITIES;
         }
-        struct sandbox_profile p = {.write_dir = g->seat != SEAT_READER ? g->state_dir : NULL,
-                                    .read_dir = g->state_dir};
-        if (!SANITIZED && set_landlock(&p)) {
+        /* the reader starts no thread, and loads a module before it is locked in */
+        struct sandbox_profile p = {.write_dir = g->state_dir};
+        if (!SANITIZED && g->seat != SEAT_READER && set_landlock(&p)) {
             layers |= LAYER_LANDLOCK;
         }
     }

@@ -31,7 +31,20 @@ struct sandbox_profile {
     const char *write_dir; /* files may be read and written below; NULL: nowhere */
     const char *read_dir;  /* files may be read below; NULL: nowhere */
     bool sockets;          /* boxes: internet sockets to the allowed addresses */
+    bool children;         /* may fork the short-lived children of box/child.h, and nothing else */
 };
+
+/* A sanitizer's reports need files of their own, and processes; its builds are for tests only. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED true
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
+#endif
 
 /* What a process can give up before its body runs, so that every thread that it starts later has it too: privileges,
  * limits, and for the middle the network and all files outside `state_dir`. Layers that the kernel or the lack of root

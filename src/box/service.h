@@ -36,7 +36,12 @@ double service_option_number(const struct service_host *host, const char *name);
 #define SERVICE_ASKS_MAX 256u
 MUST_USE int service_ask(struct service_host *host, struct ask *ask,
                          const struct answer_handler *handler);
-/* Forgets a request: its remaining answers are dropped. */
+/* The same for a query in SQL (ASK_SQL): format, cut and take of `sql` are given, its text is sent along. Its rows are bytes;
+ * they stop when `take` of them have come, until service_take asks for more. */
+MUST_USE int service_ask_sql(struct service_host *host, struct ask *ask, const struct ask_sql *sql,
+                             const char *text, size_t size, const struct answer_handler *handler);
+void service_take(struct service_host *host, uint32_t request, uint32_t bytes);
+/* Forgets a request: its remaining answers are dropped; a query is cancelled. */
 void service_forget(struct service_host *host, uint32_t request);
 
 /* Durable small values of this box, through the engine's journal: done(context, error, value, size). */

@@ -193,8 +193,18 @@ static bool keep(struct load *l, const struct load_tag *tag)
     return true;
 }
 
+static uint8_t count_levels(const char *path)
+{
+    uint8_t levels = *path != 0;
+    for (; *path && levels < UINT8_MAX; path++) {
+        levels = (uint8_t)(levels + (*path == '/'));
+    }
+    return levels;
+}
+
 static void add_tag(struct load *l, const struct node *n, const char *path, const char *address,
-                    const struct load_device *device, uint32_t zone, const char *asset_type)
+                    const struct load_device *device, uint32_t zone, const char *asset,
+                    const char *asset_type)
 {
     struct plan_tag t = {.max_length = 64,
                          .device = PLAN_NONE,
@@ -230,7 +240,8 @@ static void add_tag(struct load *l, const struct node *n, const char *path, cons
     t.path = plan_build_text(l->plan, path);
     t.unit = plan_build_text(l->plan, unit);
     t.description = plan_build_text(l->plan, field_text(l, n, "description", ""));
-    t.asset_type = plan_build_text(l->plan, asset_type ? asset_type : "");
+    t.asset_type = plan_build_text(l->plan, asset_type);
+    t.asset_levels = count_levels(asset);
     keep(l, &(struct load_tag){.tag = t, .path = path, .node = n});
 }
 
@@ -256,7 +267,7 @@ static void load_listed(struct load *l)
         }
         const struct load_device *d = find_device(l, node_get(n, "device"), device);
         if (check_path(l, node_get(n, "path"), path) && address) {
-            add_tag(l, n, path, address, d, d ? d->zone : 0, NULL);
+            add_tag(l, n, path, address, d, d ? d->zone : 0, "", "");
         }
     }
 }
@@ -369,7 +380,8 @@ static void load_asset(struct load *l, const struct node *n)
         const struct node *address = node_get(t, "address");
         const char *filled = address && name ? fill(l, type, n, address) : NULL;
         if (filled) {
-            add_tag(l, t, tree_print(&l->tree, "%s/%s", path, name), filled, d, zone, type_name);
+            add_tag(l, t, tree_print(&l->tree, "%s/%s", path, name), filled, d, zone, path,
+                    type_name);
         }
     }
 }

@@ -127,6 +127,7 @@ void core_free(struct reader_core *core)
     }
     audit_rewind(core);
     free(core->causes);
+    sql_fini(core);
     history_close(&core->history);
     free(core->walks);
     free(core->links);
@@ -180,8 +181,11 @@ static void answer_one(struct reader_core *core, struct link *link, struct reque
         [ASK_JOURNAL] = answer_journal, [ASK_HEAD] = answer_head,
         [ASK_FEED_UP] = feed_ask,       [ASK_FEED_DOWN] = feed_ask,
         [ASK_FEED_NEXT] = feed_ask,     [ASK_CAUSES] = answer_causes,
+        [ASK_SQL] = answer_sql,
     };
-    if (r->ask.kind < sizeof answers / sizeof *answers && answers[r->ask.kind]) {
+    if (r->cancelled) {
+        link_end(link, core, r, ERR_CLOSED, (struct cursor_range){0}, false);
+    } else if (r->ask.kind < sizeof answers / sizeof *answers && answers[r->ask.kind]) {
         answers[r->ask.kind](core, link, r);
     } else {
         link_end(link, core, r, ERR_UNSUPPORTED, (struct cursor_range){0}, false);
@@ -231,6 +235,7 @@ int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns)
     look_at_journal(core);
     note_use(core);
     close_idle_walks(core);
+    sql_reap(core);
     cursors_take(core);
     audit_step(core);
     for (uint32_t i = 0; i < core->link_count; i++) {
@@ -256,6 +261,17 @@ bool core_nap(struct reader_core *core)
     /* the engine's journal wakes us by the same nap: what was written meanwhile it did not tell */
     atomic_thread_fence(memory_order_seq_cst);
     return sleep && atomic_load(&core->g->engine->marks.written_sequence) == core->written_seen;
+}
+
+size_t core_descriptors(const struct reader_core *core, int out[QUERIES_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < QUERIES_MAX; i++) {
+        if (core->queries[i].used && core->queries[i].wake >= 0) {
+            out[count++] = core->queries[i].wake;
+        }
+    }
+    return count;
 }
 
 void core_awake(struct reader_core *core)

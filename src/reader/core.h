@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the reader, shared by its parts: core.c (one step of everything), link.c (ring of asks, ring of
  * answers, requests), feed.c (feeds and their cursors), audit.c (their accounts), cursor_store.c and feed_state.c (both
- * kept through the engine), state.c (answers from shared memory), query.c, history.c and causes.c (answers from the journal). No clock and no poll in here: reader.c has
+ * kept through the engine), state.c (answers from shared memory), query.c, history.c and causes.c (answers from the journal), sql.c (children that run SQL). No clock and no poll in here: reader.c has
  * them, so tests turn time by hand. One thread. */
 #ifndef ISTHMUS_READER_CORE_H
 #define ISTHMUS_READER_CORE_H
@@ -14,9 +14,12 @@
 #include <isthmus/driver.h>
 
 #include "base/clock.h"
+#include "box/child.h"
+#include "reader/sql/sql.h"
 
 #define REQUESTS_MAX   256u /* per box; more end with ERR_FULL */
 #define SENT_MAX       512u /* answers of a feed sent and not confirmed */
+#define QUERIES_MAX    3u   /* of SQL, at a time; more end with ERR_BUSY */
 #define WALKS_PER_LINK 4u   /* queries of a box that walk through the journal at a time */
 #define SLICE_SLOTS                                                                                \
     65536u /* a step looks at that many slots for a feed, and for all queries together */
@@ -96,6 +99,12 @@ struct request {
     struct slot *notes;  /* owned: a ring of the newest gap and event records */
     uint64_t note_count;
     struct causes *causes; /* owned; of a stretch of time */
+    bool cancelled;
+    struct ask_sql sql;
+    char *text; /* owned: of the query, sql.text_size bytes */
+    size_t text_size;
+    uint64_t take;       /* bytes that may still be answered */
+    struct query *query; /* from the pool; NULL: not begun */
 };
 
 /* causes.c: gaps by what they concern and why; an open hash table. */
@@ -104,6 +113,15 @@ struct request {
 struct causes {
     struct answer_cause rows[CAUSES_SLOTS]; /* cause 0: free */
     uint32_t count;
+};
+
+struct query { /* a child that runs SQL */
+    struct child child;
+    bool used, dying; /* dying: nobody waits for it, but it must be reaped */
+    int wake;         /* what to wait for before something can be done; -1: nothing */
+    int error;        /* why it was killed; 0: it was not */
+    int64_t begun_ns, seen_ns, worked_ns; /* worked: while its asker was ready to take */
+    bool ready;
 };
 
 struct link { /* a north box */
@@ -143,6 +161,8 @@ struct reader_core {
     struct pooled_walk *walks; /* for queries; feeds have their own */
     uint32_t walk_count;
     uint64_t walk_clock;
+    sql_run *sql; /* NULL: the module is not there */
+    struct query queries[QUERIES_MAX];
     size_t budget;      /* of this step, for queries */
     uint32_t turn;      /* which box has it first */
     bool more;          /* there is work left for a next step */
@@ -172,6 +192,8 @@ int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns);
 /* Announces sleep on all rings. False: something has come, do not sleep. */
 MUST_USE bool core_nap(struct reader_core *core);
 void core_awake(struct reader_core *core);
+/* What to wait for beside the rings: at most QUERIES_MAX descriptors that become readable. How many. */
+size_t core_descriptors(const struct reader_core *core, int out[QUERIES_MAX]);
 /* The last words before the process ends: cursors. */
 void core_finish(struct reader_core *core);
 
@@ -196,6 +218,7 @@ void link_run(struct link *link, const struct request *r, const struct walk_run 
 MUST_USE bool link_row(struct link *link, struct reader_core *core, const struct request *r,
                        const void *row, size_t size);
 /* Ends the request: always has room after link_room or link_row said so; false: no room now. */
+struct request *link_find(struct link *link, uint32_t request); /* NULL: none */
 bool link_end(struct link *link, struct reader_core *core, struct request *r, int error,
               struct cursor_range covers, bool more);
 void request_release(struct reader_core *core, struct request *r);
@@ -243,6 +266,14 @@ answer_ask answer_read, answer_gaps, answer_history, answer_causes;
 bool query_begin(struct reader_core *core, struct link *link, struct request *r, bool by_time);
 void query_end(struct reader_core *core, struct link *link, struct request *r, int error,
                bool more);
+/* sql.c */
+answer_ask answer_sql;
+/* The ask's payload behind the struct ask; false: no sound box says this. */
+bool sql_take_ask(struct request *r, const uint8_t *payload, size_t size);
+bool sql_take_text(struct request *r, const uint8_t *text, size_t size);
+void sql_release(struct request *r); /* kills its child */
+void sql_reap(struct reader_core *core);
+void sql_fini(struct reader_core *core);
 answer_ask feed_ask; /* feed.c: FEED_UP, FEED_DOWN, FEED_NEXT */
 
 #endif

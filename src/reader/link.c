@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define ANSWER_SLOTS  (1u + (sizeof(struct answer) + sizeof(struct slot) - 1) / sizeof(struct slot))
-#define ROW_BYTES_MAX 384u
 #define TAKE_SLOTS    512u
 #define ASKS_PER_STEP 1024u
 
@@ -39,6 +38,7 @@ void request_release(struct reader_core *core, struct request *r)
     shelf_release(r->shelf);
     free(r->notes);
     free(r->causes);
+    sql_release(r);
     r->walk = NULL;
     r->past = NULL;
     r->shelf = NULL;
@@ -99,14 +99,47 @@ static void condemn(struct link *link, struct reader_core *core, const char *rea
     verdict_raise(link->seat->reader_verdict, link->epoch, reason);
 }
 
+struct request *link_find(struct link *link, uint32_t request)
+{
+    for (uint32_t i = 0; i < link->request_count; i++) {
+        if (link->requests[i].ask.request == request) {
+            return link->requests + i;
+        }
+    }
+    return NULL;
+}
+
+/* About a request under way. One that has ended meanwhile is no mistake. */
+static bool take_more(struct link *link, const struct ask *ask, const uint8_t *text, size_t size)
+{
+    struct request *r = link_find(link, ask->request);
+    if (ask->kind == ASK_TEXT) {
+        return !r || sql_take_text(r, text, size);
+    }
+    if (r && ask->kind == ASK_TAKE) {
+        r->take += ask->max_records;
+    } else if (r) {
+        r->cancelled = true;
+    }
+    return size == 0;
+}
+
 /* 1: taken; 0: it cannot be now; negative: no box that is sound says this. */
 static int take_ask(struct link *link, struct reader_core *core, const struct slot *s)
 {
     struct ask ask;
-    if (s->tag != record_tag(RECORD_ASK) || s->value.u64 != sizeof ask) {
+    if (s->tag != record_tag(RECORD_ASK) || s->value.u64 < sizeof ask) {
         return ERR_GARBAGE;
     }
     memcpy(&ask, slot_payload(s), sizeof ask);
+    const uint8_t *behind = slot_payload(s) + sizeof ask;
+    size_t size = (size_t)s->value.u64 - sizeof ask;
+    if (ask.kind == ASK_TEXT || ask.kind == ASK_TAKE || ask.kind == ASK_CANCEL) {
+        return take_more(link, &ask, behind, size) ? 1 : ERR_GARBAGE;
+    }
+    if (size && ask.kind != ASK_SQL) {
+        return ERR_GARBAGE;
+    }
     if (ask.kind == ASK_FEED_CONFIRM) {
         if (ask.feed >= core->feed_count || core->plan->feeds[ask.feed].box != link->box) {
             return ERR_GARBAGE;
@@ -115,9 +148,9 @@ static int take_ask(struct link *link, struct reader_core *core, const struct sl
         return 1;
     }
     if (link->request_count < REQUESTS_MAX) {
-        link->requests[link->request_count++] =
-            (struct request){.ask = ask, .asked_ns = core->mono_ns};
-        return 1;
+        struct request *r = link->requests + link->request_count++;
+        *r = (struct request){.ask = ask, .asked_ns = core->mono_ns};
+        return ask.kind != ASK_SQL || sql_take_ask(r, behind, size) ? 1 : ERR_GARBAGE;
     }
     if (ring_room(&link->answers) < ANSWER_SLOTS) {
         core->crowded = true;
@@ -219,9 +252,9 @@ void link_run(struct link *link, const struct request *r, const struct walk_run 
 bool link_row(struct link *link, struct reader_core *core, const struct request *r, const void *row,
               size_t size)
 {
-    uint8_t payload[sizeof(struct answer) + ROW_BYTES_MAX];
+    uint8_t payload[SLOT_PAYLOAD_MAX];
     struct answer a = {.kind = ANSWER_ROW, .request = r->ask.request};
-    if (size > ROW_BYTES_MAX || !link_room(link, core)) {
+    if (size > ANSWER_ROW_MAX || !link_room(link, core)) {
         return false;
     }
     memcpy(payload, &a, sizeof a);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "box/box.h"
 #include "box/sandbox.h"
 #include "reader/core.h"
 
@@ -24,13 +25,13 @@ static void on_signal(int number)
 }
 
 struct wakes {
-    struct pollfd *fds;
-    nfds_t count;
+    struct pollfd *fds; /* our pipes, and room for what the core waits for */
+    nfds_t count;       /* of pipes */
 };
 
 static int collect_wakes(const struct gateway *g, struct wakes *w)
 {
-    w->fds = calloc(g->seat_count + 1, sizeof *w->fds);
+    w->fds = calloc(g->seat_count + 1 + QUERIES_MAX, sizeof *w->fds);
     if (!w->fds) {
         return ERR_NOMEM;
     }
@@ -40,17 +41,23 @@ static int collect_wakes(const struct gateway *g, struct wakes *w)
             w->fds[w->count++].fd = g->seats[i].to_reader_read;
         }
     }
-    for (nfds_t i = 0; i < w->count; i++) {
+    for (nfds_t i = 0; i < w->count + QUERIES_MAX; i++) {
         w->fds[i].events = POLLIN;
     }
     return ERR_OK;
 }
 
 /* Sleeps until a pipe wakes us, the time is over, or the end is asked for: signals come only in here. */
-static void sleep_until(struct wakes *w, int ms, const sigset_t *open)
+static void sleep_until(struct wakes *w, const struct reader_core *core, int ms,
+                        const sigset_t *open)
 {
     struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-    if (ppoll(w->fds, w->count, &time, open) <= 0) {
+    int more[QUERIES_MAX];
+    size_t count = core_descriptors(core, more);
+    for (size_t i = 0; i < count; i++) {
+        w->fds[w->count + i].fd = more[i];
+    }
+    if (ppoll(w->fds, w->count + count, &time, open) <= 0) {
         return;
     }
     for (nfds_t i = 0; i < w->count; i++) {
@@ -77,7 +84,7 @@ static void run(struct gateway *g, struct reader_core *core, struct wakes *w, co
             (void)!ppoll(NULL, 0, &at_once, open); /* lets a signal in */
         } else {
             if (core_nap(core)) {
-                sleep_until(w, ms, open);
+                sleep_until(w, core, ms, open);
             }
             core_awake(core);
         }
@@ -100,11 +107,21 @@ static int open_journal(const struct gateway *g)
     return fd < 0 ? err_from_errno(errno) : fd;
 }
 
+/* Without it everything else works. */
+static void load_sql(struct reader_core *core)
+{
+    char why[512];
+    *(void **)&core->sql = module_symbol(SQL_MODULE, "reader", SQL_SYMBOL, why, sizeof why);
+    if (!core->sql) {
+        fprintf(stderr, "isthmus: reader: no SQL: %s\n", why);
+    }
+}
+
 static int lock_in(struct gateway *g)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/journal", g->state_dir); /* its length was proven */
-    return sandbox_enter(g, &(struct sandbox_profile){.read_dir = path});
+    return sandbox_enter(g, &(struct sandbox_profile){.read_dir = path, .children = true});
 }
 
 static int fail(const char *what, int err)
@@ -131,7 +148,11 @@ int reader_main(struct gateway *g)
     }
     int err = collect_wakes(g, &wakes);
     err = err ? err : core_new(&core, g, &disk_files, dir_fd);
-    err = err ? err : lock_in(g);
+    if (!err) {
+        load_sql(core);
+        gateway_hide_from_children(g);
+        err = lock_in(g);
+    }
     if (err) {
         return fail("cannot start", err);
     }

@@ -99,23 +99,6 @@ void answer_now(struct reader_core *core, struct link *link, struct request *r)
     link_end(link, core, r, ERR_OK, (struct cursor_range){0, r->limit}, t != NULL);
 }
 
-#define LEDGER_TRIES 1000
-
-/* The engine changes one number after the other. A look in between does not balance; the next one will. */
-static void copy_account(const struct now_entry *e, struct answer_ledger *row)
-{
-    for (int i = 0; i < LEDGER_TRIES; i++) {
-        row->produced = atomic_load_explicit(&e->produced, memory_order_acquire);
-        row->journaled = atomic_load_explicit(&e->journaled, memory_order_acquire);
-        row->suppressed = atomic_load_explicit(&e->suppressed, memory_order_acquire);
-        row->rejected = atomic_load_explicit(&e->rejected, memory_order_acquire);
-        row->gaps = atomic_load_explicit(&e->gaps, memory_order_acquire);
-        if (row->produced == row->journaled + row->suppressed + row->rejected + row->gaps) {
-            return;
-        }
-    }
-}
-
 void answer_ledger(struct reader_core *core, struct link *link, struct request *r)
 {
     const struct plan_tag *t;
@@ -125,11 +108,14 @@ void answer_ledger(struct reader_core *core, struct link *link, struct request *
     }
     r->collected = true;
     while ((t = next_tag(core, link, r))) {
-        const struct now_table *zone = core->g->zones + t->zone;
-        struct answer_ledger row = {.tag = t->id};
-        if (t->zone_index < zone->count) {
-            copy_account(zone->entries + t->zone_index, &row);
-        }
+        struct now_account account;
+        now_account(core->g->zones + t->zone, t, &account);
+        struct answer_ledger row = {.tag = t->id,
+                                    .produced = account.produced,
+                                    .journaled = account.journaled,
+                                    .suppressed = account.suppressed,
+                                    .rejected = account.rejected,
+                                    .gaps = account.gaps};
         if (!spend(core, 8) || !link_row(link, core, r, &row, sizeof row)) {
             return;
         }

@@ -6,6 +6,7 @@
 #define ISTHMUS_TAG_NOW_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "tag/plan.h"
 
@@ -37,6 +38,16 @@ struct now_value {
     uint16_t length; /* of `bytes`, for long types */
     uint8_t bytes[SLOT_BYTES_MAX];
 };
+
+struct now_account { /* of a tag: produced is the sum of the others */
+    uint64_t produced, journaled, suppressed, rejected, gaps;
+};
+/* Any process. An account that never balances, though looked at often, is given as it is. */
+void now_account(const struct now_table *t, const struct plan_tag *tag, struct now_account *out);
+static inline bool now_is_balanced(const struct now_account *a)
+{
+    return a->produced == a->journaled + a->suppressed + a->rejected + a->gaps;
+}
 
 /* Engine only. `bytes`: the long value of slot->value.u64 bytes (at most max_length), else NULL. */
 void now_write(struct now_table *t, const struct plan_tag *tag, const struct slot *slot,

@@ -84,7 +84,8 @@ struct plan_tag {
     uint8_t type;         /* enum value_type, after scaling */
     uint8_t raw_type;     /* enum value_type, what the driver delivers */
     uint8_t deadband_kind;
-    uint8_t has_range, has_scale, reserved;
+    uint8_t has_range, has_scale;
+    uint8_t asset_levels; /* of the path, those that name the asset; 0: it was listed on its own */
     double scale, offset; /* value = raw * scale, then + offset */
     double low, high;     /* range, in the unit */
     double deadband;      /* in the unit, or in percent of high - low */

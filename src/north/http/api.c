@@ -432,6 +432,7 @@ const struct route http_routes[] = {
     {"/api/v1/health/ready", false, ready_begin},
     {"/api/v1/stream", false, stream_begin},
     {"/api/v1/commands", true, command_begin},
+    {"/api/v1/sql", true, sql_begin},
     {"/metrics", false, metrics_begin},
     {0},
 };

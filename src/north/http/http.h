@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of the HTTP service share. http.c: the service and the server; request.c: one exchange; api.c, command.c,
- * ledger.c, metrics.c: what each route answers; stream.c, stream_client.c: values as they come (NDJSON and WebSocket); assets.c: what
+ * ledger.c, metrics.c, sql.c: what each route answers; stream.c, stream_client.c: values as they come (NDJSON and WebSocket); assets.c: what
  * is served as it is; render.c: records as JSON. */
 #ifndef ISTHMUS_NORTH_HTTP_HTTP_H
 #define ISTHMUS_NORTH_HTTP_HTTP_H
@@ -43,6 +43,7 @@ struct route {
 };
 
 struct stream;
+struct sql;
 
 struct ticket {
     struct request *request; /* NULL: gone */
@@ -75,6 +76,7 @@ struct request {
     const struct asset *asset; /* instead of the body */
     struct ticket *ticket;     /* of the command or browse under way */
     struct stream *stream;     /* owned; NULL: a plain answer */
+    struct sql *sql;           /* owned; NULL: no query */
 };
 
 /* request.c */
@@ -110,6 +112,13 @@ void feeds_begin(struct request *r);
 void command_begin(struct request *r);
 void metrics_begin(struct request *r);
 void browse_begin(struct request *r);
+
+/* sql.c */
+void sql_begin(struct request *r);
+void sql_free(struct sql *q);
+bool sql_is_streamed(const struct request *r); /* its answer is sent while it is made */
+/* Sends what there is, when it is streamed. False: close the connection. */
+bool sql_writable(struct request *r);
 
 /* render.c */
 void render_scope(struct json *j, const struct plan *plan, uint32_t scope, uint32_t which);

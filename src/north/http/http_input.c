@@ -229,6 +229,23 @@ int service_ask(struct service_host *host, struct ask *ask, const struct answer_
     return ERR_FULL;
 }
 
+int service_ask_sql(struct service_host *host, struct ask *ask, const struct ask_sql *sql,
+                    const char *text, size_t size, const struct answer_handler *handler)
+{
+    (void)sql;
+    (void)text;
+    (void)size;
+    ask->kind = ASK_SQL;
+    return service_ask(host, ask, handler);
+}
+
+void service_take(struct service_host *host, uint32_t request, uint32_t bytes)
+{
+    (void)host;
+    (void)request;
+    (void)bytes;
+}
+
 void service_forget(struct service_host *host, uint32_t request)
 {
     (void)host;

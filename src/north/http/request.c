@@ -293,11 +293,13 @@ static int send_head(struct request *r)
                 {"x-content-type-options:", "nosniff"},
                 {"referrer-policy:", "no-referrer"},
                 {"cache-control:", r->asset ? "no-cache" : "no-store"},
-                {"etag:", r->asset ? r->asset->tag : NULL}};
+                {"etag:", r->asset ? r->asset->tag : NULL},
+                {"transfer-encoding:", sql_is_streamed(r) ? "chunked" : NULL}};
     unsigned char buffer[LWS_PRE + 2048], *p = buffer + LWS_PRE, *start = p,
                                           *end = buffer + sizeof buffer - 1;
     size_t size = r->asset ? r->asset->size : r->body.size;
-    lws_filepos_t length = r->stream ? LWS_ILLEGAL_HTTP_CONTENT_LEN : (lws_filepos_t)size;
+    bool open_end = r->stream || sql_is_streamed(r);
+    lws_filepos_t length = open_end ? LWS_ILLEGAL_HTTP_CONTENT_LEN : (lws_filepos_t)size;
     if (lws_add_http_common_headers(r->wsi, (unsigned)r->status, r->type, length, &p, end)) {
         return -1;
     }
@@ -332,6 +334,9 @@ static int on_writable(struct request *r)
         stream_writable(r);
         return r->dead ? -1 : 0;
     }
+    if (sql_is_streamed(r)) {
+        return sql_writable(r) ? 0 : -1;
+    }
     unsigned char chunk[LWS_PRE + 16384];
     const char *data = r->asset ? (const char *)r->asset->data : r->body.text;
     size_t size = r->asset ? r->asset->size : r->body.size;
@@ -363,6 +368,7 @@ static void fini(struct request *r)
             r->ticket->request = NULL;
         }
         stream_free(r->stream);
+        sql_free(r->sql);
         json_fini(&r->body);
         free(r->upload);
         *r = (struct request){0};
