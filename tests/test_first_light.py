@@ -3,11 +3,13 @@
 that keeps its own account. What the device logged as served must arrive once, in order, bit for bit, or be covered by a gap
 with a cause, whatever is killed meanwhile."""
 
-import os
+import calendar
 import json
+import os
 import signal
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -132,9 +134,6 @@ def compare(pump, account):
 
 def nanoseconds(text):
     seconds, fraction = text[:-1].split(".")
-    import calendar
-    import time
-
     return calendar.timegm(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S")) * 10**9 + int(fraction)
 
 
@@ -202,6 +201,44 @@ def test_a_restarted_device_is_a_gap(line):
     settle(pump, gateway, account)
     assert_explained(compare(pump, account), account)
     assert any(g["gap"] == "device down" for g in account.gaps())
+    assert_balanced(gateway)
+
+
+def test_polls_that_could_not_be_made_are_told(line):
+    """A device that takes half a second for an answer, at a period of 20 ms: some 25 polls are not made."""
+    pump, gateway, account = line
+    wait_for_rows(account, 50)
+    os.kill(pump.process.pid, signal.SIGSTOP)
+    held = time.monotonic()
+    plant.wait_for(lambda: time.monotonic() > held + 0.5, "half a second is over")
+    os.kill(pump.process.pid, signal.SIGCONT)
+
+    def late():
+        return [c for c in gateway.get("/api/v1/ledger/causes")["causes"] if c["cause"] == "poll late"]
+
+    (cause,) = plant.wait_for(late, "late polls are told")
+    assert cause["device"] == "pump" and cause["produced"] == 0
+    assert cause["missed"] % 9 == 0 and 15 <= cause["missed"] / 9 <= 60, cause
+    settle(pump, gateway, account)
+    assert_explained(compare(pump, account), account)
+    assert_balanced(gateway)
+
+
+def test_an_outage_is_told_while_it_lasts(line):
+    """So that hardly more than half of it is unknown when the box dies as well."""
+    pump, gateway, account = line
+    wait_for_rows(account, 50)
+    pump.stop()
+    stopped = time.time_ns()
+
+    def told():
+        gaps = [r for r in gateway.get("/api/v1/gaps")["records"] if r.get("gap") == "device down"]
+        return sorted((nanoseconds(g["from"]), nanoseconds(g["to"])) for g in gaps if nanoseconds(g["to"]) > stopped)
+
+    parts = plant.wait_for(lambda: len(told()) >= 3 and told(), "three parts")
+    assert all(a[1] == b[0] for a, b in zip(parts, parts[1:])), "one after the other, without a hole"
+    pump.start()
+    wait_for_rows(account, 50)
     assert_balanced(gateway)
 
 

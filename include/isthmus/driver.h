@@ -124,7 +124,9 @@ struct isthmus_figures {
 enum isthmus_missed {                          /* why samples were never made */
                       ISTHMUS_MISSED_DOWN = 1, /* no connection or no answer in time */
                       ISTHMUS_MISSED_ERROR,    /* the device answered with an error */
-                      ISTHMUS_MISSED_LATE /* a poll was not made because the one before took too long */
+                      ISTHMUS_MISSED_LATE, /* a poll was not made because the one before took too long */
+                      ISTHMUS_MISSED_OVERFLOW, /* the device says that its queue overflowed */
+                      ISTHMUS_MISSED_JUMP /* its sequence numbers jumped: something was lost on the way */
 };
 
 struct isthmus_write { /* borrowed while the job runs */
@@ -152,7 +154,9 @@ struct isthmus_host {
     int64_t (*now_mono)(void *context);
     /* Publishes samples; copies them. What finds no room is counted and becomes a gap. */
     void (*publish)(void *context, const struct isthmus_batch *batch);
-    /* Samples never made: `tag` 0 means all tags of the device; `count` estimates how many samples. */
+    /* Samples that never came: `tag` 0 means all tags of the device; `count` (at least 1) estimates how many. A driver
+     * tells all that it knows it missed, each stretch once: when it is over, now and then while it lasts (what was not told
+     * is lost with the box), and on close. */
     void (*missed)(void *context, uint32_t device, uint32_t tag, enum isthmus_missed why,
                    int64_t from_ns, int64_t to_ns, uint64_t count);
     void (*state)(void *context, uint32_t device, enum isthmus_state state, const char *reason);

@@ -13,7 +13,7 @@
 #define SOUTH_COMMANDS_MAX 64u
 #define SOUTH_BROWSES_MAX  4u   /* their jobs are numbered behind those of the commands */
 #define SOUTH_TAKE_SLOTS   256u /* taken from the ring at once; more than the longest record */
-#define SOUTH_CAUSES       3u   /* enum isthmus_missed */
+#define SOUTH_CAUSES       5u   /* enum isthmus_missed */
 
 struct south_device {
     struct isthmus_device_config config;

@@ -122,16 +122,19 @@ static void missed(void *context, uint32_t device, uint32_t tag, enum isthmus_mi
 {
     static const uint32_t causes[] = {[ISTHMUS_MISSED_DOWN] = GAP_DEVICE_DOWN,
                                       [ISTHMUS_MISSED_ERROR] = GAP_DEVICE_ERROR,
-                                      [ISTHMUS_MISSED_LATE] = GAP_POLL_LATE};
+                                      [ISTHMUS_MISSED_LATE] = GAP_POLL_LATE,
+                                      [ISTHMUS_MISSED_OVERFLOW] = GAP_DEVICE_OVERFLOW,
+                                      [ISTHMUS_MISSED_JUMP] = GAP_SEQUENCE_JUMP};
     struct south_host *host = context;
     struct south_device *d = south_device_find(host, device);
-    if (!d || why < ISTHMUS_MISSED_DOWN || why > ISTHMUS_MISSED_LATE || !count) {
+    if (!d || why < ISTHMUS_MISSED_DOWN || why > ISTHMUS_MISSED_JUMP || !count) {
         return;
     }
     struct record_gap gap = {.scope = tag ? GAP_TAG : GAP_DEVICE,
                              .which = tag ? tag : device,
                              .cause = causes[why],
-                             .from_ns = from_ns,
+                             .from_ns =
+                                 from_ns < to_ns ? from_ns : to_ns, /* the clock was set back */
                              .to_ns = to_ns,
                              .missed = count};
     struct record_gap *waiting = d->gaps + (why - ISTHMUS_MISSED_DOWN);

@@ -226,6 +226,35 @@ static void gaps_and_events_wait_for_room(void **state)
     end(s);
 }
 
+static void each_reason_becomes_its_cause(void **state)
+{
+    (void)state;
+    static const uint32_t causes[] = {[ISTHMUS_MISSED_DOWN] = GAP_DEVICE_DOWN,
+                                      [ISTHMUS_MISSED_ERROR] = GAP_DEVICE_ERROR,
+                                      [ISTHMUS_MISSED_LATE] = GAP_POLL_LATE,
+                                      [ISTHMUS_MISSED_OVERFLOW] = GAP_DEVICE_OVERFLOW,
+                                      [ISTHMUS_MISSED_JUMP] = GAP_SEQUENCE_JUMP};
+    struct stage *s = begin();
+    struct slot got[UP_SLOTS];
+    s->host.calls.missed(&s->host, 1, 10, ISTHMUS_MISSED_DOWN, 300, 200, 4); /* clock set back */
+    take(s, got);
+    const struct record_gap *back = (const void *)slot_payload(got);
+    assert_true(back->from_ns == 200 && back->to_ns == 200);
+    for (uint32_t why = 0; why < sizeof causes / sizeof *causes + 1; why++) {
+        s->host.calls.missed(&s->host, 1, 10, (enum isthmus_missed)why, 100, 200, 4);
+        s->host.calls.missed(&s->host, 1, 10, (enum isthmus_missed)why, 100, 200, 0);
+        bool known = why >= ISTHMUS_MISSED_DOWN && why <= ISTHMUS_MISSED_JUMP;
+        struct record_gap gap = {0};
+        assert_int_equal(take(s, got), known ? slot_count_for(sizeof gap) : 0);
+        if (known) {
+            memcpy(&gap, slot_payload(got), sizeof gap);
+            assert_true(gap.cause == causes[why] && gap.scope == GAP_TAG && gap.which == 10);
+            assert_true(gap.missed == 4 && gap.produced == 0);
+        }
+    }
+    end(s);
+}
+
 static void send_command(struct stage *s, uint32_t tag, enum value_type type, uint64_t value)
 {
     struct record_command c = {.id = {1}, .tag = tag, .type = type, .value.u64 = value};
@@ -368,6 +397,7 @@ int main(void)
         cmocka_unit_test(samples_become_slots_in_their_order),
         cmocka_unit_test(what_finds_no_room_is_counted_per_tag),
         cmocka_unit_test(gaps_and_events_wait_for_room),
+        cmocka_unit_test(each_reason_becomes_its_cause),
         cmocka_unit_test(each_command_ends_once),
         cmocka_unit_test(commands_without_a_place_stay_in_the_ring),
         cmocka_unit_test(a_browse_brings_its_items_and_ends_once),

@@ -80,6 +80,12 @@ static void take_batch(struct frame *f, const struct slot *s, size_t count)
     emit(f, s, count);
 }
 
+static bool cause_is_a_drivers(uint32_t cause)
+{
+    return (cause >= GAP_DEVICE_DOWN && cause <= GAP_POLL_LATE) || cause == GAP_DEVICE_OVERFLOW ||
+           cause == GAP_SEQUENCE_JUMP;
+}
+
 static bool gap_is_its_own(const struct frame *f, const struct record_gap *gap)
 {
     const struct plan *p = &f->e->g->plan;
@@ -89,8 +95,7 @@ static bool gap_is_its_own(const struct frame *f, const struct record_gap *gap)
                !gap->produced && gap->from_ns <= gap->to_ns &&
                (gap->scope == GAP_ALL || (gap->scope == GAP_TAG && engine_tag(f->e, gap->which)));
     }
-    if (gap->cause < GAP_DEVICE_DOWN || gap->cause > GAP_POLL_LATE || gap->produced ||
-        gap->from_ns > gap->to_ns) {
+    if (!cause_is_a_drivers(gap->cause) || gap->produced || gap->from_ns > gap->to_ns) {
         return false;
     }
     if (gap->scope == GAP_TAG) {

@@ -84,13 +84,22 @@ static void records_of_a_device_are_passed_on(void **state)
     bed_record(b, BED_FIELD, RECORD_BATCH, 0, &batch, sizeof batch);
     bed_record(b, BED_FIELD, RECORD_EVENT, EVENT_DEVICE_UP, &up, sizeof up);
     bed_record(b, BED_FIELD, RECORD_GAP, 0, &gap, sizeof gap);
+    static const uint32_t more[] = {GAP_POLL_LATE, GAP_DEVICE_OVERFLOW, GAP_SEQUENCE_JUMP};
+    for (size_t i = 0; i < 3; i++) {
+        struct record_gap next = gap;
+        next.cause = more[i];
+        bed_record(b, BED_FIELD, RECORD_GAP, 0, &next, sizeof next);
+    }
     bed_run(b, 0);
     assert_null(bed_verdict(b, BED_FIELD));
     bed_read(b, &f);
-    size_t at = 0;
+    size_t at = 0, late = 0;
     assert_int_equal(bed_count(&f, RECORD_BATCH), 1);
     struct record_gap got = bed_gap_at(&f, &at);
     assert_memory_equal(&got, &gap, sizeof gap);
+    for (; late < 3; late++) {
+        assert_int_equal(bed_gap_at(&f, &at).cause, more[late]);
+    }
     at = 0;
     const struct slot *s = bed_next(&f, &at, RECORD_EVENT);
     while (s && s->status != EVENT_DEVICE_UP) {

@@ -43,6 +43,8 @@ struct device {
     struct isthmus_device_config config;
     void *inside;
     int states, closed;
+    int64_t opened_ns;
+    bool covered[TAGS_MAX]; /* tags whose values were told to be missing */
     bool opened, browsing[JOBS];
     int ends[JOBS];
 };
@@ -100,11 +102,13 @@ static void missed(void *context, uint32_t device, uint32_t tag, enum isthmus_mi
                    int64_t from_ns, int64_t to_ns, uint64_t count)
 {
     (void)context;
-    (void)count;
-    open_device(device);
-    assert_true(tag <= address_count);
-    assert_in_range(why, ISTHMUS_MISSED_DOWN, ISTHMUS_MISSED_LATE);
-    assert_true(from_ns <= to_ns);
+    struct device *d = open_device(device);
+    assert_true(tag <= address_count && count > 0);
+    assert_in_range(why, ISTHMUS_MISSED_DOWN, ISTHMUS_MISSED_JUMP);
+    assert_true(from_ns >= d->opened_ns && from_ns <= to_ns && to_ns <= clock_utc_ns());
+    for (uint32_t id = tag ? tag : 1; id <= (tag ? tag : address_count); id++) {
+        d->covered[id - 1] = true;
+    }
 }
 
 static void state(void *context, uint32_t device, enum isthmus_state what, const char *reason)
@@ -296,6 +300,16 @@ static bool all_ended(void)
     return all;
 }
 
+/* No peer here has a value to give: each tag is told to be missing, on close at the latest. */
+static bool all_told(void)
+{
+    bool all = true;
+    for (size_t i = 0; i < PEERS * address_count; i++) {
+        all &= devices[i / address_count].covered[i % address_count];
+    }
+    return all;
+}
+
 static bool all_closed(void)
 {
     bool all = true;
@@ -352,7 +366,7 @@ static void open_all(void)
         struct device *d = devices + i;
         size_t count;
         begin_peer(peers + i, (enum peer_kind)i);
-        *d = (struct device){.opened = true};
+        *d = (struct device){.opened = true, .opened_ns = clock_utc_ns()};
         d->config =
             (struct isthmus_device_config){.index = i,
                                            .name = "device",
@@ -383,6 +397,7 @@ static void every_job_ends_once_and_every_device_closes_in_time(void **context)
     }
     assert_true(run_until(all_closed, 2));
     assert_true(all_ended());
+    assert_true(all_told());
     uv_close((uv_handle_t *)&tick, NULL);
     for (size_t i = 0; i < PEERS; i++) {
         end_peer(peers + i);

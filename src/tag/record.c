@@ -18,6 +18,8 @@ const char *gap_cause_name(uint32_t cause)
         [GAP_SEGMENT_LOST] = "segment lost",
         [GAP_FEED_LIMIT] = "feed limit",
         [GAP_RETIRED] = "retired",
+        [GAP_DEVICE_OVERFLOW] = "device overflow",
+        [GAP_SEQUENCE_JUMP] = "sequence jump",
     };
     return names[cause < GAP_CAUSE_END ? cause : 0];
 }

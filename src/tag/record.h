@@ -41,19 +41,21 @@ struct record_batch {
 };
 
 enum gap_cause {
-    GAP_RING_FULL = 1,  /* produced, but the ring to the engine was full */
-    GAP_JOURNAL_FULL,   /* journal at its size limit, or no disk space */
-    GAP_JOURNAL_FAILED, /* a write or flush failed */
-    GAP_DEVICE_DOWN,    /* no connection, or no answer in time */
-    GAP_DEVICE_ERROR,   /* the device answered with an error */
-    GAP_POLL_LATE,      /* polls not made because the one before took too long */
-    GAP_BOX_DOWN,       /* the box was dead or being restarted */
-    GAP_BOX_FAULT,      /* the box wrote garbage; what its ring still held was dropped */
-    GAP_GATEWAY_DOWN,   /* the gateway was not running */
-    GAP_TORN_TAIL,      /* cut off by recovery after an unclean stop */
-    GAP_SEGMENT_LOST,   /* a damaged or missing segment */
-    GAP_FEED_LIMIT,     /* a feed's backlog was dropped by its limit */
-    GAP_RETIRED,        /* journaled, and dropped or thinned out by the owner's retention */
+    GAP_RING_FULL = 1,   /* produced, but the ring to the engine was full */
+    GAP_JOURNAL_FULL,    /* journal at its size limit, or no disk space */
+    GAP_JOURNAL_FAILED,  /* a write or flush failed */
+    GAP_DEVICE_DOWN,     /* no connection, or no answer in time */
+    GAP_DEVICE_ERROR,    /* the device answered with an error */
+    GAP_POLL_LATE,       /* polls not made because the one before took too long */
+    GAP_BOX_DOWN,        /* the box was dead or being restarted */
+    GAP_BOX_FAULT,       /* the box wrote garbage; what its ring still held was dropped */
+    GAP_GATEWAY_DOWN,    /* the gateway was not running */
+    GAP_TORN_TAIL,       /* cut off by recovery after an unclean stop */
+    GAP_SEGMENT_LOST,    /* a damaged or missing segment */
+    GAP_FEED_LIMIT,      /* a feed's backlog was dropped by its limit */
+    GAP_RETIRED,         /* journaled, and dropped or thinned out by the owner's retention */
+    GAP_DEVICE_OVERFLOW, /* the device's own queue overflowed */
+    GAP_SEQUENCE_JUMP,   /* the device's sequence numbers jumped */
     GAP_CAUSE_END
 };
 /* "ring full" …; never NULL. */

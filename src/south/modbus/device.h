@@ -79,12 +79,15 @@ struct modbus_device {
     int64_t next_poll;
     uint64_t late; /* polls not made */
     int64_t late_from_utc;
+    int64_t account_at, account_wait; /* when to look again for what is still missing */
 
     /* the connection */
     enum link_state link;
-    bool closing; /* the device */
-    bool down;    /* no good answer since down_since */
-    int64_t down_since, down_since_utc, backoff, reconnect_at, connect_deadline;
+    bool closing;                                /* the device */
+    bool down;                                   /* no good answer since down_since */
+    int64_t down_since, down_since_utc, backoff; /* utc: what was not told yet begins */
+    uint64_t down_polls;                         /* told already */
+    int64_t reconnect_at, connect_deadline;
     uv_tcp_t tcp;
     uv_timer_t timer;
     uv_connect_t connect;
@@ -139,6 +142,7 @@ void poll_settle(struct modbus_device *d, int64_t now); /* ends the cycle if all
 void poll_down(struct modbus_device *d, int64_t now);
 void poll_up(struct modbus_device *d, int64_t now);
 void poll_account(struct modbus_device *d); /* tells the gaps that are still open */
+void poll_account_now_and_then(struct modbus_device *d, int64_t now);
 void poll_flush(struct modbus_device *d);
 
 /* job.c */

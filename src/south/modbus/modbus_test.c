@@ -56,7 +56,7 @@ struct world {
     uint64_t good[TAGS_MAX], bad[TAGS_MAX], gaps[TAGS_MAX];
     struct isthmus_sample last[TAGS_MAX];
     char text[TAGS_MAX][64];
-    uint64_t device_gaps, ended, items;
+    uint64_t device_gaps, ended, items, told;
     uint32_t job_status;
     struct isthmus_figures figures;
     struct isthmus_tag tags[TAGS_MAX];
@@ -278,6 +278,7 @@ static void host_missed(void *c, uint32_t device, uint32_t tag, enum isthmus_mis
     struct world *w = c;
     assert_int_equal(device, 7);
     assert_true(why >= ISTHMUS_MISSED_DOWN && why <= ISTHMUS_MISSED_LATE);
+    w->told += why == ISTHMUS_MISSED_DOWN;
     assert_true(from <= to && count > 0);
     if (tag) {
         w->gaps[index_of(w->tags, w->config.tag_count, tag)] += count;
@@ -591,6 +592,7 @@ static void a_device_that_goes_and_returns_leaves_a_gap(void **state)
     assert_int_equal(w->last[t].status, (uint32_t)STATUS_BAD_NO_COMMUNICATION);
     UNTIL(w, w->accepted >= 3);
     assert_int_equal(w->bad[t], 1);
+    UNTIL(w, w->told >= 2); /* in parts, while it lasts */
     w->manner = CORRECT;
     uint64_t good = w->good[t];
     UNTIL(w, w->good[t] > good + 5 && w->state == ISTHMUS_UP);

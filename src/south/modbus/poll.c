@@ -18,6 +18,8 @@
 #define FIGURES_NS       (500 * NS_PER_MS)
 #define BACKOFF_FIRST_NS NS_PER_S
 #define PROBES_MAX       3u
+#define ACCOUNT_FIRST_NS NS_PER_S
+#define ACCOUNT_LAST_NS  (600 * NS_PER_S)
 
 void poll_flush(struct modbus_device *d)
 {
@@ -51,12 +53,16 @@ static struct isthmus_sample *add_sample(struct modbus_device *d, uint32_t point
 
 static void tell_gap(struct modbus_device *d, struct block *b)
 {
+    int64_t utc = device_utc(d);
     for (uint32_t i = 0; b->bad_polls && i < b->at.point_count; i++) {
         uint32_t tag = d->config->tags[d->order[b->at.first + i]].id;
         d->host->missed(d->host->context, d->config->index, tag, (enum isthmus_missed)b->why,
-                        b->bad_since_utc, device_utc(d), b->bad_polls);
+                        b->bad_since_utc, utc, b->bad_polls);
     }
-    b->bad_polls = 0;
+    if (b->bad_polls) {
+        b->bad_polls = 0;
+        b->bad_since_utc = utc;
+    }
 }
 
 static void block_bad(struct modbus_device *d, struct block *b, uint32_t status,
@@ -200,15 +206,19 @@ void poll_down(struct modbus_device *d, int64_t now)
         d->down = true;
         d->down_since = now;
         d->down_since_utc = device_utc(d);
+        d->down_polls = 0;
     }
 }
 
 static void tell_down_gap(struct modbus_device *d, int64_t now)
 {
-    uint64_t polls = (uint64_t)((now - d->down_since + d->period - 1) / d->period);
-    if (d->config->tag_count) {
+    uint64_t polls = (uint64_t)((now - d->down_since + d->period - 1) / d->period) - d->down_polls;
+    int64_t utc = device_utc(d);
+    if (d->config->tag_count && polls) {
         d->host->missed(d->host->context, d->config->index, 0, ISTHMUS_MISSED_DOWN,
-                        d->down_since_utc, device_utc(d), polls * d->config->tag_count);
+                        d->down_since_utc, utc, polls * d->config->tag_count);
+        d->down_polls += polls;
+        d->down_since_utc = utc;
     }
 }
 
@@ -240,6 +250,37 @@ void poll_account(struct modbus_device *d)
         tell_down_gap(d, device_now(d));
         d->down = false;
     }
+}
+
+static bool is_well(const struct modbus_device *d)
+{
+    bool well = !d->down;
+    for (size_t i = 0; well && i < d->block_count; i++) {
+        well = d->blocks[i].shown == STATUS_GOOD;
+    }
+    return well;
+}
+
+/* A long outage is told in parts, each twice as long as the one before: should this process die, hardly more than half
+ * of it is told by nobody. */
+void poll_account_now_and_then(struct modbus_device *d, int64_t now)
+{
+    if (now < d->account_at) {
+        return;
+    }
+    if (is_well(d)) {
+        d->account_wait = ACCOUNT_FIRST_NS;
+    } else {
+        poll_account(d);
+        if (d->down) {
+            tell_down_gap(d, now);
+        }
+        d->account_wait *= 2;
+    }
+    d->account_wait = d->account_wait < ACCOUNT_FIRST_NS  ? ACCOUNT_FIRST_NS
+                      : d->account_wait > ACCOUNT_LAST_NS ? ACCOUNT_LAST_NS
+                                                          : d->account_wait;
+    d->account_at = now + d->account_wait;
 }
 
 /* ---- cycles ---- */

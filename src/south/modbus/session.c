@@ -508,6 +508,7 @@ void session_turn(struct modbus_device *d)
     }
     int64_t now = device_now(d);
     look_at_time(d, now);
+    poll_account_now_and_then(d, now);
     if (d->link == LINK_UP) {
         job_pump(d, now);
         repeat_held(d, now);
