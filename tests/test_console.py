@@ -2,6 +2,7 @@
 """The console in a real browser, against a real gateway with the simulated waterworks and a broker."""
 
 import json
+import re
 import subprocess
 
 import plant
@@ -9,7 +10,7 @@ import pytest
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 FLOW, LEVEL, ODD = "waterworks/line1/pump1/flow", "waterworks/line1/storage/level", "waterworks/line1/odd"
-PAGES = ["plant", "devices", "boxes", "feeds"]
+PAGES = ["plant", "devices", "boxes", "feeds", "ledger"]
 
 
 class Waterworks:
@@ -187,14 +188,39 @@ def test_devices_boxes_and_feeds(works, user):
     user.page("feeds")
     (feed,) = user.table("Feeds")
     assert feed["Contract"] == "pumps-and-tanks" and feed["Tags"] == "301" and feed["State"] == "up to date"
-    user.text("every value is accounted for")
-    account = user.account()
-    assert account["produced"] > 0
-    assert account["produced"] == sum(account[k] for k in ("journaled", "suppressed", "rejected", "gaps"))
+
+
+def numbers(text):
+    return [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", text)]
+
+
+def test_ledger_in_plain_words_and_down_to_the_single_gap(works, user):
+    user.page("feeds")
+    user.text("Gap: device down")  # an outage of before
+    user.page("ledger")
+    sentence = user.sentence("every value is accounted for")
+    told = re.match(r"Of ([\d,]+) values the plant produced since [-\d: ]+, [\d.]+ % reached the journal; none is missing", sentence)
+    assert told and numbers(told[1])[0] > 0, sentence
+    assert "could not be read at all" in sentence
+    devices = user.shares("where-title")
+    assert set(devices) == {"plc1", "plc2"} and all(re.match(r"[\d,]+ kept in the journal", d) for d in devices.values())
+    (feed,) = user.shares("delivered-title").items()
+    assert feed[0] == "pumps-and-tanks to cloud" and re.match(r"[\d,]+ delivered", feed[1])
+    causes = user.table("Causes")
+    (down,) = [c for c in causes if c["Concerns"] == "device plc1" and "did not answer" in c["Why"]]
+    assert down["Lost"] == "0" and down["Never read"].startswith("about ")
+    user.button("Records: The device did not answer, device plc1")
+    records = user.table("Gap records")
+    assert numbers(down["Records"])[0] >= len(records) > 0
+    user.button("plc1", "true")
+    tags = user.table("Tags")
+    assert len(tags) == 50 and all(t["Balances"] == "yes" for t in tags)
+    assert not [c for c in user.table("Causes") if c["Concerns"] == "device plc2"]
+    user.button("plc1", "false")
 
 
 def test_by_keyboard_alone(user):
-    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Search tags"]
+    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Ledger", "Search tags"]
     for what in stops:
         user.press(["Tab"], {"what": what, "visible": True})
     user.press(["Tab"], {"visible": True})
@@ -216,9 +242,12 @@ def test_by_keyboard_alone(user):
     user.press(["Tab", "Tab"], {"row": "waterworks"})
     user.press(["End", "Enter"])
     user.legend("waterworks/line2/volume", "m³")
-    user.press(["Shift+Tab"] * 3, {"what": "Feeds"})
+    user.press(["Shift+Tab"] * 3, {"what": "Ledger"})
     user.press(["Enter"])
     user.text("every value is accounted for")
+    user.press(["Tab"], {"what": "plc1", "visible": True})
+    user.press(["Enter"], {"pressed": "true"})
+    user.text("Tags of plc1")
 
 
 @pytest.mark.parametrize("width,height", [(1440, 900), (390, 844)])
@@ -229,7 +258,7 @@ def test_fits_the_screen_in_light_and_dark(user, width, height, scheme):
     for name in PAGES:
         user.page(name)
         if name != "plant":
-            user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events"}[name])
+            user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events", "ledger": "Causes"}[name])
         seen = user.measure()
         user.picture(f"{name}-{width}-{scheme}")
         assert seen["overflow"] <= 0, (name, seen)
@@ -255,7 +284,7 @@ def test_ten_thousand_tags(tmp_path, started):
     try:
         u.open(1440, 900, "light")
         u.text("9,995 tags")
-        u.press(["Tab"] * 6, {"what": "Search tags"})
+        u.press(["Tab"] * 7, {"what": "Search tags"})
         u.type("waterworks")
         u.press(["Tab", "Tab", "End"], {"row": "waterworks/plc2/unit1/firmware", "visible": True})
         assert u.measure()["elements"] < 1000, "the document stays small"

@@ -16,8 +16,12 @@ export interface Gap {
 export interface Happening { event: string; text: string; time: string; seq: string; box?: string; device?: string }
 export type Note = Gap | Happening;
 export type Journaled = Sample | Note;
-export interface TagLedger {
-  tag: string; produced: number; journaled: number; suppressed: number; rejected: number; gaps: number; balanced: boolean;
+export interface Account { produced: number; journaled: number; suppressed: number; rejected: number; gaps: number; balanced: boolean }
+export interface TagLedger extends Account { tag: string }
+export interface Ledger { tags: TagLedger[]; total: Account; since?: string }
+export interface Cause {
+  cause: string; records: number; produced: number; missed: number; from: string; to: string;
+  tag?: string; device?: string; box?: string; scope?: 'all';
 }
 export interface Feed {
   contract: string; service: string; connected: boolean; tags: number; since: string; journaled: number; delivered: number;

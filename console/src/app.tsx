@@ -7,6 +7,7 @@ import { BoxesPage, boxUnwell } from './boxes';
 import { DevicesPage, deviceUnwell } from './devices';
 import { FeedsPage, feedUnwell } from './feeds';
 import { showClock, showTime } from './format';
+import { LedgerPage } from './ledger';
 import { live } from './live';
 import { Mark, useObserved, usePolled, useTick } from './parts';
 import { PlantPage } from './plant_page';
@@ -16,6 +17,7 @@ const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   devices: { title: 'Devices', page: DevicesPage },
   boxes: { title: 'Boxes', page: BoxesPage },
   feeds: { title: 'Feeds', page: FeedsPage },
+  ledger: { title: 'Ledger', page: LedgerPage },
 };
 
 const chosen = (): string => location.hash.slice(1) in PAGES ? location.hash.slice(1) : 'plant';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Delivery: what goes to whom, the account of every value from the device on, and what is missing and why.
+// Delivery: what goes to whom, and what happened of late.
 import type { JSX } from 'preact';
-import { type Feed, type Gap, type Note, type TagLedger, isGap } from './api';
+import { type Feed, type Gap, type Note, isGap } from './api';
 import { plural, showCount, showTime } from './format';
 import { type Column, Status, Table, usePolled } from './parts';
 
@@ -25,37 +25,6 @@ const FEED_COLUMNS: Column<Feed>[] = [
   { head: 'Cursor', cell: (f) => <>{showCount(BigInt(f.confirmed_seq))} <span class="quiet">of {showCount(BigInt(f.head_seq))}</span></>, number: true },
 ];
 
-function Account({ ledger }: { ledger: TagLedger[] }): JSX.Element {
-  const sum = { produced: 0, journaled: 0, suppressed: 0, rejected: 0, gaps: 0 };
-  for (const t of ledger) {
-    for (const k of Object.keys(sum) as (keyof typeof sum)[]) sum[k] += t[k];
-  }
-  const off = ledger.filter((t) => !t.balanced);
-  const rows = [
-    { sign: '', n: sum.produced, what: 'values came from the devices', term: 'produced' },
-    { sign: '=', n: sum.journaled, what: 'are kept in the journal', term: 'journaled' },
-    { sign: '+', n: sum.suppressed, what: 'were left out on purpose: changes smaller than the deadband', term: 'suppressed' },
-    { sign: '+', n: sum.rejected, what: 'were refused because they made no sense', term: 'rejected' },
-    { sign: '+', n: sum.gaps, what: 'were lost, each loss on record with its cause', term: 'gaps' },
-  ];
-  return (
-    <section aria-labelledby="account-title">
-      <h3 id="account-title">Account of all values</h3>
-      <p class="summary" role="status">
-        {off.length === 0 ? 'The account balances: every value is accounted for.'
-          : <Status state="bad" detail={`the account of ${plural(off.length, 'tag')} does not balance, first ${off[0]!.tag}`} />}
-      </p>
-      <table class="account" aria-label="Account of all values">
-        <tbody>
-          {rows.map((r) => (
-            <tr key={r.term}><td>{r.sign}</td><td class="number" data-term={r.term}>{showCount(r.n)}</td><th scope="row">{r.what} <span class="quiet">({r.term})</span></th></tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
-  );
-}
-
 const concernOf = (g: Gap): string => g.tag ?? g.device ?? g.box ?? 'all tags';
 
 function missing(g: Gap): string {
@@ -75,14 +44,12 @@ const NOTE_COLUMNS: Column<Note>[] = [
 
 export function FeedsPage(): JSX.Element {
   const feeds = usePolled<{ feeds: Feed[] }>('feeds', 1000).now?.feeds;
-  const ledger = usePolled<{ tags: TagLedger[] }>('ledger', 5000).now?.tags;
   const notes = usePolled<{ records: Note[] }>(`gaps?limit=${NOTES_SHOWN}`, 5000).now?.records;
   return (
     <section aria-labelledby="feeds-title">
       <h2 id="feeds-title">Feeds</h2>
       <Table label="Feeds" columns={FEED_COLUMNS} rows={feeds ?? []} keyOf={(f) => `${f.contract} ${f.service}`}
         empty={feeds ? 'No contract delivers anything yet.' : 'Loading …'} />
-      {ledger && <Account ledger={ledger} />}
       <section aria-labelledby="notes-title">
         <h3 id="notes-title">What happened, and what is missing (last 24 h)</h3>
         <Table label="Gaps and events" columns={NOTE_COLUMNS} rows={[...(notes ?? [])].reverse()} keyOf={(n) => `${n.seq} ${n.time}`}

@@ -72,6 +72,12 @@ export function showSpan(days: number): string {
 const NUMBERS = new Intl.NumberFormat('en-GB');
 export const showCount = (n: number | bigint): string => NUMBERS.format(n);
 
+/** 0.99987 of it → "99.98 %": never rounded up to all, nor down to nothing. */
+export function showShare(part: number, whole: number): string {
+  if (whole === 0 || part >= whole) return part >= whole && whole > 0 ? '100 %' : MISSING;
+  return `${(Math.floor(part / whole * 10_000) / 100).toFixed(2)} %`;
+}
+
 export function plural(n: number, one: string, many = `${one}s`): string {
   return `${showCount(n)} ${n === 1 ? one : many}`;
 }

@@ -140,10 +140,17 @@ const steps = {
     return rows.length > 0 && rows.map((r) => Object.fromEntries([...r.cells].map((c) => [c.dataset.head, c.textContent.trim()])));
   }, label),
 
-  account: () => until(() => {
-    const cells = [...document.querySelectorAll('.account [data-term]')];
-    return cells.length > 0 && Object.fromEntries(cells.map((c) => [c.dataset.term, Number(c.textContent.replaceAll(',', ''))]));
-  }),
+  /** The bars of a part of the ledger, as {whose: what is told beside it}, once there are some. */
+  shares: (title) => until((id) => {
+    const rows = [...document.querySelectorAll(`section[aria-labelledby="${id}"] .shares li`)];
+    return rows.length > 0 && Object.fromEntries(rows.map((r) => [r.firstChild.textContent.trim(), r.querySelector('.told').textContent]));
+  }, title),
+
+  /** The ledger's sentence, once it contains this. */
+  sentence: (part) => until((t) => {
+    const text = document.querySelector('.sentence')?.textContent ?? '';
+    return text.includes(t) && text;
+  }, part),
 
   /** Waits until the page's text contains this. */
   text: (part) => until((t) => document.body.innerText.includes(t), part),
