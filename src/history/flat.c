@@ -106,13 +106,15 @@ static void miss_line(const uint64_t *x, uint32_t count, uint64_t slope, uint64_
     }
 }
 
+/* (Adding x before the guess is taken off leaves only two steps to wait for.) */
 static void miss_smooth(const uint64_t *x, uint32_t count, unsigned shift, uint64_t base,
                         uint64_t *r)
 {
-    uint64_t sum = 0, half = shift ? UINT64_C(1) << (shift - 1) : 0;
+    uint64_t sum = shift ? UINT64_C(1) << (shift - 1) : 0;
     for (uint32_t i = 0; i < count; i++) {
-        r[i] = x[i] - base - (uint64_t)((int64_t)(sum + half) >> shift);
-        sum += r[i];
+        uint64_t guess = (uint64_t)((int64_t)sum >> shift), above = x[i] - base;
+        r[i] = above - guess;
+        sum = (sum + above) - guess;
     }
 }
 
@@ -173,15 +175,18 @@ static uint64_t level(const uint64_t *x, uint32_t count, uint64_t slope, double 
 COLUMN_CODE
 static void compare_shifts(const uint64_t *x, uint32_t count, uint64_t step, struct misses *m)
 {
-    uint64_t sum[SHIFTS] = {0}, d = x[1] - x[0];
+    uint64_t sum[SHIFTS], d = x[1] - x[0];
     uint32_t widths[SHIFTS] = {0}, curve = 0;
+    for (unsigned k = 0; k < SHIFTS; k++) {
+        sum[k] = UINT64_C(1) << k >> 1;
+    }
     for (uint32_t i = 1; i < count; i++) {
         uint64_t off =
             x[i] - x[0] - i * step; /* a mean that is centred does not lag behind a ramp */
         for (unsigned k = 0; k < SHIFTS; k++) {
-            uint64_t r = off - (uint64_t)((int64_t)(sum[k] + (UINT64_C(1) << k >> 1)) >> k);
-            sum[k] += r;
-            widths[k] += width_of(r);
+            uint64_t guess = (uint64_t)((int64_t)sum[k] >> k);
+            widths[k] += width_of(off - guess);
+            sum[k] = (sum[k] + off) - guess;
         }
         curve += width_of(x[i] - x[i - 1] - d);
         d = x[i] - x[i - 1];
@@ -445,6 +450,14 @@ static void write_packed(struct words_scratch *s, uint32_t count, uint64_t min, 
     write_residuals(s, count, &plan, out);
 }
 
+COLUMN_CODE
+static void take_least(const uint64_t *v, uint32_t count, uint64_t min, uint64_t *x)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        x[i] = v[i] - min;
+    }
+}
+
 static void write_best(struct words_scratch *s, const uint64_t *v, uint32_t count,
                        struct writer *out)
 {
@@ -455,9 +468,7 @@ static void write_best(struct words_scratch *s, const uint64_t *v, uint32_t coun
         return;
     }
     struct range g = range_of(v, count);
-    for (uint32_t i = 0; i < count; i++) {
-        s->x[i] = v[i] - (uint64_t)g.min;
-    }
+    take_least(v, count, (uint64_t)g.min, s->x);
     uint64_t unit = take_unit(s->x, count);
     uint64_t span = ((uint64_t)g.max - (uint64_t)g.min) / unit;
     struct plan plan =

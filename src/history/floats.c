@@ -19,7 +19,7 @@ enum float_kind {
 };
 
 #define DECIMALS_MAX 14u
-#define PROBES       16u
+#define PROBES       24u
 #define NEAR_BITS    44u /* what is farther off has no integer near it */
 
 static const double power[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
@@ -216,17 +216,21 @@ static struct form guess(struct floats_scratch *s, const uint64_t *v, uint32_t c
     }
     unsigned single = best.kind & FLOAT_SINGLE;
     double least = cost(probe, n, back, probes);
-    for (unsigned d = 0; d <= DECIMALS_MAX; d++) {
+    /* Each decimal too many costs three bits: four of them in vain end the search. */
+    for (unsigned d = 0;
+         d <= DECIMALS_MAX && (best.kind == (FLOAT_BITS | single) || d <= best.decimals + 4); d++) {
         for (unsigned kind = FLOAT_QUOTIENT; kind <= FLOAT_PRODUCT; kind++) {
             struct form f = {.kind = kind | single, .decimals = d};
-            uint32_t off = prove(probe, probes, f, n, back);
+            if (prove(probe, probes, f, n, back) == 0) {
+                return f;
+            }
             double bits = cost(probe, n, back, probes);
-            if (bits + 1 < least || off == 0) {
+            if (bits > least) {
+                break; /* a product can be little better than the quotient */
+            }
+            if (bits + 1 < least) {
                 least = bits;
                 best = f;
-            }
-            if (off == 0) {
-                return best;
             }
         }
     }
