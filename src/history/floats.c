@@ -216,9 +216,9 @@ static struct form guess(struct floats_scratch *s, const uint64_t *v, uint32_t c
     }
     unsigned single = best.kind & FLOAT_SINGLE;
     double least = cost(probe, n, back, probes);
-    /* Each decimal too many costs three bits: four of them in vain end the search. */
-    for (unsigned d = 0;
-         d <= DECIMALS_MAX && (best.kind == (FLOAT_BITS | single) || d <= best.decimals + 4); d++) {
+    /* Each decimal too many costs three bits: once a form is good, four of them in vain end the search. */
+    double good = 0.75 * least;
+    for (unsigned d = 0; d <= DECIMALS_MAX && (least > good || d <= best.decimals + 4); d++) {
         for (unsigned kind = FLOAT_QUOTIENT; kind <= FLOAT_PRODUCT; kind++) {
             struct form f = {.kind = kind | single, .decimals = d};
             if (prove(probe, probes, f, n, back) == 0) {
