@@ -33,6 +33,8 @@ struct store {
     uint8_t *bytes, *at, *end;
 };
 
+static const char *const recordings[] = {"skab", "nab"};
+
 static const char *data_folder(void)
 {
     const char *folder = getenv("ISTHMUS_DATA");
@@ -167,12 +169,26 @@ static bool measure(const char *name, struct store *st)
     return true;
 }
 
+/* Without the recordings there is nothing to measure on them. */
+static void list(void)
+{
+    struct signals in;
+    puts("history.bytes_regular\nhistory.bytes_jitter\nhistory.encode\nhistory.decode");
+    for (size_t i = 0; i < sizeof recordings / sizeof *recordings; i++) {
+        if (signals_read(&in, data_folder(), recordings[i])) {
+            printf("history.bytes_%s\n", recordings[i]);
+            signals_free(&in);
+        } else {
+            fprintf(stderr, "history_bench: no recordings %s in %s\n", recordings[i],
+                    data_folder());
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "--list")) {
-        puts("history.bytes_regular\nhistory.bytes_jitter\nhistory.bytes_skab\nhistory.bytes_"
-             "nab\nhistory.encode\n"
-             "history.decode");
+        list();
         return 0;
     }
     static struct store st;
