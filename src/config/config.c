@@ -95,8 +95,8 @@ static char *read_file(struct load *l, const char *file, size_t *size)
 /* Sections of the same name from several files are merged: lists are joined. */
 static void merge_sections(struct load *l)
 {
-    static const char *const known[] = {"gateway", "journal", "zones",    "devices",  "types",
-                                        "assets",  "tags",    "services", "contracts"};
+    static const char *const known[] = {"gateway", "journal", "zones",    "devices",   "types",
+                                        "assets",  "tags",    "services", "contracts", "retention"};
     enum { KNOWN = sizeof known / sizeof *known };
     struct node *firsts[KNOWN] = {NULL};
     for (struct node *n = l->root->child, *before = NULL; n; before = n, n = n->next) {
@@ -217,7 +217,9 @@ static int load_all(struct load *l, struct config_result *r)
         load_devices(l);
     }
     if (!l->tree.no_memory) {
+        load_retentions(l);
         load_tags(l);
+        check_retentions(l);
         load_services(l);
     }
     r->devices = l->device_count;

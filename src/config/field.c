@@ -108,9 +108,9 @@ static bool with_unit(const char *text, const char *const *units, const double *
 
 bool text_duration(const char *text, double *ms)
 {
-    static const char *const units[] = {"us", "ms", "s", "min", "h", "d"};
-    static const double factors[] = {1e-3, 1, 1e3, 6e4, 36e5, 864e5};
-    return with_unit(text, units, factors, 6, ms);
+    static const char *const units[] = {"us", "ms", "s", "min", "h", "d", "y"};
+    static const double factors[] = {1e-3, 1, 1e3, 6e4, 36e5, 864e5, 365 * 864e5};
+    return with_unit(text, units, factors, 7, ms);
 }
 
 bool text_bytes(const char *text, uint64_t *bytes)

@@ -26,6 +26,11 @@ struct load_tag {
     const struct node *node; /* where it was declared: for messages */
 };
 
+struct load_retention { /* a class of tags */
+    const struct node *globs;
+    bool *matched; /* owned: per glob */
+};
+
 struct load {
     const char *dir;
     struct tree tree;
@@ -38,6 +43,7 @@ struct load {
     struct load_tag *tags;
     size_t tag_count, tag_capacity;
     size_t contract_count;
+    struct load_retention retentions[RETENTIONS_MAX];
     const char *state_dir;
     int assign;
 };
@@ -48,7 +54,8 @@ struct field { /* a table per section; ends with name == NULL */
     bool required;
 };
 extern const struct field gateway_fields[], journal_fields[], zone_fields[], device_fields[],
-    tag_fields[], type_fields[], asset_fields[], service_fields[], contract_fields[];
+    tag_fields[], type_fields[], retention_fields[], asset_fields[], service_fields[],
+    contract_fields[];
 /* Reports missing fields, and unknown ones (not in the table nor, when given, in `options`), with the nearest known. */
 void check_fields(struct load *l, const struct node *map, const char *what,
                   const struct field *fields, const struct isthmus_option *options);
@@ -64,10 +71,13 @@ bool text_number(const char *text, double *out);
 bool check_name(struct load *l, const struct node *at, const char *name);
 
 /* Each section. They go on after an error, so that all errors are found in one pass. */
-void load_gateway(struct load *l);  /* settings.c: gateway, journal, zones */
-void load_devices(struct load *l);  /* devices.c: devices and their boxes */
-void load_tags(struct load *l);     /* tags.c: tags, types, assets */
-void load_services(struct load *l); /* services.c: services and contracts */
+void load_gateway(struct load *l);                      /* settings.c: gateway, journal, zones */
+void load_retentions(struct load *l);                   /* retention.c: before the tags … */
+uint8_t retention_of(struct load *l, const char *path); /* … for each of them: class + 1 or 0 … */
+void check_retentions(struct load *l);                  /* … and after them */
+void load_devices(struct load *l);                      /* devices.c: devices and their boxes */
+void load_tags(struct load *l);                         /* tags.c: tags, types, assets */
+void load_services(struct load *l);                     /* services.c: services and contracts */
 
 uint32_t load_zone(struct load *l, const struct node *at, const char *name);
 /* Adds options (and the addresses among them) of a device or service to the plan. */

@@ -9,8 +9,13 @@
 
 const struct field gateway_fields[] = {
     {"name", true}, {"description", false}, {"state", false}, {0}};
-const struct field journal_fields[] = {
-    {"sync", false}, {"limit", false}, {"segment", false}, {"flash_endurance", false}, {0}};
+const struct field journal_fields[] = {{"sync", false},
+                                       {"limit", false},
+                                       {"segment", false},
+                                       {"hold", false},
+                                       {"when_full", false},
+                                       {"flash_endurance", false},
+                                       {0}};
 const struct field zone_fields[] = {{"name", true}, {"description", false}, {0}};
 
 static void load_journal(struct load *l)
@@ -39,9 +44,11 @@ static void load_journal(struct load *l)
         uint64_t least, most;
     } sizes[] = {{"limit", UINT64_C(4) << 20, UINT64_C(1) << 50},
                  {"segment", UINT64_C(1) << 20, UINT64_C(1) << 32},
+                 {"hold", UINT64_C(1) << 20, UINT64_C(1) << 50},
                  {"flash_endurance", UINT64_C(1) << 30, UINT64_C(1) << 60}};
-    uint64_t *targets[] = {&h->journal_limit, &h->segment_size, &h->flash_endurance};
-    for (int i = 0; i < 3; i++) {
+    uint64_t *targets[] = {&h->journal_limit, &h->segment_size, &h->hold_bytes,
+                           &h->flash_endurance};
+    for (int i = 0; i < 4; i++) {
         const char *text = field_text(l, map, sizes[i].key, NULL);
         if (text && (!text_bytes(text, targets[i]) || *targets[i] < sizes[i].least ||
                      *targets[i] > sizes[i].most)) {
@@ -52,6 +59,23 @@ static void load_journal(struct load *l)
                          "'%s' is no usable size for '%s'", text, sizes[i].key);
         }
     }
+}
+
+static void load_when_full(struct load *l)
+{
+    static const char *const names[] = {
+        [FULL_DROP_OLDEST] = "drop_oldest", [FULL_THIN] = "thin", [FULL_STOP] = "stop"};
+    const struct node *map = node_get(l->root, "journal");
+    const char *text =
+        map ? field_text(l, map, "when_full", names[FULL_DROP_OLDEST]) : names[FULL_DROP_OLDEST];
+    for (uint32_t i = FULL_DROP_OLDEST; i <= FULL_STOP; i++) {
+        if (!strcmp(text, names[i])) {
+            plan_build_header(l->plan)->when_full = i;
+            return;
+        }
+    }
+    node_problem(&l->tree, node_get(map, "when_full"), "write drop_oldest, thin or stop",
+                 "'%s' is none of these", text);
 }
 
 static void load_zones(struct load *l)
@@ -149,5 +173,6 @@ void load_gateway(struct load *l)
     h->name = plan_build_text(l->plan, name ? name : "");
     h->state_dir = plan_build_text(l->plan, l->state_dir);
     load_journal(l);
+    load_when_full(l);
     load_zones(l);
 }

@@ -448,6 +448,7 @@ void load_tags(struct load *l)
         if (!t->tag.id) {
             err = ERR_FULL;
         } else {
+            t->tag.retention = retention_of(l, t->path);
             plan_build_tag(l->plan, &t->tag);
         }
     }

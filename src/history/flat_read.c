@@ -180,7 +180,8 @@ void flat_decode(struct words_scratch *s, unsigned byte, struct reader *in, uint
     }
 }
 
-bool words_are_line(struct words_scratch *s, struct reader in, uint32_t count, uint64_t *base, uint64_t *step)
+bool words_are_line(struct words_scratch *s, struct reader in, uint32_t count, uint64_t *base,
+                    uint64_t *step)
 {
     struct head h;
     unsigned byte = read_u8(&in);

@@ -12,108 +12,6 @@
 #include "base/clock.h"
 #include "tag/record.h"
 
-static void same(const struct block *b, uint32_t at, const struct folder_sample *want)
-{
-    assert_int_equal(b->time[at], want->slot.time);
-    assert_int_equal(b->value[at], want->slot.value.u64);
-    assert_int_equal(b->status[at], want->slot.status);
-    if (value_is_long(b->type)) {
-        assert_memory_equal(b->text + b->text_at[at], want->text, (size_t)want->slot.value.u64);
-    }
-}
-
-static void same_edge(int got, const struct slot *s, const uint8_t *text,
-                      const struct folder_sample *want)
-{
-    assert_int_equal(got, want != NULL);
-    if (want) {
-        assert_int_equal(s->time, want->slot.time);
-        assert_int_equal(s->value.u64, want->slot.value.u64);
-        assert_int_equal(s->status, want->slot.status);
-        assert_memory_equal(text, want->text,
-                            folder_type(want->slot.tag) == VALUE_TEXT ? (size_t)s->value.u64 : 0);
-    }
-}
-
-static const struct folder_sample **room(const struct folder *f)
-{
-    const struct folder_sample **p = malloc((f->count + 1) * sizeof *p);
-    assert_non_null(p);
-    return p;
-}
-
-/* One tag in one range is what the model says, and so are the samples next to the range. */
-static void check_range(struct folder *f, struct tail *tail, uint32_t id, int64_t from_ns,
-                        int64_t to_ns)
-{
-    struct series *s;
-    struct piece piece;
-    struct slot edge;
-    const uint8_t *text = NULL;
-    const struct folder_sample **want = room(f), **rest = room(f);
-    size_t count = folder_expect(f, id, from_ns, to_ns, want), at = 0, n;
-    struct series_options o = {.tag = id,
-                               .type = folder_type(id),
-                               .from_ns = from_ns,
-                               .to_ns = to_ns,
-                               .parts = BLOCK_ALL,
-                               .tail = tail};
-    assert_int_equal(series_open(&s, &f->history, &o), 0);
-    n = from_ns > INT64_MIN ? folder_expect(f, id, INT64_MIN, from_ns - 1, rest) : 0;
-    int got = series_before(s, &edge, &text);
-    same_edge(got, &edge, text, n ? rest[n - 1] : NULL);
-    n = to_ns < INT64_MAX ? folder_expect(f, id, to_ns + 1, INT64_MAX, rest) : 0;
-    got = series_after(s, &edge, &text);
-    same_edge(got, &edge, text, n ? rest[0] : NULL);
-    bool whole = folder_random(f, 2);
-    struct series_grid grid = {
-        from_ns, to_ns > from_ns && from_ns > INT64_MIN ? (to_ns - from_ns) / 3 + 1 : INT64_MAX};
-    while ((got = series_next(s, whole ? &grid : NULL, &piece)) > 0) {
-        if (piece.summary) {
-            assert_true(whole && series_cell(&grid, piece.summary->first_ns) ==
-                                     series_cell(&grid, piece.summary->last_ns));
-            assert_int_equal(piece.summary->first_ns, want[at]->slot.time);
-            at += piece.summary->count;
-            assert_true(at <= count);
-            assert_int_equal(piece.summary->last_ns, want[at - 1]->slot.time);
-            assert_int_equal(piece.summary->last, want[at - 1]->slot.value.u64);
-            continue;
-        }
-        for (uint32_t i = piece.from; i < piece.to; i++) {
-            assert_true(at < count);
-            same(piece.samples, i, want[at++]);
-        }
-    }
-    assert_int_equal(got, 0);
-    assert_int_equal(at, count);
-    assert_int_equal(series_damage(s), 0);
-    series_close(s);
-    free(want);
-    free(rest);
-}
-
-static void open_tail(struct folder *f, struct tail *t)
-{
-    size_t budget = SIZE_MAX;
-    assert_int_equal(tail_open(t, &f->history, NULL, NULL, 0, 0), 0);
-    assert_int_equal(tail_step(t, &budget, SIZE_MAX), 1);
-}
-
-static void check_all(struct folder *f)
-{
-    struct tail tail;
-    open_tail(f, &tail);
-    int64_t begin = INT64_C(1700000000) * NS_PER_S;
-    for (uint32_t id = 1; id <= FOLDER_TAGS; id++) {
-        check_range(f, &tail, id, INT64_MIN, INT64_MAX);
-        uint32_t span = (uint32_t)((f->now_ns - begin) / NS_PER_S) + 10;
-        int64_t from = begin + (int64_t)folder_random(f, span) * NS_PER_S;
-        check_range(f, &tail, id, from, from + (int64_t)folder_random(f, span) * NS_PER_S);
-        check_range(f, &tail, id, from, from);
-    }
-    tail_close(&tail);
-}
-
 /* Whatever is sealed and merged in whatever order: the answers stay the same. */
 static void test_any_order(void **state)
 {
@@ -134,7 +32,7 @@ static void test_any_order(void **state)
                 folder_merge(&f);
             }
             if (i % 4 == 3) {
-                check_all(&f);
+                folder_check(&f);
             }
         }
         folder_fini(&f);

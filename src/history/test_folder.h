@@ -43,4 +43,7 @@ bool folder_merge(struct folder *f);
 size_t folder_expect(const struct folder *f, uint32_t id, int64_t from_ns, int64_t to_ns,
                      const struct folder_sample **out);
 
+/* Every tag, whole and in random ranges, with the samples next to them, is what the model says; raw and sealed as one. */
+void folder_check(struct folder *f);
+
 #endif

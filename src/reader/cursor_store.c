@@ -112,11 +112,13 @@ void cursors_take(struct reader_core *core)
 static void tell_needed(struct reader_core *core)
 {
     uint64_t needed = UINT64_MAX;
+    bool known = true;
     for (uint32_t i = 0; i < core->feed_count; i++) {
         const struct feed *feed = core->feeds + i;
-        uint64_t from = feed->known ? feed->kept : 0;
-        needed = from < needed ? from : needed;
+        known &= feed->known;
+        needed = feed->kept < needed ? feed->kept : needed;
     }
+    needed = !known ? 0 : needed ? needed : 1; /* 0 says that it is not known */
     atomic_store_explicit(&core->g->reader->needed_sequence, needed, memory_order_release);
 }
 

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "journal/frame.h"
@@ -20,7 +21,7 @@ static void set(_Atomic uint64_t *word, uint64_t n)
     atomic_store_explicit(word, n, memory_order_relaxed);
 }
 
-static int trouble(struct sealer *s, const char *what, const char *name, int err)
+int sealer_trouble(struct sealer *s, const char *what, const char *name, int err)
 {
     snprintf(s->trouble, sizeof s->trouble, "can't %s %s: %s", what, name, err_text(err));
     if (s->panel) {
@@ -37,6 +38,8 @@ int sealer_open(struct sealer *s)
 void sealer_close(struct sealer *s)
 {
     history_close(&s->history);
+    free(s->facts);
+    s->facts = NULL;
 }
 
 static void tell_figures(struct sealer *s)
@@ -59,7 +62,7 @@ static void tell_figures(struct sealer *s)
 static int remove_file(struct sealer *s, const char *name)
 {
     int err = s->disk->remove(s->disk->context, s->dir, name);
-    return err && err != ERR_NOT_FOUND ? trouble(s, "remove", name, err) : ERR_OK;
+    return err && err != ERR_NOT_FOUND ? sealer_trouble(s, "remove", name, err) : ERR_OK;
 }
 
 /* ---- What a predecessor left. ---- */
@@ -117,7 +120,7 @@ static int set_aside(struct sealer *s, const char *name, const char *why, int64_
     snprintf(damaged, sizeof damaged, "%s.damaged", name);
     int err = s->disk->rename(s->disk->context, s->dir, name, damaged);
     if (err) {
-        return trouble(s, "set aside", name, err);
+        return sealer_trouble(s, "set aside", name, err);
     }
     snprintf(text, sizeof text, "%.60s set aside: %s", name, why);
     snprintf(s->trouble, sizeof s->trouble, "%s", text);
@@ -160,7 +163,7 @@ static int set_aside_damaged(struct sealer *s)
 
 /* ---- Sealing. ---- */
 
-static struct seal tools(const struct sealer *s)
+struct seal sealer_tools(const struct sealer *s)
 {
     return (struct seal){.disk = s->disk,
                          .dir = s->dir,
@@ -194,7 +197,7 @@ static uint64_t raw_size(const struct sealer *s, const char *name)
 static int seal_oldest(struct sealer *s)
 {
     const struct shelf *shelf = s->history.shelf;
-    struct seal seal = tools(s);
+    struct seal seal = sealer_tools(s);
     struct sealed_header out;
     char name[SEGMENT_NAME_SIZE];
     if (!shelf->raw_count || shelf->raw[0] >= s->journal.durable_segment) {
@@ -209,7 +212,7 @@ static int seal_oldest(struct sealer *s)
                          to_ns == INT64_MAX ? s->utc_ns : to_ns);
     }
     if (err) {
-        return trouble(s, "seal", name, err);
+        return sealer_trouble(s, "seal", name, err);
     }
     if (out.lost) {
         char text[96];
@@ -242,6 +245,29 @@ static bool begins_at(const struct sealer *s, uint64_t number, uint64_t *sequenc
     return true;
 }
 
+/* What is kept for feeds is more than its owner allows: the oldest goes, and the feed's account says what it lost. */
+static bool holds_too_much(const struct sealer *s)
+{
+    const struct plan_header *h = s->plan ? s->plan->header : NULL;
+    uint64_t most = !h ? 0 : h->hold_bytes ? h->hold_bytes : h->journal_limit / 2, bytes = 0;
+    for (uint32_t i = 0; most && i < s->history.shelf->covered_count; i++) {
+        char name[SEGMENT_NAME_SIZE];
+        segment_name(s->history.shelf->covered[i], name);
+        bytes += raw_size(s, name);
+    }
+    return most && bytes > most;
+}
+
+static int let_go(struct sealer *s, const char *name, uint64_t from, uint64_t next)
+{
+    char text[96];
+    snprintf(text, sizeof text, "%.24s was still needed: more is held for services than allowed",
+             name);
+    tell_event(s, EVENT_HISTORY_RETIRED, next > from ? next - from : 0, text);
+    int err = remove_file(s, name);
+    return err ? err : 1;
+}
+
 /* Takes away raw segments that a sealed file stands for and no feed needs. Recovery may need the two newest. */
 static int take_away_raw(struct sealer *s)
 {
@@ -258,10 +284,10 @@ static int take_away_raw(struct sealer *s)
         for (uint64_t k = number + 1; k <= s->journal.durable_segment && !begins_at(s, k, &next);
              k++) {
         }
-        if (next > needed || needed == 0) {
-            break; /* a feed has still to get something out of it */
-        }
         segment_name(number, name);
+        if (next > needed) { /* a feed has still to get something out of it; 0: not known yet */
+            return any || !needed || !holds_too_much(s) ? any : let_go(s, name, needed, next);
+        }
         int err = remove_file(s, name);
         if (err) {
             return err;
@@ -313,7 +339,7 @@ static int merge(struct sealer *s)
     }
     struct shelf *shelf = shelf_hold(s->history.shelf);
     struct history_file **files = shelf->files + first;
-    struct seal seal = tools(s);
+    struct seal seal = sealer_tools(s);
     struct sealed_header out;
     uint64_t read = 0, damage = 0;
     int err = seal_merge(&seal, files, MERGE_COUNT, NULL, NULL, &out);
@@ -322,7 +348,7 @@ static int merge(struct sealer *s)
         damage += files[i]->damage;
     }
     if (err) {
-        trouble(s, "merge from", files[0]->name, err);
+        sealer_trouble(s, "merge from", files[0]->name, err);
     } else {
         count_work(s, s->panel ? &s->panel->merges : NULL, read, &out);
         err = take_away_files(s, files, MERGE_COUNT);
@@ -348,7 +374,7 @@ int sealer_step(struct sealer *s, int64_t utc_ns)
     }
     done = history_refresh(&s->history, utc_ns);
     if (done) {
-        return trouble(s, "look at", "the journal's folder", done);
+        return sealer_trouble(s, "look at", "the journal's folder", done);
     }
     tell_figures(s);
     if (!s->clean) {
@@ -359,5 +385,6 @@ int sealer_step(struct sealer *s, int64_t utc_ns)
     }
     done = seal_oldest(s);
     done = done ? done : take_away_raw(s);
-    return done ? done : merge(s);
+    done = done ? done : merge(s);
+    return done || !s->plan ? done : sealer_retain(s);
 }

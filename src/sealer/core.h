@@ -12,6 +12,12 @@
 
 #define MERGE_COUNT 8u /* so many neighbours of one level make one of the next */
 
+struct sealer_facts { /* of a sealed file: its classes of retention */
+    char name[SEALED_NAME_SIZE];
+    uint32_t any, raw; /* a bit per class: has columns, has samples that are not thinned out */
+    uint64_t bytes[RETENTIONS_MAX + 1];
+};
+
 struct sealer {
     const struct disk *disk;
     int dir; /* borrowed */
@@ -21,8 +27,12 @@ struct sealer {
     struct sealer_panel *panel;     /* figures; NULL: nobody looks */
     struct ring_producer *up;       /* to the engine; NULL: nobody listens */
     void (*beat)(void *context);
+    void (*wait)(
+        void *context); /* a moment, for room in the ring; NULL: what finds no room is left out */
     void *context;
     struct history history;
+    struct sealer_facts *facts; /* owned; of the shelf's files */
+    uint32_t fact_count;
     struct journal_position journal;
     int64_t utc_ns;
     uint64_t merge_limit; /* bytes: what is larger is not merged any more */
@@ -37,7 +47,13 @@ void sealer_close(struct sealer *s);
  * while. */
 MUST_USE int sealer_step(struct sealer *s, int64_t utc_ns);
 
-/* tell.c: to the engine, as long as its ring has room: what was lost or dropped, [from_ns, to_ns] of all tags (tag 0) or of one. */
+/* retain.c: retention, one file at a time. As sealer_step. */
+MUST_USE int sealer_retain(struct sealer *s);
+/* Notes what went wrong, and gives `err` back. */
+int sealer_trouble(struct sealer *s, const char *what, const char *name, int err);
+struct seal sealer_tools(const struct sealer *s);
+
+/* tell.c: to the engine: what was lost or dropped, [from_ns, to_ns] of all tags (tag 0) or of one. */
 void tell_gap(struct sealer *s, enum gap_cause cause, uint32_t tag, int64_t from_ns, int64_t to_ns,
               uint64_t samples);
 void tell_event(struct sealer *s, enum event_kind kind, uint64_t detail, const char *text);

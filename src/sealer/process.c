@@ -38,6 +38,13 @@ static void beat(void *context)
     }
 }
 
+static void wait_a_moment(void *context)
+{
+    struct timespec time = {.tv_nsec = NS_PER_MS};
+    beat(context);
+    nanosleep(&time, NULL);
+}
+
 static void rest(struct gateway *g, int ms)
 {
     for (int slept = 0; slept < ms && !stop_asked; slept += IDLE_MS) {
@@ -106,6 +113,7 @@ int sealer_main(struct gateway *g)
                        .panel = g->sealer,
                        .up = &up,
                        .beat = beat,
+                       .wait = wait_a_moment,
                        .context = g,
                        .merge_limit = MERGE_MAX};
     err = err ? err : sealer_open(&s);

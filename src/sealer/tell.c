@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sealer/core.h"
 
+#define TRIES_MAX 5000 /* moments; then the engine is not there, and its death is told by others */
+
 #include <stdio.h>
 #include <string.h>
 
 static void put(struct sealer *s, struct slot head, const void *payload, size_t size)
 {
-    if (s->up && ring_put_record(s->up, &head, payload, size) == ERR_OK) {
-        ring_publish(s->up);
+    for (int tries = 0; s->up && tries < TRIES_MAX; tries++) {
+        if (ring_put_record(s->up, &head, payload, size) == ERR_OK) {
+            ring_publish(s->up);
+            return;
+        }
+        if (s->wait) {
+            s->wait(s->context);
+        }
     }
 }
 

@@ -32,8 +32,9 @@ static bool header_is_sound(const struct plan_header *h, size_t size)
            table_fits(h, size, h->feed_tags, sizeof(uint32_t)) &&
            table_fits(h, size, h->options, sizeof(struct plan_option)) &&
            table_fits(h, size, h->strings, 1) && h->strings.count > 0 && h->sync >= SYNC_PERIOD &&
-           h->sync <= SYNC_OS && h->name < h->strings.count && h->description < h->strings.count &&
-           h->state_dir < h->strings.count;
+           h->sync <= SYNC_OS && h->when_full >= FULL_DROP_OLDEST && h->when_full <= FULL_STOP &&
+           h->retention_count <= RETENTIONS_MAX && h->name < h->strings.count &&
+           h->description < h->strings.count && h->state_dir < h->strings.count;
 }
 
 static bool boxes_are_sound(const struct plan *p)
@@ -78,7 +79,8 @@ static bool tag_is_sound(const struct plan *p, const struct plan_tag *t)
         t->description >= strings || t->address >= strings || t->asset_type >= strings ||
         !index_or_none(t->device, h->devices.count) || !index_or_none(t->box, h->boxes.count) ||
         t->zone >= h->zones.count || !t->type || t->type >= VALUE_TYPE_END || !t->raw_type ||
-        t->raw_type >= VALUE_TYPE_END || t->deadband_kind > DEADBAND_PERCENT) {
+        t->raw_type >= VALUE_TYPE_END || t->deadband_kind > DEADBAND_PERCENT ||
+        t->retention > h->retention_count) {
         return false;
     }
     const struct plan_zone *z = p->zones + t->zone;

@@ -61,7 +61,8 @@ struct plan_build *plan_build_new(void)
                                      .sync = SYNC_PERIOD,
                                      .sync_ms = 10,
                                      .journal_limit = UINT64_C(2) << 30,
-                                     .segment_size = UINT64_C(64) << 20};
+                                     .when_full = FULL_DROP_OLDEST,
+                                     .segment_size = UINT64_C(16) << 20};
     list_add(b, STRINGS, "", 1);
     return b;
 }

@@ -143,6 +143,10 @@ int plan_part(const struct plan *plan, uint32_t box, void **image, size_t *size)
         h->sync_ms = from->sync_ms;
         h->journal_limit = from->journal_limit;
         h->segment_size = from->segment_size;
+        h->hold_bytes = from->hold_bytes;
+        h->when_full = from->when_full;
+        h->retention_count = from->retention_count;
+        memcpy(h->retentions, from->retentions, sizeof h->retentions);
         h->name = plan_build_text(out, plan_text(plan, from->name));
         h->description = plan_build_text(out, plan_text(plan, from->description));
         h->state_dir = plan_build_text(out, plan_text(plan, from->state_dir));
