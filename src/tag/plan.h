@@ -24,7 +24,20 @@ struct plan_table {
     uint32_t offset, count; /* bytes from the image's start; entries */
 };
 
+/* What happens when the journal's folder is at its limit: the oldest history goes, or first its raw samples (summaries
+ * stay), or nothing new is taken. */
+enum when_full { FULL_DROP_OLDEST = 1, FULL_THIN, FULL_STOP };
+
+#define RETENTIONS_MAX 15u /* classes of tags beside those of no class */
+
 enum journal_sync { SYNC_PERIOD = 1, SYNC_ALWAYS, SYNC_OS };
+
+/* How long the history of a class of tags is kept. 0: without this limit. */
+struct plan_retention {
+    uint64_t raw_s;       /* age of samples, then only their summaries are kept … */
+    uint64_t summaries_s; /* … until they are so old; not more than raw_s: none are kept */
+    uint64_t bytes;       /* of the class in sealed files; the oldest goes first */
+};
 
 struct plan_header {
     uint32_t magic, version;
@@ -33,11 +46,15 @@ struct plan_header {
     struct plan_table zones, boxes, devices, tags, feeds, feed_tags, options, strings;
     plan_str name; /* of the gateway */
     plan_str description;
-    plan_str state_dir;       /* journal and socket live below; absolute */
-    uint32_t sync;            /* enum journal_sync */
-    uint32_t sync_ms;         /* period of group commit */
-    uint64_t journal_limit;   /* bytes on disk */
-    uint64_t segment_size;    /* bytes */
+    plan_str state_dir;     /* journal and socket live below; absolute */
+    uint32_t sync;          /* enum journal_sync */
+    uint32_t sync_ms;       /* period of group commit */
+    uint64_t journal_limit; /* bytes on disk */
+    uint64_t segment_size;  /* bytes */
+    uint64_t hold_bytes;    /* raw segments kept for feeds that are behind; 0: half of the limit */
+    uint32_t when_full;     /* enum when_full */
+    uint32_t retention_count;
+    struct plan_retention retentions[RETENTIONS_MAX];
     uint64_t flash_endurance; /* bytes that the disk is rated for (TBW); 0: not told */
 };
 
@@ -86,6 +103,7 @@ struct plan_tag {
     uint8_t deadband_kind;
     uint8_t has_range, has_scale;
     uint8_t asset_levels; /* of the path, those that name the asset; 0: it was listed on its own */
+    uint8_t retention;    /* class + 1; 0: none */
     double scale, offset; /* value = raw * scale, then + offset */
     double low, high;     /* range, in the unit */
     double deadband;      /* in the unit, or in percent of high - low */
