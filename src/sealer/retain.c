@@ -66,6 +66,22 @@ static int know_files(struct sealer *s)
     return ERR_OK;
 }
 
+/* Whether a file must stay for now: raw segments that it stands for are still there, or it is the newest; without it they would
+ * be sealed again. */
+static bool is_mark(const struct sealer *s, uint32_t at)
+{
+    const struct shelf *shelf = s->history.shelf;
+    const struct history_file *f = shelf->files[at];
+    bool newest = true;
+    if (f->imported) {
+        return false;
+    }
+    for (uint32_t i = at + 1; newest && i < shelf->file_count; i++) {
+        newest = shelf->files[i]->imported;
+    }
+    return newest || (shelf->covered_count && f->sealed.header.last_segment >= shelf->covered[0]);
+}
+
 /* ---- What is to be kept of a file. ---- */
 
 struct keeping {
@@ -182,7 +198,7 @@ static int by_classes(struct sealer *s)
     struct shelf *shelf = s->history.shelf;
     for (uint32_t i = shelf->file_count; i-- > 0;) { /* from the newest */
         struct keeping k;
-        if (judge(s, i, behind, &k)) {
+        if (judge(s, i, behind, &k) && (keeps_anything(s->facts + i, &k) || !is_mark(s, i))) {
             shelf = shelf_hold(shelf);
             int done = keeps_anything(s->facts + i, &k)
                            ? rewrite(s, shelf->files[i], &k, "retention")
@@ -197,13 +213,13 @@ static int by_classes(struct sealer *s)
     return 0;
 }
 
-/* The file whose samples are the oldest, among those with any bit of `mask` in what `which` says. NULL: none. */
+/* The file whose samples are the oldest, among those that may go. NULL: none. */
 static struct history_file *oldest(const struct sealer *s, bool raw_only)
 {
     struct history_file *found = NULL;
     for (uint32_t i = 0; i < s->history.shelf->file_count; i++) {
         struct history_file *f = s->history.shelf->files[i];
-        if ((!raw_only || s->facts[i].raw) &&
+        if ((raw_only ? s->facts[i].raw : !is_mark(s, i)) &&
             (!found || f->sealed.header.last_ns < found->sealed.header.last_ns)) {
             found = f;
         }
