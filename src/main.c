@@ -24,6 +24,8 @@ static const struct {
     {"get", cli_client, "TAG…", "current values"},
     {"watch", cli_client, "TAG…", "values as they come"},
     {"ledger", cli_client, "[TAG]", "where every sample went, and why some are missing"},
+    {"export", cli_export, "DIR FILE", "history of tags as CSV or Parquet"},
+    {"import", cli_import, "DIR FILE", "CSV or Parquet as history"},
     {"version", cli_version, "", "the program's version"},
     {"help", cli_help, "[COMMAND]", "this, or a command's own help"},
 };

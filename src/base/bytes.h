@@ -178,4 +178,30 @@ static inline void write_u64le(struct writer *w, uint64_t v)
     write_le(w, v, 8);
 }
 
+/* ULEB128, as Thrift, Protocol Buffers and our own columns have it: at most ten bytes; bad beyond 64 bits. */
+static inline uint64_t read_varint(struct reader *r)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; shift < 70; shift += 7) {
+        uint8_t byte = read_u8(r);
+        if (shift == 63 && byte > 1) {
+            break;
+        }
+        v |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80)) {
+            return v;
+        }
+    }
+    r->bad = true;
+    return 0;
+}
+
+static inline void write_varint(struct writer *w, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7) {
+        write_u8(w, (uint8_t)(v | 0x80));
+    }
+    write_u8(w, (uint8_t)v);
+}
+
 #endif

@@ -10,28 +10,6 @@
 #define RARE       32u   /* one break in so many words: nothing else can be smaller */
 #define DICT_SLOTS 1024u /* of the hash table; a power of two */
 
-void write_varint(struct writer *w, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7) {
-        write_u8(w, (uint8_t)(v | 0x80));
-    }
-    write_u8(w, (uint8_t)v);
-}
-
-uint64_t read_varint(struct reader *r)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = read_u8(r);
-        v |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80)) {
-            return v;
-        }
-    }
-    r->bad = true;
-    return 0;
-}
-
 /* The step that most words follow by, if there is one: the candidate of a majority vote. */
 static uint64_t common_step(const uint64_t *v, uint32_t count)
 {

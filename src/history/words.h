@@ -31,7 +31,4 @@ bool words_are_line(struct words_scratch *s, struct reader in, uint32_t count, u
 /* Such a column. `v` has room for WORDS_MAX. */
 void words_fill(uint64_t *v, uint32_t count, uint64_t base, uint64_t step);
 
-void write_varint(struct writer *w, uint64_t v);
-uint64_t read_varint(struct reader *r); /* 0 and bad beyond 64 bits */
-
 #endif

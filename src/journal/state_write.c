@@ -3,6 +3,8 @@
  * fit, so that a million tags need no more memory than ten. */
 #include "journal/state.h"
 
+#include "journal/catalogue.h"
+
 #include <string.h>
 
 struct opening {
@@ -50,38 +52,11 @@ static uint8_t *entry(struct opening *o, enum frame_kind kind, size_t size)
     return p;
 }
 
-/* Texts beyond what a catalogue needs are cut: the plan bounds them lower. */
-#define CATALOGUE_TEXT_MAX 4096u
-
 static void send_tag(struct opening *o, const struct plan_tag *t)
 {
-    const char *device = t->device < o->plan->header->devices.count
-                             ? plan_text(o->plan, o->plan->devices[t->device].name)
-                             : "";
-    const char *texts[] = {plan_text(o->plan, t->path), plan_text(o->plan, t->unit), device,
-                           plan_text(o->plan, t->description)};
-    size_t lengths[4], size = sizeof(struct frame_tag);
-    for (int i = 0; i < 4; i++) {
-        lengths[i] = strnlen(texts[i], CATALOGUE_TEXT_MAX);
-        size += lengths[i];
-    }
-    size = (size + 7) & ~(size_t)7;
-    uint8_t *p = entry(o, FRAME_TAGS, size);
-    struct frame_tag head = {.id = t->id,
-                             .box = t->box,
-                             .device = t->device,
-                             .size = (uint16_t)size,
-                             .type = t->type,
-                             .path = (uint16_t)lengths[0],
-                             .unit = (uint16_t)lengths[1],
-                             .device_name = (uint16_t)lengths[2],
-                             .description = (uint16_t)lengths[3]};
-    memcpy(p, &head, sizeof head);
-    p += sizeof head;
-    for (int i = 0; i < 4; i++) {
-        memcpy(p, texts[i], lengths[i]);
-        p += lengths[i];
-    }
+    union catalogue_entry e;
+    size_t size = catalogue_entry(o->plan, t, &e);
+    memcpy(entry(o, FRAME_TAGS, size), e.bytes, size);
 }
 
 static void send_accounts(struct opening *o)

@@ -56,6 +56,20 @@ static int put_base64(struct batch *b, size_t column, const uint8_t *data, size_
     return batch_set_bytes(b, column, text, used);
 }
 
+/* Devices send what they like as text; a table's texts are UTF-8: what is none becomes U+FFFD, as in JSON. */
+static int put_utf8(struct batch *b, size_t column, const uint8_t *text, size_t size)
+{
+    uint8_t valid[3 * SLOT_BYTES_MAX];
+    size_t used = 0;
+    for (size_t at = 0; at < size;) {
+        size_t n = utf8_length(text + at, size - at);
+        memcpy(valid + used, n ? text + at : (const uint8_t *)"\xef\xbf\xbd", n ? n : 3);
+        used += n ? n : 3;
+        at += n ? n : 1;
+    }
+    return batch_set_bytes(b, column, valid, used);
+}
+
 static int put_text(struct batch *b, size_t column, enum value_type type, union slot_value v,
                     const uint8_t *text)
 {
@@ -64,7 +78,7 @@ static int put_text(struct batch *b, size_t column, enum value_type type, union 
         return put_base64(b, column, text, (size_t)v.u64);
     }
     if (type == VALUE_TEXT) {
-        return batch_set_bytes(b, column, text, (size_t)v.u64);
+        return put_utf8(b, column, text, (size_t)v.u64);
     }
     size_t n = value_json(type, v, number);
     bool quoted = number[0] == '"'; /* what JSON has no number for */

@@ -177,6 +177,24 @@ static void texts_are_bounded(void **state)
     }
 }
 
+/* A table with a text that is no UTF-8 could not be read by anybody. */
+static void what_is_no_utf8_is_replaced(void **state)
+{
+    (void)state;
+    static const enum value_type text[] = {VALUE_TEXT};
+    const struct slot s = {.value.u64 = 5};
+    for (enum table_format f = TABLE_CSV; f <= TABLE_PARQUET; f++) {
+        struct batch *b;
+        assert_int_equal(samples_batch(&b, f, text, 1, 1), ERR_OK);
+        assert_int_equal(samples_add(b, "a", VALUE_TEXT, &s, (const uint8_t *)"\xffh\xc3\xb6\xc3"),
+                         ERR_OK);
+        union cell v = b->cells[SAMPLES_VALUE][0];
+        assert_int_equal(v.bytes.size, 9);
+        assert_memory_equal(batch_bytes(b, v), "\xef\xbf\xbdh\xc3\xb6\xef\xbf\xbd", 9);
+        batch_free(b);
+    }
+}
+
 static void statuses_are_numbers_or_names(void **state)
 {
     (void)state;
@@ -215,6 +233,7 @@ int main(void)
         cmocka_unit_test(the_value_column_has_the_type_in_common),
         cmocka_unit_test(nothing_is_bent),
         cmocka_unit_test(texts_are_bounded),
+        cmocka_unit_test(what_is_no_utf8_is_replaced),
         cmocka_unit_test(statuses_are_numbers_or_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

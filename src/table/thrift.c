@@ -3,32 +3,6 @@
 
 #define NESTING_MAX 16u
 
-uint64_t read_varint(struct reader *r)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        uint8_t byte = read_u8(r);
-        if (shift == 63 && byte > 1) {
-            break; /* beyond 64 bits */
-        }
-        v |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80)) {
-            return r->bad ? 0 : v;
-        }
-    }
-    r->bad = true;
-    return 0;
-}
-
-void write_varint(struct writer *w, uint64_t v)
-{
-    while (v >= 0x80) {
-        write_u8(w, (uint8_t)(v | 0x80));
-        v >>= 7;
-    }
-    write_u8(w, (uint8_t)v);
-}
-
 bool thrift_next(struct reader *r, struct thrift_field *f)
 {
     uint8_t head = read_u8(r);

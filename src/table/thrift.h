@@ -23,10 +23,6 @@ enum thrift_type {
     THRIFT_UUID = 13,
 };
 
-/* ULEB128, at most ten bytes; also used by Parquet outside of Thrift. */
-uint64_t read_varint(struct reader *r);
-void write_varint(struct writer *w, uint64_t v);
-
 static inline int64_t zigzag_decode(uint64_t v)
 {
     return (int64_t)(v >> 1 ^ (0 - (v & 1)));

@@ -313,23 +313,6 @@ void payload_end(struct writer *w, uint8_t seq)
 
 /* ---- Decoding. ---- */
 
-static uint64_t read_varint(struct reader *in)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        uint8_t b = read_u8(in);
-        if (shift == 63 && b > 1) {
-            break;
-        }
-        v |= (uint64_t)(b & 0x7f) << shift;
-        if (!(b & 0x80)) {
-            return v;
-        }
-    }
-    in->bad = true;
-    return 0;
-}
-
 static struct reader read_block(struct reader *in)
 {
     uint64_t size = read_varint(in);
