@@ -39,7 +39,10 @@ export interface Process {
 }
 export interface Journal {
   disk_bytes: number; limit_bytes: number; written_seq: string; durable_seq: string; flush_ms: number; failures: number; full: boolean;
-  room_bytes: number; forecast?: Forecast;
+  room_bytes: number; sealed: Sealed; forecast?: Forecast;
+}
+export interface Sealed {
+  files: number; bytes: number; samples: number; waiting_segments: number; held_segments: number; damaged: number; failures: number;
 }
 export interface Forecast {
   growth_bytes_per_day: number; full_by: 'never' | 'limit' | 'disk'; full_in_days?: number;
@@ -78,7 +81,8 @@ export async function getHistory(tag: string, from: number, to: number, points: 
   return (await get<{ samples: Sample[] }>(path, HISTORY_TIMEOUT_MS)).samples;
 }
 
-/** Gaps and events, the newest last, that were noted since a time in ms. */
-export async function getNotes(from: number, limit: number): Promise<Note[]> {
-  return (await get<{ records: Note[] }>(`gaps?from=${new Date(from).toISOString()}&limit=${limit}`, HISTORY_TIMEOUT_MS)).records;
+/** Gaps and events, the newest last, that were noted since a time in ms; with a tag, the gaps that concern it. */
+export async function getNotes(from: number, tag?: string): Promise<Note[]> {
+  const of = tag ? `&tag=${encodeURIComponent(tag)}` : '';
+  return (await get<{ records: Note[] }>(`gaps?from=${new Date(from).toISOString()}${of}`, HISTORY_TIMEOUT_MS)).records;
 }

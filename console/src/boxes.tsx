@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The gateway's own health: its processes (boxes), how each is locked in, and the journal.
 import type { JSX } from 'preact';
-import type { Forecast, Journal, Process } from './api';
+import type { Forecast, Journal, Process, Sealed } from './api';
 import { plural, showBytes, showCount, showSpan, showTime } from './format';
 import { type Column, Status, Table, usePolled } from './parts';
 
@@ -59,6 +59,12 @@ function DiskForecast({ forecast: f }: { forecast: Forecast }): JSX.Element {
 const flashLife = (f: Forecast): string =>
   `${showBytes(f.flash_bytes_per_day)} written a day${f.flash_years ? `, worn in ${showSpan(f.flash_years * 365.25)}` : ''}`;
 
+function SealedHistory({ sealed: s }: { sealed: Sealed }): JSX.Element {
+  if (s.damaged > 0) return <Status state="bad" detail={`${plural(s.damaged, 'file')} damaged and set aside`} />;
+  if (s.samples === 0) return <>none yet</>;
+  return <>{plural(s.samples, 'value')} in {plural(s.files, 'file')}, {(s.bytes / s.samples).toFixed(2)} bytes each</>;
+}
+
 function JournalCard({ journal: j }: { journal: Journal }): JSX.Element {
   const behind = BigInt(j.written_seq) - BigInt(j.durable_seq);
   const well = !j.full && j.failures === 0;
@@ -70,6 +76,8 @@ function JournalCard({ journal: j }: { journal: Journal }): JSX.Element {
         <dd>{well ? 'writing' : <Status state="bad" detail={j.full ? 'full: new values are not kept' : `${plural(j.failures, 'failed write')}`} />}</dd>
         <dt>On disk</dt>
         <dd>{showBytes(j.disk_bytes)} of {showBytes(j.limit_bytes)}</dd>
+        <dt>Sealed history</dt>
+        <dd><SealedHistory sealed={j.sealed} /></dd>
         {j.forecast && <><dt>Disk</dt><dd><DiskForecast forecast={j.forecast} /></dd></>}
         {j.forecast && <><dt>Flash</dt><dd>{flashLife(j.forecast)}</dd></>}
         <dt>Records</dt>

@@ -79,7 +79,7 @@ class Live extends Observable {
       this.plant.setTags(tags, devices);
     }
     await this.loadNow();
-    this.plant.takeGaps((await getNotes(this.now() - DAY_MS, 1000)).filter(isGap));
+    this.plant.takeGaps((await getNotes(this.now() - DAY_MS)).filter(isGap));
   }
 
   private async loadGateway(): Promise<void> {

@@ -159,11 +159,12 @@ class Trend extends Observable {
     series.forEach((s) => { s.loading = true; });
     const { from, to } = this.window();
     const asked = [this.width, this.until];
-    const notes = getNotes(from, 1000).catch((): Note[] => []);
     await Promise.all(series.map(async (s) => {
       try {
-        const samples = await getHistory(s.point.tag.path, from, to, POINTS);
-        const gaps = (await notes).filter(isGap).filter((g) => concerns(g, s.point) && Date.parse(g.from) < to && Date.parse(g.to) > from);
+        const path = s.point.tag.path;
+        const notes = getNotes(from, path).catch((): Note[] => []);
+        const samples = await getHistory(path, from, to, POINTS);
+        const gaps = (await notes).filter(isGap).filter((g) => Date.parse(g.from) < to && Date.parse(g.to) > from);
         if (asked[0] !== this.width || asked[1] !== this.until) return; // another window was chosen meanwhile
         s.fill(samples, gaps);
         s.failed = '';

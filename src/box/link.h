@@ -16,7 +16,8 @@ enum ask_kind {
                       Nothing there: an empty answer at once; the end's `covers.to` is where to go on. NOT repeated */
     ASK_HISTORY, /* samples of `tag` with source time in [from_ns, to_ns]; max_records > 0: reduced to about that many
                       (first, min, max, last per column), bad status kept */
-    ASK_GAPS,    /* gap and event records journaled in [from_ns, to_ns], newest max_records */
+    ASK_GAPS, /* gap and event records journaled in [from_ns, to_ns], newest max_records; `tag` > 0: only the gaps that
+                      concern it */
     ASK_LEDGER,  /* per tag: struct answer_ledger; tag 0: all in scope, ids in [tag_from, tag_to] */
     ASK_FEEDS,   /* struct answer_feed per feed in scope */
     ASK_DEVICES, /* struct answer_device per device in scope */
@@ -143,6 +144,9 @@ struct answer_journal {
     uint64_t room_bytes, flash_endurance;
     double growth_a_day, days, flash_a_day, flash_years; /* journal/forecast.h */
     uint32_t known, reserved;                            /* 1: the rates are */
+    /* what is sealed; segments waiting to be, or kept for feeds though they are; what was damaged and set aside */
+    uint64_t sealed_files, sealed_bytes, sealed_samples, waiting_segments, held_segments, damaged,
+        sealer_failures;
 };
 
 #endif

@@ -42,7 +42,7 @@ static void load_journal(struct load *l)
     static const struct {
         const char *key;
         uint64_t least, most;
-    } sizes[] = {{"limit", UINT64_C(4) << 20, UINT64_C(1) << 50},
+    } sizes[] = {{"limit", UINT64_C(16) << 20, UINT64_C(1) << 50},
                  {"segment", UINT64_C(1) << 20, UINT64_C(1) << 32},
                  {"hold", UINT64_C(1) << 20, UINT64_C(1) << 50},
                  {"flash_endurance", UINT64_C(1) << 30, UINT64_C(1) << 60}};

@@ -163,10 +163,11 @@ static void note_use(struct reader_core *core)
 {
     const struct journal_marks *m = &core->g->engine->marks;
     if (core->journal.epoch) {
+        uint64_t sealed = atomic_load(&core->g->sealer->bytes_written);
         forecast_note(&core->forecast,
                       (struct forecast_point){.mono_ns = core->mono_ns,
                                               .used = atomic_load(&m->disk_bytes),
-                                              .written = atomic_load(&m->bytes_written),
+                                              .written = atomic_load(&m->bytes_written) + sealed,
                                               .flushes = atomic_load(&m->flushes)});
     }
 }

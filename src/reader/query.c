@@ -85,8 +85,26 @@ void answer_read(struct reader_core *core, struct link *link, struct request *r)
     }
 }
 
-static void keep_note(struct request *r, const struct walk_run *run, uint32_t most)
+/* Whether a note is a gap of this tag: its own, its device's, its box's, or everybody's. */
+static bool concerns(const struct plan *plan, const struct slot *slots, uint32_t id)
 {
+    const struct plan_tag *tag = plan_find_tag(plan, id);
+    struct record_gap gap;
+    if (!tag || record_kind(slots) != RECORD_GAP || slots->value.u64 < sizeof gap) {
+        return false;
+    }
+    memcpy(&gap, slot_payload(slots), sizeof gap);
+    return gap.scope == GAP_ALL || (gap.scope == GAP_TAG && gap.which == id) ||
+           (gap.scope == GAP_DEVICE && gap.which == tag->device) ||
+           (gap.scope == GAP_BOX && gap.which == tag->box);
+}
+
+static void keep_note(const struct reader_core *core, struct request *r, const struct walk_run *run,
+                      uint32_t most)
+{
+    if (r->ask.tag && !concerns(core->plan, run->slots, r->ask.tag)) {
+        return;
+    }
     struct slot *note = r->notes + (r->note_count % most) * NOTE_SLOTS;
     if (run->slot_count < NOTE_SLOTS) {
         memcpy(note, run->slots, run->slot_count * sizeof *note);
@@ -123,7 +141,7 @@ static int sealed_notes(struct reader_core *core, struct link *link, struct requ
                                    .first_sequence = note.sequence};
             bool timely = note.now_ns >= r->ask.from_ns && note.now_ns <= r->ask.to_ns;
             if (timely && filter_has_note(&link->scope.filter, slots)) {
-                keep_note(r, &run, most);
+                keep_note(core, r, &run, most);
             }
             got = 0;
         }
@@ -210,7 +228,7 @@ void answer_gaps(struct reader_core *core, struct link *link, struct request *r)
             r->records = 1;
         } else if (run.now_ns >= r->ask.from_ns && run.now_ns <= r->ask.to_ns &&
                    !is_sealed(r->shelf, &run)) {
-            keep_note(r, &run, most);
+            keep_note(core, r, &run, most);
         }
     }
     put_notes(core, link, r, most);

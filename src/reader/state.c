@@ -319,6 +319,18 @@ static void tell_forecast(const struct reader_core *core, struct answer_journal 
     row->flash_years = f.flash_years;
 }
 
+static void tell_sealed(const struct reader_core *core, struct answer_journal *row)
+{
+    const struct sealer_panel *s = core->g->sealer;
+    row->sealed_files = atomic_load_explicit(&s->files, memory_order_relaxed);
+    row->sealed_bytes = atomic_load_explicit(&s->bytes, memory_order_relaxed);
+    row->sealed_samples = atomic_load_explicit(&s->samples, memory_order_relaxed);
+    row->waiting_segments = atomic_load_explicit(&s->waiting_segments, memory_order_relaxed);
+    row->held_segments = atomic_load_explicit(&s->held_segments, memory_order_relaxed);
+    row->damaged = atomic_load_explicit(&s->damaged, memory_order_relaxed);
+    row->sealer_failures = atomic_load_explicit(&s->failures, memory_order_relaxed);
+}
+
 void answer_journal(struct reader_core *core, struct link *link, struct request *r)
 {
     const struct journal_marks *m = &core->g->engine->marks;
@@ -338,6 +350,7 @@ void answer_journal(struct reader_core *core, struct link *link, struct request 
         .full = atomic_load_explicit(&m->full, memory_order_relaxed),
         .flash_endurance = core->plan->header->flash_endurance,
     };
+    tell_sealed(core, &row);
     tell_forecast(core, &row);
     if (r->at == 0 && !link_row(link, core, r, &row, sizeof row)) {
         return;

@@ -93,6 +93,7 @@ struct world *world_new(bool live_first)
     w->now_ns = START_NS;
     w->disk = &world_disk;
     w->g.engine = &w->engine;
+    w->g.sealer = &w->sealer;
     w->g.reader = own_zero(w, sizeof *w->g.reader);
     w->g.seats = w->seats;
     w->g.seat_count = SEAT_BOX + WORLD_BOXES;

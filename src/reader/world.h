@@ -14,6 +14,7 @@ struct world {
     struct gateway g;
     void *image;
     struct engine_panel engine;
+    struct sealer_panel sealer;
     struct health *health;
     struct panel panels[SEAT_BOX + WORLD_BOXES];
     struct seat seats[SEAT_BOX + WORLD_BOXES];

@@ -89,6 +89,23 @@ static void print_forecast(const json_t *journal)
     printf("\n");
 }
 
+static void print_sealed(const json_t *s)
+{
+    char files[32], samples[32], each[32];
+    double count = json_number_value(json_object_get(s, "samples"));
+    if (count > 0) {
+        double bytes = json_number_value(json_object_get(s, "bytes"));
+        snprintf(each, sizeof each, "%.2f", bytes / count);
+        printf("history: %s samples in %s sealed files, %s bytes each\n",
+               number_of(samples, s, "samples", 1, "%.0f"), number_of(files, s, "files", 1, "%.0f"),
+               each);
+    }
+    long long damaged = (long long)json_integer_value(json_object_get(s, "damaged"));
+    if (damaged > 0) {
+        printf("history: %lld files were damaged and set aside: see the events\n", damaged);
+    }
+}
+
 int client_status(const struct client *c)
 {
     static const char *const parts[] = {"gateway", "journal", "processes", "feeds"};
@@ -114,6 +131,7 @@ int client_status(const struct client *c)
                number_of(d, j, "disk_bytes", 1e-6, "%.1f"),
                number_of(e, j, "limit_bytes", 1e-6, "%.0f"),
                json_is_true(json_object_get(j, "full")) ? ", FULL: new samples become gaps" : "");
+        print_sealed(json_object_get(j, "sealed"));
         print_forecast(j);
         putchar('\n');
         print_processes(c, json_object_get(all, "processes"));

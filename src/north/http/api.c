@@ -247,6 +247,13 @@ static void gaps_begin(struct request *r)
     uint64_t limit;
     struct ask ask = {.kind = ASK_GAPS};
     int64_t now = clock_utc_ns();
+    const char *path = request_argument(r, "tag");
+    const struct plan_tag *tag = path ? plan_find_path(r->http->plan, path) : NULL;
+    if (path && !tag) {
+        request_problem(r, 404, "No such tag", "Name a tag, or leave it out for all.");
+        return;
+    }
+    ask.tag = tag ? tag->id : 0;
     if (!request_number(r, "limit", 1000, RECORDS_MAX, &limit) ||
         !request_time(r, "from", now - 24 * 3600 * NS_PER_S, &ask.from_ns) ||
         !request_time(r, "to", now, &ask.to_ns)) {
@@ -364,6 +371,16 @@ static void row_journal(void *context, const void *row, size_t size)
     json_pair_uint(j, "failures", a->failures);
     json_pair_bool(j, "full", a->full != 0);
     json_pair_uint(j, "room_bytes", a->room_bytes);
+    json_key(j, "sealed");
+    json_open(j, '{');
+    json_pair_uint(j, "files", a->sealed_files);
+    json_pair_uint(j, "bytes", a->sealed_bytes);
+    json_pair_uint(j, "samples", a->sealed_samples);
+    json_pair_uint(j, "waiting_segments", a->waiting_segments);
+    json_pair_uint(j, "held_segments", a->held_segments);
+    json_pair_uint(j, "damaged", a->damaged);
+    json_pair_uint(j, "failures", a->sealer_failures);
+    json_close(j, '}');
     if (a->known) {
         render_forecast(j, a);
     }
