@@ -26,6 +26,7 @@ static const struct {
     {"ledger", cli_client, "[TAG]", "where every sample went, and why some are missing"},
     {"export", cli_export, "DIR FILE", "history of tags as CSV or Parquet"},
     {"import", cli_import, "DIR FILE", "CSV or Parquet as history"},
+    {"verify", cli_verify, "FOLDER", "whether history is whole and sound"},
     {"version", cli_version, "", "the program's version"},
     {"help", cli_help, "[COMMAND]", "this, or a command's own help"},
 };

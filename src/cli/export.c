@@ -73,7 +73,7 @@ static int add_rows(struct export *e, const struct plan_tag *tag, const struct p
             err = table_writer_write(e->writer, e->batch);
             batch_clear(e->batch);
             cli_progress_show(&e->progress, "export", (double)e->tags_done / (double)e->tag_count,
-                              e->samples);
+                              e->samples, "samples");
         }
         e->samples++;
     }

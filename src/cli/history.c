@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,12 +59,23 @@ void cli_history_close(struct cli_history *h)
     config_free(&h->config);
 }
 
+void cli_history_allow_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        int ignored = setrlimit(RLIMIT_NOFILE, &limit);
+        (void)ignored; /* then it may be too few, and that is told */
+    }
+}
+
 void cli_progress_init(struct cli_progress *p)
 {
     *p = (struct cli_progress){.shown = isatty(STDERR_FILENO) == 1};
 }
 
-void cli_progress_show(struct cli_progress *p, const char *doing, double part, uint64_t samples)
+void cli_progress_show(struct cli_progress *p, const char *doing, double part, uint64_t count,
+                       const char *what)
 {
     int64_t now = p->shown ? clock_mono_ns() : 0;
     if (!p->shown || now < p->next_ns) {
@@ -72,8 +84,8 @@ void cli_progress_show(struct cli_progress *p, const char *doing, double part, u
     p->next_ns = now + PROGRESS_NS;
     part = part < 0 ? 0 : part > 1 ? 1 : part;
     int done = (int)(part * PROGRESS_SIZE);
-    fprintf(stderr, "\r\033[K%s [%.*s%*s] %3d %%  %" PRIu64 " samples", doing, done, PROGRESS_BAR,
-            PROGRESS_SIZE - done, "", (int)(part * 100), samples);
+    fprintf(stderr, "\r\033[K%s [%.*s%*s] %3d %%  %" PRIu64 " %s", doing, done, PROGRESS_BAR,
+            PROGRESS_SIZE - done, "", (int)(part * 100), count, what);
 }
 
 void cli_progress_clear(struct cli_progress *p)

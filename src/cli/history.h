@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `export` and `import` share: they work on a gateway's folder itself, whether it runs or not. */
+/* What the commands share that work on a gateway's folder itself, whether it runs or not. */
 #ifndef ISTHMUS_CLI_HISTORY_H
 #define ISTHMUS_CLI_HISTORY_H
 
@@ -22,13 +22,17 @@ int cli_history_open(struct cli_history *h, const char *command, const char *dir
 int cli_history_open_journal(struct cli_history *h, bool make);
 void cli_history_close(struct cli_history *h);
 
+/* Every file of the journal is held open for a while: as many as the system allows. */
+void cli_history_allow_files(void);
+
 /* A line on stderr that is written over, on a terminal only. */
 struct cli_progress {
     bool shown;
     int64_t next_ns;
 };
 void cli_progress_init(struct cli_progress *p);
-void cli_progress_show(struct cli_progress *p, const char *doing, double part, uint64_t samples);
+void cli_progress_show(struct cli_progress *p, const char *doing, double part, uint64_t count,
+                       const char *what);
 void cli_progress_clear(struct cli_progress *p);
 
 #endif

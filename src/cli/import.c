@@ -76,7 +76,7 @@ static int pass(struct import_run *r, struct import *import, const char *doing)
         r->to_ns = s.slot.time > r->to_ns ? s.slot.time : r->to_ns;
         if (r->samples % 4096 == 0) {
             cli_progress_show(&r->progress, doing, table_reader_progress(r->rows.reader),
-                              r->samples);
+                              r->samples, "samples");
         }
     }
     r->skipped = r->rows.skipped;

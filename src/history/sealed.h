@@ -96,6 +96,8 @@ struct sealed {
 
 /* Proves the header and that every region lies within the file. ERR_NOT_FOUND, ERR_MALFORMED, ERR_CHECKSUM, ERR_VERSION … */
 MUST_USE int sealed_open(struct sealed *s, const struct disk *disk, int dir, const char *name);
+/* The same of a file that is open already; the descriptor stays the caller's. */
+MUST_USE int sealed_read_header(struct sealed *s, const struct disk *disk, int fd);
 void sealed_close(struct sealed *s);
 /* Entry `at` of the index: 0, ERR_CHECKSUM, ERR_IO. */
 MUST_USE int sealed_column_at(const struct sealed *s, uint32_t at, struct sealed_column *out);

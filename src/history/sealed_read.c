@@ -21,16 +21,12 @@ static bool header_is_sound(const struct sealed_header *h, uint64_t size)
            h->first_sequence <= h->end_sequence;
 }
 
-int sealed_open(struct sealed *s, const struct disk *disk, int dir, const char *name)
+int sealed_read_header(struct sealed *s, const struct disk *disk, int fd)
 {
-    *s = (struct sealed){.disk = disk};
-    s->fd = disk->open(disk->context, dir, name, O_RDONLY);
-    if (s->fd < 0) {
-        return s->fd;
-    }
+    *s = (struct sealed){.disk = disk, .fd = fd};
     struct sealed_header *h = &s->header;
-    int64_t size = disk->size(disk->context, s->fd);
-    int err = size < 0 ? (int)size : disk_read_all(disk, s->fd, h, sizeof *h, 0);
+    int64_t size = disk->size(disk->context, fd);
+    int err = size < 0 ? (int)size : disk_read_all(disk, fd, h, sizeof *h, 0);
     if (!err) {
         err = h->magic != SEALED_MAGIC             ? ERR_MALFORMED
               : h->crc != sealed_header_crc(h)     ? ERR_CHECKSUM
@@ -38,8 +34,15 @@ int sealed_open(struct sealed *s, const struct disk *disk, int dir, const char *
               : header_is_sound(h, (uint64_t)size) ? ERR_OK
                                                    : ERR_MALFORMED;
     }
-    if (err) {
-        sealed_close(s);
+    return err;
+}
+
+int sealed_open(struct sealed *s, const struct disk *disk, int dir, const char *name)
+{
+    int fd = disk->open(disk->context, dir, name, O_RDONLY);
+    int err = fd < 0 ? fd : sealed_read_header(s, disk, fd);
+    if (fd >= 0 && err) {
+        disk->close(disk->context, fd);
     }
     return err;
 }
@@ -142,7 +145,7 @@ static int next_chunk(struct sealed_list *l)
     if (!err && ZSTD_decompress(l->bytes, CHUNK_MAX, l->packed, c.packed) != c.size) {
         err = ERR_MALFORMED;
     }
-    l->offset += sizeof c + c.packed;
+    l->offset += err ? 0 : sizeof c + c.packed;
     l->size = c.size;
     l->left = err ? 0 : c.count;
     l->at = 0;
