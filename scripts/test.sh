@@ -5,18 +5,20 @@
 readonly RESULTS=build/results
 
 cmd_test() {
-    help_wanted "usage: ./run test [checks] [unit] [whole]
+    help_wanted "usage: ./run test [checks] [unit] [whole] [storm]
 
 Builds everything and runs the tests; all parts without arguments:
   checks  rules of the source: direction of includes, licence lines, layout, shell scripts
   unit    unit tests beside the code (Meson)
   whole   whole-program tests against real peers (pytest in tests/; PYTEST_ADDOPTS is heeded)
+  storm   only when asked for: the fault storm with 100,000 crash points (a tenth of them are in unit),
+          other ones each time; STORM_SEED=N for the same again
 
 Recorded plant data is looked for in \$ISTHMUS_DATA, else in ../shared/data. The last line counts
 all results; the exit code is 0 only if nothing failed." "$@"
     local part
     for part in "$@"; do
-        [[ $part =~ ^(checks|unit|whole)$ ]] || die "$EXIT_USAGE" "test: no part '$part'"
+        [[ $part =~ ^(checks|unit|whole|storm)$ ]] || die "$EXIT_USAGE" "test: no part '$part'"
     done
     (($# > 0)) || set -- checks unit whole
     need test
@@ -64,6 +66,13 @@ test_unit() {
     step "Running the unit tests"
     meson test -C build --no-rebuild --print-errorlogs >&2 || true
     cp build/meson-logs/testlog.junit.xml "$RESULTS/unit.xml" || note_result unit failed
+}
+
+test_storm() {
+    step "The fault storm"
+    local result=failed
+    build/tests/storm/storm --points 100000 --jobs "$(nproc)" --seed "${STORM_SEED:-$RANDOM$RANDOM}" >&2 && result=passed
+    note_result fault-storm "$result"
 }
 
 # Debian's Python, for whose packages we asked, and not another that may come first on the path.

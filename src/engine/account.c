@@ -124,6 +124,13 @@ void account_start(struct engine *e, const struct journal_recovered *r)
     if (r->text[0]) {
         tell_damage(e, r);
     }
+    if (r->untold_ns) { /* the predecessor let samples go and had no time to count them */
+        struct record_gap untold = {.scope = GAP_ALL,
+                                    .cause = GAP_JOURNAL_FAILED,
+                                    .from_ns = r->untold_ns < e->utc_ns ? r->untold_ns : e->utc_ns,
+                                    .to_ns = e->utc_ns};
+        account_gap(e, &untold);
+    }
     if (first && r->last_ns) {
         account_gap(e, &gap);
         gap.cause = GAP_TORN_TAIL;

@@ -25,9 +25,10 @@ struct follow {
     int fd;                        /* -1: no segment open */
     struct segment_header segment; /* the one open */
     uint64_t number;               /* the segment to read, open or not yet */
-    uint64_t next;                 /* sequence number expected */
-    uint64_t wanted;               /* frames that end before are stepped over */
-    int64_t from_ns; /* after a seek by time: frames that end before are stepped over */
+    uint64_t limit, end; /* the sequence number and the byte where it ends; 0: not known yet */
+    uint64_t next;       /* sequence number expected */
+    uint64_t wanted;     /* frames that end before are stepped over */
+    int64_t from_ns;     /* after a seek by time: frames that end before are stepped over */
     bool seeking_time;
     uint64_t lost;
     struct place places[PLACES_MAX];
@@ -43,6 +44,7 @@ static void leave(struct follow *f)
         f->scan.disk->close(f->scan.disk->context, f->fd);
     }
     f->fd = -1;
+    f->limit = 0;
     f->place_count = 0;
     f->place_gap = PLACE_BYTES;
 }
@@ -244,13 +246,29 @@ static int have_segment(struct follow *f, const struct journal_position *p)
     return 1;
 }
 
+/* What a segment holds ends where the next one begins. After a failed flush the old one was cut back, but the power may have
+ * gone before that was durable: then any part of its end is there again, without what lay before it. */
+static void find_limit(struct follow *f, uint64_t last)
+{
+    f->limit = f->end = UINT64_MAX;
+    for (uint64_t n = f->number + 1; n <= last && f->limit == UINT64_MAX; n++) {
+        struct segment_header h;
+        int fd = probe(f, n, &h);
+        if (fd >= 0) {
+            f->scan.disk->close(f->scan.disk->context, fd);
+            f->limit = h.first_sequence;
+            f->end = h.before == f->number ? h.before_end : UINT64_MAX;
+        }
+    }
+}
+
 /* Whether the caller gets this frame. */
 static bool take(struct follow *f, const struct frame_header *h, uint64_t offset)
 {
-    if (h->kind != FRAME_DATA) {
+    uint64_t end = h->first_sequence + h->sequences;
+    if (h->kind != FRAME_DATA || (f->limit && end > f->limit)) {
         return false;
     }
-    uint64_t end = h->first_sequence + h->sequences;
     remember(f, offset, h->first_sequence);
     if (f->seeking_time) {
         if (h->max_ns < f->from_ns && !(h->min_ns > h->max_ns && h->now_ns >= f->from_ns)) {
@@ -283,12 +301,15 @@ int follow_next(struct follow *f, struct follow_frame *frame)
             return 0;
         }
         bool last = f->number >= p.written_segment;
+        if (!last && !f->limit) {
+            find_limit(f, p.written_segment);
+        }
         const struct disk *d = f->scan.disk;
         int64_t size = last ? (int64_t)p.written_offset : d->size(d->context, f->fd);
         if (size < 0) {
             return ERR_IO;
         }
-        scan_extend(&f->scan, (uint64_t)size);
+        scan_extend(&f->scan, !last && f->end < (uint64_t)size ? f->end : (uint64_t)size);
         struct frame_header h;
         const struct slot *slots;
         uint64_t skipped;

@@ -21,7 +21,9 @@ struct segment_header {
     uint64_t first_sequence; /* of the first record that this segment can hold */
     int64_t created_ns;
     uint64_t generation; /* of the plan */
-    uint8_t reserved[40];
+    uint64_t before,
+        before_end; /* number of the segment before it, and the bytes of it that count; 0: not known */
+    uint8_t reserved[24];
 };
 _Static_assert(sizeof(struct segment_header) == 96, "a segment's header is 96 bytes");
 

@@ -30,8 +30,8 @@ struct box_track {
     uint64_t lost_to;            /* ring position of what was shed; engine's */
 };
 
-struct segment { /* the one being written; journal's thread */
-    int fd;      /* -1: none, the disk fails */
+struct segment { /* the one being written, else the last one that was; journal's thread */
+    int fd;      /* -1: it is closed, the disk fails */
     uint64_t number, offset, durable_offset;
     uint64_t opening;   /* bytes of its header, catalogue and opening state */
     uint64_t allocated; /* bytes that surely have room */
@@ -65,6 +65,7 @@ struct journal {
     uint32_t box_count;
     struct loss *losses; /* as the plan's tags */
     uint64_t lost;       /* tags with something in losses */
+    bool losing;         /* and the journal has a note of it */
     uint32_t sweep;
     int64_t round_ns, next_round_ns;
     int64_t now_ns; /* of the last frame */
@@ -84,7 +85,7 @@ struct journal {
     bool threaded;      /* else the owner calls journal_step */
     struct state state; /* what is durable adds up to */
     struct segment segment;
-    uint64_t first_segment, closed_bytes; /* of all segments but the current one */
+    uint64_t first_segment, closed_bytes; /* of all segments that are not open */
     uint64_t last_number;                 /* highest segment number ever used */
     uint64_t written, written_sequence;
     int64_t flush_due_ns, retry_ns, retry_wait_ns;
@@ -117,6 +118,9 @@ void journal_wake(struct journal *j);
 
 /* loss.c, engine's thread: takes the samples out of a frame and counts them as lost; the slots that remain. */
 size_t loss_shed(struct journal *j, struct slot *slots, size_t count, uint64_t *sequences);
+
+/* Notes that samples are going to be let go, or that all of them have their gaps; false: no room. */
+bool loss_note(struct journal *j, bool losing);
 
 /* recover.c */
 MUST_USE int recover(struct journal *j, struct journal_recovered *out);

@@ -260,7 +260,7 @@ static bool admit(struct journal *j, uint64_t need, uint64_t room, bool own)
     return need <= room;
 }
 
-struct slot *journal_begin(struct journal *j, const struct journal_frame *frame, size_t slots)
+static struct slot *begin(struct journal *j, const struct journal_frame *frame, size_t slots)
 {
     assert(!j->frame && slots <= FRAME_SLOTS_MAX);
     uint64_t head = atomic_load_explicit(&j->head, memory_order_relaxed);
@@ -283,6 +283,16 @@ struct slot *journal_begin(struct journal *j, const struct journal_frame *frame,
                                       .generation = j->plan->header->generation,
                                       .now_ns = frame->now_ns};
     return (struct slot *)(j->frame + 1);
+}
+
+struct slot *journal_begin(struct journal *j, const struct journal_frame *frame, size_t slots)
+{
+    struct slot *s = begin(j, frame, slots);
+    if (s && j->shedding && !j->losing && frame->box != PLAN_NONE) {
+        j->frame = NULL; /* not this one yet */
+        s = loss_note(j, true) ? begin(j, frame, slots) : NULL;
+    }
+    return s;
 }
 
 uint64_t journal_commit(struct journal *j, size_t used, uint64_t sequences)

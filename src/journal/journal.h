@@ -66,9 +66,11 @@ struct journal_recovered {
         lost; /* sequence numbers whose records were in damaged stretches or missing segments … */
     uint64_t lost_from, lost_to;      /* … all of them in [from, to) … */
     int64_t lost_from_ns, lost_to_ns; /* … and journaled between these frames */
-    char text[160];  /* what was cut or set aside, for people; "" if all was well */
-    int clean;       /* 1: the last stop was orderly (a stop event closes the journal) */
-    int64_t last_ns; /* time of the last frame, 0: the journal is new */
+    int64_t untold_ns; /* since then samples were let go, and not all have their gap; 0: none */
+    bool unsafe;       /* the newest segment can't be flushed: it may not survive a loss of power */
+    char text[160];    /* what was cut or set aside, for people; "" if all was well */
+    int clean;         /* 1: the last stop was orderly (a stop event closes the journal) */
+    int64_t last_ns;   /* time of the last frame, 0: the journal is new */
 };
 
 /* Opens or creates, recovers (cuts a torn tail, sets damaged segments aside: promise J4), starts a new epoch and a

@@ -102,6 +102,26 @@ static bool send_tallies(struct journal *j, uint32_t first, uint32_t end)
     return true;
 }
 
+bool loss_note(struct journal *j, bool losing)
+{
+    struct record_store r = {.key = STATE_LOSING, .size = sizeof j->now_ns};
+    int64_t since = losing ? j->clock->utc_ns(j->clock->context) : 0;
+    size_t size = sizeof r + sizeof since;
+    struct journal_frame frame = {.box = PLAN_NONE, .now_ns = j->now_ns};
+    struct slot *out = journal_begin(j, &frame, slot_count_for(size));
+    if (!out) {
+        return false;
+    }
+    memset(out, 0, slot_count_for(size) * sizeof *out);
+    *out = (struct slot){
+        .time = j->now_ns, .value.u64 = size, .tag = record_tag(RECORD_STORE), .status = PLAN_NONE};
+    memcpy(out + 1, &r, sizeof r);
+    memcpy((uint8_t *)(out + 1) + sizeof r, &since, sizeof since);
+    journal_commit(j, slot_count_for(size), 0);
+    j->losing = losing;
+    return true;
+}
+
 static bool take_one(struct loss *l, uint32_t id, struct record_gap *out)
 {
     uint64_t *n = l->full ? &l->full : l->failed ? &l->failed : NULL;
@@ -129,10 +149,14 @@ static void end_round(struct journal *j, bool trouble, int64_t now)
 
 size_t journal_take_losses(struct journal *j, struct record_gap *out, size_t capacity)
 {
+    bool trouble = atomic_load(&j->trouble) != TROUBLE_NONE || j->stalled;
     if (!j->lost) {
+        if (j->losing && !trouble) {
+            bool ignored = loss_note(j, false); /* no room: next time */
+            (void)ignored;
+        }
         return 0;
     }
-    bool trouble = atomic_load(&j->trouble) != TROUBLE_NONE || j->stalled;
     int64_t now = journal_now(j);
     if (!j->sweep && trouble && now < j->next_round_ns) {
         return 0;

@@ -19,6 +19,11 @@ static void add(_Atomic uint64_t *word, uint64_t value)
     set(word, atomic_load_explicit(word, memory_order_relaxed) + value);
 }
 
+static uint64_t bytes_used(const struct journal *j)
+{
+    return j->closed_bytes + (j->segment.fd < 0 ? 0 : j->segment.offset);
+}
+
 void marks_publish(struct journal *j)
 {
     struct journal_marks *m = j->marks;
@@ -29,12 +34,12 @@ void marks_publish(struct journal *j)
     set(&m->epoch, j->epoch);
     set(&m->first_segment, j->first_segment);
     set(&m->written_segment, j->segment.number);
-    set(&m->written_offset, j->segment.fd < 0 ? 0 : j->segment.offset);
+    set(&m->written_offset, j->segment.offset);
     set(&m->written_sequence, j->written_sequence);
     set(&m->durable_segment, j->segment.number);
     set(&m->durable_offset, j->segment.durable_offset);
     set(&m->durable_sequence, atomic_load_explicit(&j->durable_sequence, memory_order_relaxed));
-    set(&m->disk_bytes, j->closed_bytes + j->segment.offset);
+    set(&m->disk_bytes, bytes_used(j));
     atomic_store_explicit(&m->full, atomic_load(&j->trouble) == TROUBLE_FULL, memory_order_relaxed);
     atomic_store_explicit(&m->version, version + 1, memory_order_release);
 }
@@ -76,12 +81,14 @@ static int fill(struct journal *j, struct segment *s)
                                .epoch = j->epoch,
                                .first_sequence = j->state.next_sequence,
                                .created_ns = j->clock->utc_ns(j->clock->context),
-                               .generation = j->plan->header->generation};
+                               .generation = j->plan->header->generation,
+                               .before = j->segment.number,
+                               .before_end = j->segment.durable_offset};
     segment_seal(&h);
     int err = disk_write_all(j->disk, s->fd, &h, sizeof h, 0);
     s->offset = sizeof h;
     if (!err) {
-        err = state_write(&j->state, j->plan, h.created_ns, j->disk, s->fd, &s->offset, j->scratch);
+        err = state_write(&j->state, j->plan, j->disk, s->fd, &s->offset, j->scratch);
     }
     add(&j->marks->bytes_written, s->offset);
     if (!err && j->plan->header->sync != SYNC_OS) {
@@ -94,28 +101,36 @@ static int fill(struct journal *j, struct segment *s)
     return err;
 }
 
+/* Takes back a segment that could not be made. When the journal goes on in the one before, its name must not come back with
+ * the power: it would count as the newest. */
+static int discard(struct journal *j, int fd, const char *name)
+{
+    const struct disk *d = j->disk;
+    d->close(d->context, fd);
+    int err = d->remove(d->context, j->dir, name);
+    return err || j->plan->header->sync == SYNC_OS ? err : d->flush_dir(d->context, j->dir);
+}
+
 int segment_next(struct journal *j)
 {
     const struct disk *d = j->disk;
     uint64_t limit = j->plan->header->journal_limit;
     uint64_t wanted = j->segment_size + j->capacity + j->reserve;
-    uint64_t used = j->closed_bytes + j->segment.offset + j->segment.opening; /* the next one's */
-    bool first = !j->segment.number;
+    uint64_t used = bytes_used(j) + j->segment.opening; /* the next one's */
+    bool first = !j->segment.opening;
     assert(j->written == atomic_load(&j->durable)); /* invariant 4 */
     if (!first) {
         recount(j);
-        used = j->closed_bytes + j->segment.offset + j->segment.opening;
+        used = bytes_used(j) + j->segment.opening;
     }
     if (limit && used + wanted > limit) {
-        if (used + wanted > limit) {
-            if (!first && j->segment.fd >= 0) {
-                return ERR_FULL;
-            }
-            if (used > limit + limit / 8) {
-                return ERR_FULL; /* even repeated starts at the limit come to an end */
-            }
-            wanted = j->reserve; /* a start at the limit: room for gaps and events only */
+        if (!first && j->segment.fd >= 0) {
+            return ERR_FULL;
         }
+        if (used > limit + limit / 8) {
+            return ERR_FULL; /* even repeated starts at the limit come to an end */
+        }
+        wanted = j->reserve; /* a start at the limit: room for gaps and events only */
     }
     struct segment s = {.number = j->last_number + 1};
     char name[SEGMENT_NAME_SIZE];
@@ -125,15 +140,18 @@ int segment_next(struct journal *j)
         j->last_number += s.fd == ERR_EXISTS;
         return s.fd;
     }
-    int err = fill(j, &s);
-    s.allocated = s.opening + wanted;
+    /* First, so that a full disk costs no opening each time; then again, for it may have grown. */
+    int err = d->allocate(d->context, s.fd, j->segment.opening + wanted);
     if (!err) {
+        err = fill(j, &s);
+    }
+    if (!err) {
+        s.allocated = s.opening + wanted;
         err = d->allocate(d->context, s.fd, s.allocated);
     }
     if (err) {
-        d->close(d->context, s.fd);
-        err = d->remove(d->context, j->dir, name) ? err : err;
-        return err;
+        int failed = discard(j, s.fd, name);
+        return failed ? ERR_IO : err;
     }
     segment_close(j);
     j->last_number = s.number;
@@ -157,11 +175,12 @@ void segment_close(struct journal *j)
         j->closed_bytes += s->offset;
     }
     s->fd = -1;
-    s->offset = s->durable_offset = 0;
 }
 
 void segment_abandon(struct journal *j)
 {
-    j->segment.offset = j->segment.durable_offset;
-    segment_close(j);
+    if (j->segment.fd >= 0) {
+        j->segment.offset = j->segment.durable_offset;
+        segment_close(j);
+    }
 }

@@ -69,6 +69,7 @@ struct sim {
     int64_t flush_ns;
     void (*during)(void *context);
     void *during_context;
+    FILE *trace;
 };
 
 uint64_t sim_random(struct sim *s, uint64_t below)
@@ -305,12 +306,35 @@ static int fails(struct sim *s, enum sim_call call)
 }
 
 /* A call that changes something: the power may go in it. */
-static int changes(struct sim *s, enum sim_call call)
+static int changes(struct sim *s, enum sim_call call, const char *name, uint64_t offset,
+                   uint64_t size)
 {
+    static const char *const names[SIM_CALLS] = {
+        "open", "read", "write", "flush", "flush_dir", "allocate", "truncate", "rename", "remove"};
+    bool alive = !s->dead;
     if (!s->dead && s->cut_after && !--s->cut_after) {
         s->dead = true;
     }
-    return fails(s, call);
+    int err = fails(s, call);
+    if (s->trace && alive) {
+        fprintf(s->trace, "    %s %s offset %llu size %llu: %s\n", names[call], name,
+                (unsigned long long)offset, (unsigned long long)size,
+                s->dead ? "the power goes"
+                : err   ? err_text(err)
+                        : "ok");
+    }
+    return err;
+}
+
+/* What a file is called, for the trace. */
+static const char *name_of(const struct sim *s, const struct inode *i)
+{
+    for (size_t n = 0; s->trace && n < s->view.count; n++) {
+        if (s->view.entries[n].inode == i) {
+            return s->view.entries[n].name;
+        }
+    }
+    return "";
 }
 
 static struct inode *file(struct sim *s, int fd)
@@ -346,7 +370,7 @@ static int sim_open(void *context, int dir, const char *name, int flags)
 {
     struct sim *s = context;
     (void)dir;
-    int err = flags & O_CREAT ? changes(s, SIM_OPEN) : fails(s, SIM_OPEN);
+    int err = flags & O_CREAT ? changes(s, SIM_OPEN, name, 0, 0) : s->dead ? ERR_IO : ERR_OK;
     struct inode *i = lookup(&s->view, name);
     if (err || (i && (flags & O_CREAT) && (flags & O_EXCL))) {
         return err ? err : ERR_EXISTS;
@@ -403,7 +427,7 @@ static int64_t sim_write(void *context, int fd, const void *data, size_t size, u
     struct sim *s = context;
     struct inode *i = file(s, fd);
     bool alive = !s->dead;
-    int err = changes(s, SIM_WRITE);
+    int err = changes(s, SIM_WRITE, name_of(s, i), offset, size);
     uint64_t end = room_for(s, i);
     size_t n = offset >= end ? 0 : size < end - offset ? size : (size_t)(end - offset);
     if (!err && !n && size) {
@@ -445,7 +469,7 @@ static int sim_flush(void *context, int fd)
     if (s->during && !s->dead) {
         s->during(s->during_context);
     }
-    int err = changes(s, SIM_FLUSH);
+    int err = changes(s, SIM_FLUSH, name_of(s, i), 0, 0);
     if (!err) {
         reach_disk(i);
     } else if (!s->dead) {
@@ -458,7 +482,7 @@ static int sim_flush_dir(void *context, int dir)
 {
     struct sim *s = context;
     (void)dir;
-    int err = changes(s, SIM_FLUSH_DIR);
+    int err = changes(s, SIM_FLUSH_DIR, "", 0, 0);
     if (!err) {
         settle_names(s, FATE_KEEP);
     }
@@ -469,7 +493,7 @@ static int sim_allocate(void *context, int fd, uint64_t size)
 {
     struct sim *s = context;
     struct inode *i = file(s, fd);
-    int err = changes(s, SIM_ALLOCATE);
+    int err = changes(s, SIM_ALLOCATE, name_of(s, i), 0, size);
     if (!err && size > room_for(s, i)) {
         s->failures++;
         err = ERR_FULL;
@@ -492,7 +516,7 @@ static int sim_truncate(void *context, int fd, uint64_t size)
 {
     struct sim *s = context;
     struct inode *i = file(s, fd);
-    int err = changes(s, SIM_TRUNCATE);
+    int err = changes(s, SIM_TRUNCATE, name_of(s, i), 0, size);
     if (!err) {
         cut_bytes(&i->view, size);
         note_change(i, true, size, NULL, 0);
@@ -505,7 +529,7 @@ static int sim_rename(void *context, int dir, const char *from, const char *to)
 {
     struct sim *s = context;
     (void)dir;
-    int err = changes(s, SIM_RENAME);
+    int err = changes(s, SIM_RENAME, from, 0, 0);
     struct inode *i = lookup(&s->view, from);
     if (err || !i) {
         return err ? err : ERR_NOT_FOUND;
@@ -518,7 +542,7 @@ static int sim_remove(void *context, int dir, const char *name)
 {
     struct sim *s = context;
     (void)dir;
-    int err = changes(s, SIM_REMOVE);
+    int err = changes(s, SIM_REMOVE, name, 0, 0);
     if (err || !lookup(&s->view, name)) {
         return err ? err : ERR_NOT_FOUND;
     }
@@ -550,6 +574,14 @@ static int64_t sim_changed_ns(void *context, int dir)
     const struct sim *s = context;
     (void)dir;
     return s->dead ? ERR_IO : s->changed_ns;
+}
+
+static int64_t sim_room(void *context, int dir)
+{
+    const struct sim *s = context;
+    uint64_t used = sim_used(s);
+    (void)dir;
+    return s->dead ? ERR_IO : s->space > used ? (int64_t)((s->space - used) & INT64_MAX) : 0;
 }
 
 static int64_t sim_utc_ns(void *context)
@@ -588,7 +620,8 @@ struct sim *sim_new(uint64_t seed)
                             .rename = sim_rename,
                             .remove = sim_remove,
                             .list = sim_list,
-                            .changed_ns = sim_changed_ns};
+                            .changed_ns = sim_changed_ns,
+                            .room = sim_room};
     return s;
 }
 
@@ -654,6 +687,11 @@ void sim_heal(struct sim *s)
     memset(s->fails, 0, sizeof s->fails);
     s->short_writes = false;
     s->space = UINT64_MAX;
+}
+
+void sim_trace(struct sim *s, FILE *to)
+{
+    s->trace = to;
 }
 
 uint64_t sim_failures(const struct sim *s)

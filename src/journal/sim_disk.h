@@ -13,6 +13,7 @@
 #include "journal/disk.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 
 struct sim;
 
@@ -27,7 +28,7 @@ void sim_jump(struct sim *s, int64_t ns); /* only what it is by the calendar */
 uint64_t sim_random(struct sim *s, uint64_t below);
 
 enum sim_call {
-    SIM_OPEN,
+    SIM_OPEN, /* of a file that may be new */
     SIM_READ,
     SIM_WRITE,
     SIM_FLUSH,
@@ -63,6 +64,8 @@ const uint8_t *sim_bytes(const struct sim *s, const char *name, size_t *size);
 void sim_flip(struct sim *s, const char *name, size_t offset, unsigned bit);
 void sim_shorten(struct sim *s, const char *name, size_t size);
 void sim_lose(struct sim *s, const char *name);
+/* Every call that changes something is told there; NULL: nowhere. */
+void sim_trace(struct sim *s, FILE *to);
 uint64_t sim_used(const struct sim *s); /* bytes of the files that have a name */
 
 #endif

@@ -62,15 +62,31 @@ void state_clear(struct state *s)
         free(s->stored[i].value);
     }
     s->ring_count = s->stored_count = 0;
+    s->lost = (struct state_lost){0};
+    s->losing_ns = 0;
     s->next_sequence = 0;
     s->last_ns = 0;
     s->opened = s->closed = false;
+}
+
+/* The journal's own notes. */
+static void apply_own(struct state *s, const struct record_store *r, const uint8_t *value)
+{
+    if (!strcmp(r->key, STATE_LOST) && r->size == sizeof s->lost) {
+        memcpy(&s->lost, value, sizeof s->lost);
+    } else if (!strcmp(r->key, STATE_LOSING) && r->size == sizeof s->losing_ns) {
+        memcpy(&s->losing_ns, value, sizeof s->losing_ns);
+    }
 }
 
 static int apply_stored(struct state *s, const struct slot *head)
 {
     struct record_store r;
     memcpy(&r, slot_payload(head), sizeof r);
+    if (head->status == PLAN_NONE) {
+        apply_own(s, &r, slot_payload(head) + sizeof r);
+        return ERR_OK;
+    }
     struct state_stored *e = (struct state_stored *)state_find_stored(s, head->status, r.key);
     if (!e) {
         if (s->stored_count == STATE_STORED_MAX) {
@@ -96,6 +112,11 @@ static int apply_control(struct state *s, const struct slot *head)
     if (record_kind(head) == RECORD_GAP) {
         struct record_gap gap;
         memcpy(&gap, slot_payload(head), sizeof gap);
+        if (gap.scope == GAP_ALL && gap.cause == GAP_SEGMENT_LOST) {
+            s->lost = (struct state_lost){0}; /* told */
+        } else if (gap.scope == GAP_ALL && gap.cause == GAP_JOURNAL_FAILED) {
+            s->losing_ns = 0;
+        }
         if (gap.scope == GAP_TAG && gap.produced) {
             a = account_of(s, gap.which);
             if (!a) {
@@ -197,6 +218,21 @@ int state_apply(struct state *s, const struct frame_header *h, const struct slot
     s->next_sequence = h->first_sequence + h->sequences;
     s->last_ns = h->now_ns;
     return err;
+}
+
+void state_note_lost(struct state *s, const struct state_lost *lost)
+{
+    struct state_lost sum = *lost;
+    if (s->lost.bytes || s->lost.count) {
+        sum.from_ns = s->lost.from_ns;
+    }
+    if (s->lost.count) {
+        sum.from = s->lost.from;
+        sum.to = lost->count ? lost->to : s->lost.to;
+    }
+    sum.bytes += s->lost.bytes;
+    sum.count += s->lost.count;
+    s->lost = sum;
 }
 
 const struct journal_account *state_find_account(const struct state *s, uint32_t id)

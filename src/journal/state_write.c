@@ -75,34 +75,46 @@ static void send_accounts(struct opening *o)
     send_frame(o, FRAME_ACCOUNTS, false);
 }
 
+static void put_stored(struct opening *o, uint32_t box, const struct record_store *r,
+                       const void *value)
+{
+    size_t size = sizeof *r + r->size;
+    struct slot head = {
+        .time = o->now_ns, .value.u64 = size, .tag = record_tag(RECORD_STORE), .status = box};
+    uint8_t *p = entry(o, FRAME_STORED, slot_count_for(size) * sizeof head);
+    memcpy(p, &head, sizeof head);
+    memcpy(p + sizeof head, r, sizeof *r);
+    memcpy(p + sizeof head + sizeof *r, value, r->size);
+}
+
 static void send_stored(struct opening *o)
 {
     for (uint32_t i = 0; !o->err && i < o->state->stored_count; i++) {
         const struct state_stored *e = o->state->stored + i;
         struct record_store r = {.size = e->size};
         memcpy(r.key, e->key, sizeof r.key);
-        size_t size = sizeof r + e->size;
-        struct slot head = {.time = o->now_ns,
-                            .value.u64 = size,
-                            .tag = record_tag(RECORD_STORE),
-                            .status = e->box};
-        uint8_t *p = entry(o, FRAME_STORED, slot_count_for(size) * sizeof head);
-        memcpy(p, &head, sizeof head);
-        memcpy(p + sizeof head, &r, sizeof r);
-        memcpy(p + sizeof head + sizeof r, e->value, e->size);
+        put_stored(o, e->box, &r, e->value);
+    }
+    if (o->state->lost.count || o->state->lost.bytes) {
+        struct record_store r = {.key = STATE_LOST, .size = sizeof o->state->lost};
+        put_stored(o, PLAN_NONE, &r, &o->state->lost);
+    }
+    if (o->state->losing_ns) {
+        struct record_store r = {.key = STATE_LOSING, .size = sizeof o->state->losing_ns};
+        put_stored(o, PLAN_NONE, &r, &o->state->losing_ns);
     }
     send_frame(o, FRAME_STORED, false);
 }
 
-int state_write(const struct state *s, const struct plan *plan, int64_t now_ns,
-                const struct disk *disk, int fd, uint64_t *offset, void *scratch)
+int state_write(const struct state *s, const struct plan *plan, const struct disk *disk, int fd,
+                uint64_t *offset, void *scratch)
 {
     struct opening o = {.state = s,
                         .plan = plan,
                         .disk = disk,
                         .fd = fd,
                         .offset = *offset,
-                        .now_ns = now_ns,
+                        .now_ns = s->last_ns,
                         .frame = scratch};
     for (uint32_t i = 0; !o.err && i < plan->header->tags.count; i++) {
         send_tag(&o, plan->tags + i);

@@ -251,7 +251,6 @@ static void close_orderly(struct journal *j)
         s->durable_offset = s->offset;
     }
     segment_close(j);
-    j->segment.offset = 0;
 }
 
 /* How long nothing needs to be done unless the engine says so; -1: for ever. */
