@@ -70,7 +70,7 @@ static double measure(const char *dir)
     }
     while (engine_step(e, clock_utc_ns(), clock_mono_ns())) {
     }
-    uint64_t taken = e->inlets[1].up.next;
+    uint64_t taken = e->inlets[BOX_INLET].up.next;
     double seconds = (double)(clock_mono_ns() - start) / 1e9;
     engine_free(e);
     journal_close(journal);
