@@ -10,6 +10,7 @@ Builds the program, optimised, and measures. NAME is a benchmark's name, a glob,
     need bench
     need_peers mosquitto
     build_program
+    npm_install tests/peers
     step "Measuring"
     ISTHMUS_BUILD=$PWD/build /usr/bin/python3 bench/run.py "$@"
 }

@@ -27,9 +27,13 @@ packages_for() {
             libjansson-dev libssl-dev libseccomp-dev libzstd-dev libsqlite3-dev libcmocka-dev ca-certificates python3-yaml
         has_node || printf '%s\n' nodejs npm
         ;;
-    demo | bench)
+    demo)
         packages_for build
         printf '%s\n' python3
+        ;;
+    bench)
+        packages_for demo
+        printf '%s\n' chromium fonts-dejavu-core
         ;;
     test)
         packages_for demo

@@ -109,7 +109,11 @@ class Gateway:
 
     def start(self):
         self.process = Process([ISTHMUS, "run", self.folder], self.folder / "gateway.log", env=self.environment)
-        wait_for(self.answers, f"the gateway answers\n{self.process.text()}")
+        try:
+            wait_for(self.answers, f"the gateway answers\n{self.process.text()}")
+        except BaseException:
+            self.process.stop()
+            raise
 
     def answers(self):
         assert self.process.child.poll() is None, f"the gateway ended\n{self.process.text()}"

@@ -157,6 +157,7 @@ class Trend extends Observable {
   private async load(series: Series[]): Promise<void> {
     if (series.length === 0) return;
     series.forEach((s) => { s.loading = true; });
+    this.changed();
     const { from, to } = this.window();
     const asked = [this.width, this.until];
     await Promise.all(series.map(async (s) => {

@@ -63,7 +63,7 @@ function LegendRow({ series: s }: { series: Series }): JSX.Element {
   const value = tag.type === 'bool' && typeof n === 'number' ? n > 0 : n;
   const cut = tag.path.lastIndexOf('/') + 1;
   return (
-    <li data-path={tag.path}>
+    <li data-path={tag.path} aria-busy={s.loading}>
       <svg class={`swatch c${s.colour}`} viewBox="0 0 28 8" aria-hidden="true"><path d="M0 4h28" stroke-dasharray={DASHES[s.colour]!.join(' ') || undefined} /></svg>
       <span class="path" title={tag.path}><span class="quiet">{tag.path.slice(0, cut)}</span>{tag.path.slice(cut)}</span>
       <span class="value">{showValue(value, tag)} <span class="quiet">{showUnit(tag.unit)}</span></span>

@@ -81,6 +81,33 @@ const steps = {
     await page.fill('input[type=search]', '');
   },
 
+  /** Clicks a tag, or a button of the time range; the ms until its samples are there and drawn. */
+  async loading(path, button) {
+    if (!button) {
+      await page.fill('input[type=search]', path);
+      await page.waitForSelector(row(path));
+    }
+    return page.evaluate(([tag, text, legend, most]) => new Promise((done, fail) => {
+      const target = text ? [...document.querySelectorAll('button')].find((b) => b.textContent === text) : document.querySelector(tag);
+      const start = performance.now();
+      let began = false; // a button's click makes what is there busy again
+      target.click();
+      const look = () => {
+        const busy = document.querySelector(legend)?.getAttribute('aria-busy');
+        began ||= busy === 'true' || (!text && busy === 'false');
+        if (performance.now() - start > most) fail(new Error('it was not loaded in time'));
+        if (began && busy === 'false') requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start)));
+        else requestAnimationFrame(look);
+      };
+      look();
+    }), [row(path), button, `.legend li[data-path="${path}"]`, WAIT_MS]);
+  },
+
+  /** Takes a tag out of the trend. */
+  async remove(path) {
+    await page.click(`.legend li[data-path="${path}"] button`);
+  },
+
   /** Waits until the lanes hold this many pixels of the colour with this name (a property of the style sheet). */
   drawn: (colour, pixels) => until(([name, least]) => {
     const probe = document.createElement('canvas').getContext('2d');
