@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why samples are missing: gap records added up by what they concern and by their cause. Of all times there is one table,
  * made when somebody first asks and then carried on with what has become durable since; of a stretch of time each request
- * makes its own. */
+ * makes its own. Either way first come the notes of sealed files, then the raw segments from where those end. Should the
+ * sealer take one away in between, the table is made anew. */
 #include "reader/core.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define FILE_COST 64u /* of opening a file's notes, and of each note in it, in slots */
+#define NOTE_COST 4u
 
 static uint32_t slot_of(uint32_t scope, uint32_t which, uint32_t cause)
 {
@@ -49,6 +53,13 @@ static void add_gap(struct causes *c, const struct record_gap *gap)
     row->to_ns = gap->to_ns > row->to_ns ? gap->to_ns : row->to_ns;
 }
 
+static void add_wanted(struct causes *c, const struct record_gap *gap, const struct ask *stretch)
+{
+    if (!stretch || (gap->from_ns <= stretch->to_ns && gap->to_ns >= stretch->from_ns)) {
+        add_gap(c, gap);
+    }
+}
+
 /* Adds what a walk finds up to `end`. WALK_END, WALK_BUDGET, or negative. */
 static int gather(struct reader_core *core, struct walk *walk, uint64_t end, struct causes *c,
                   const struct ask *stretch)
@@ -66,10 +77,56 @@ static int gather(struct reader_core *core, struct walk *walk, uint64_t end, str
             continue;
         }
         memcpy(&gap, slot_payload(run.slots), sizeof gap);
-        if (!stretch || (gap.from_ns <= stretch->to_ns && gap.to_ns >= stretch->from_ns)) {
-            add_gap(c, &gap);
+        add_wanted(c, &gap, stretch);
+    }
+}
+
+/* The gaps that a sealed file tells, of sequence numbers in [from, end). What is damaged is stepped over. */
+static void gather_file(const struct sealed *file, uint64_t from, uint64_t end, struct causes *c,
+                        const struct ask *stretch)
+{
+    struct sealed_list list;
+    struct sealed_note note;
+    const struct slot *slots;
+    struct record_gap gap;
+    if (!file->header.notes || sealed_list_notes(&list, file)) {
+        return;
+    }
+    while (sealed_next_note(&list, &note, &slots) > 0) {
+        if (note.sequence >= from && note.sequence < end && record_kind(slots) == RECORD_GAP &&
+            slots->value.u64 >= sizeof gap) {
+            memcpy(&gap, slot_payload(slots), sizeof gap);
+            add_wanted(c, &gap, stretch);
         }
     }
+    sealed_list_fini(&list);
+}
+
+/* The same of all sealed files; returns where they end, `from` if they have nothing behind it. `c` NULL: only that. When the
+ * budget is used up by then, there may be more of them. */
+static uint64_t gather_sealed(struct reader_core *core, uint64_t from, uint64_t end,
+                              struct causes *c, const struct ask *stretch)
+{
+    uint64_t reached = from;
+    if (history_refresh(&core->history, core->utc_ns)) {
+        return from; /* only the raw ones, then */
+    }
+    for (uint32_t i = 0; i < core->history.shelf->file_count; i++) {
+        const struct history_file *f = core->history.shelf->files[i];
+        uint64_t last = f->sealed.header.end_sequence < end ? f->sealed.header.end_sequence : end;
+        if (!f->imported && last > from) {
+            if (c) {
+                if (!core->budget) {
+                    break;
+                }
+                gather_file(&f->sealed, from, end, c, stretch);
+                size_t cost = FILE_COST + (size_t)f->sealed.header.notes * NOTE_COST;
+                core->budget -= cost < core->budget ? cost : core->budget;
+            }
+            reached = last > reached ? last : reached;
+        }
+    }
+    return reached;
 }
 
 /* Carries the table of all times on. 1: it is up to date; 0: later; negative: error. */
@@ -85,10 +142,23 @@ static int carry_on(struct reader_core *core, uint64_t end)
     if (!walk) {
         return 0;
     }
-    int state = walk_seek(walk, &core->history, &core->g->engine->marks, core->causes_at);
+    uint64_t from = gather_sealed(core, core->causes_at, end, core->causes, NULL);
+    if (!core->budget) {
+        core->causes_at = from;
+        core->more = true;
+        walk_return(core, walk);
+        return 0;
+    }
+    int state = walk_seek(walk, &core->history, &core->g->engine->marks, from);
+    walk->lost = 0;
     state = state ? state : gather(core, walk, end, core->causes, NULL);
     uint64_t reached = walk->sequence < end ? walk->sequence : end;
-    core->causes_at = reached > core->causes_at ? reached : core->causes_at;
+    core->causes_at = reached > from ? reached : from;
+    if (walk->lost && from && gather_sealed(core, from, end, NULL, NULL) > from) {
+        memset(core->causes, 0, sizeof *core->causes);
+        core->causes_at = 0;
+        state = WALK_BUDGET;
+    }
     walk_return(core, walk);
     core->more |= state == WALK_BUDGET;
     return state < 0 ? state : state == WALK_END;
@@ -110,11 +180,22 @@ static void put_rows(struct reader_core *core, struct link *link, struct request
 
 static void answer_stretch(struct reader_core *core, struct link *link, struct request *r)
 {
-    if (!query_begin(core, link, r, true)) {
-        return;
+    if (!r->causes) {
+        if (!(r->causes = calloc(1, sizeof *r->causes))) {
+            link_end(link, core, r, ERR_NOMEM, (struct cursor_range){0}, false);
+            return;
+        }
+        r->ask.from_sequence = 0;
     }
-    if (!r->causes && !(r->causes = calloc(1, sizeof *r->causes))) {
-        query_end(core, link, r, ERR_NOMEM, false);
+    if (!r->begun) {
+        uint64_t end = core->journal.written_sequence;
+        r->ask.from_sequence = gather_sealed(core, r->ask.from_sequence, end, r->causes, &r->ask);
+        if (!core->budget) {
+            core->more = true;
+            return;
+        }
+    }
+    if (!query_begin(core, link, r, false)) {
         return;
     }
     int state = r->collected ? WALK_END : gather(core, r->walk, r->limit, r->causes, &r->ask);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "history/seal.h"
 #include "reader/world.h"
 
 struct disk_world {
@@ -91,6 +92,8 @@ struct seen {
     size_t samples, backlog, ends;
     uint64_t next; /* sequence number of the next sample of one lane */
     struct answer end;
+    size_t rows;
+    struct answer_cause cause; /* the last of them */
 };
 
 /* Takes what the box got; samples carry their sequence number as value. */
@@ -115,6 +118,10 @@ static struct seen look(struct disk_world *d, uint32_t box)
             memcpy(&a, slot_payload(slots), sizeof a);
             seen.ends += a.kind == ANSWER_END;
             seen.end = a.kind == ANSWER_END ? a : seen.end;
+            if (a.kind == ANSWER_ROW && slots->value.u64 == sizeof a + sizeof seen.cause) {
+                memcpy(&seen.cause, slot_payload(slots) + sizeof a, sizeof seen.cause);
+                seen.rows++;
+            }
             run = a;
         }
         world_run(d->w);
@@ -367,6 +374,71 @@ static void damage_within_a_segment_is_a_gap_when_the_next_opens(void **state)
     assert_account(d, 20000, 0, 200, 0); /* one frame */
 }
 
+static void put_gap(struct disk_world *d, uint64_t produced)
+{
+    struct record_gap gap = {.scope = GAP_TAG,
+                             .which = 1,
+                             .cause = GAP_RING_FULL,
+                             .from_ns = (int64_t)d->next * NS_PER_S,
+                             .to_ns = (int64_t)d->next * NS_PER_S,
+                             .produced = produced};
+    struct journal_frame f = {.box = PLAN_NONE, .now_ns = gap.from_ns};
+    size_t count = slot_count_for(sizeof gap);
+    struct slot *s = journal_begin(d->journal, &f, count);
+    assert_non_null(s);
+    memset(s, 0, count * sizeof *s);
+    s[0] =
+        (struct slot){.time = gap.from_ns, .value.u64 = sizeof gap, .tag = record_tag(RECORD_GAP)};
+    memcpy(s + 1, &gap, sizeof gap);
+    journal_commit(d->journal, count, 1);
+}
+
+static void assert_cause(struct disk_world *d, struct ask a, uint32_t records, uint64_t produced)
+{
+    a.kind = ASK_CAUSES;
+    a.request = 5;
+    struct seen seen = ask(d, WORLD_CONSOLE, a);
+    assert_int_equal(seen.ends, 1);
+    assert_int_equal(seen.end.error, 0);
+    assert_int_equal(seen.rows, records > 0);
+    assert_int_equal(seen.cause.records, records);
+    assert_int_equal(seen.cause.produced, produced);
+}
+
+static void causes_are_the_same_before_and_after_sealing(void **state)
+{
+    struct disk_world *d = *state;
+    const struct ask all = {0}, first = {.to_ns = 5 * NS_PER_S};
+    put_gap(d, 5);
+    for (int i = 0; i < 50; i++) {
+        put(d, 300);
+    }
+    settle(d);
+    assert_cause(d, all, 1, 5);
+    put_gap(d, 7); /* in a segment that is sealed, and not asked for before */
+    for (int i = 0; i < 50; i++) {
+        put(d, 300);
+    }
+    put_gap(d, 9); /* in one that stays */
+    settle(d);
+    struct seal seal = {.disk = &disk_files, .dir = d->dir_fd, .plan = &d->w->g.plan};
+    uint64_t last = atomic_load(&d->w->engine.marks.written_segment), epoch = 0, from = 0;
+    for (uint64_t number = 1; number < last; number++) {
+        struct sealed_header header;
+        assert_int_equal(seal_segment(&seal, number, epoch, from, &header), 0);
+        epoch = header.epoch;
+        from = header.end_sequence;
+    }
+    remove_segments(d, 1, last - 1); /* one is there twice, raw and sealed */
+    atomic_store(&d->w->engine.marks.first_segment, last - 1);
+    world_pass(d->w, 3000); /* a folder that has just changed is looked at again */
+    assert_cause(d, all, 3, 21);
+    world_restart_reader(d->w);
+    world_run(d->w);
+    assert_cause(d, all, 3, 21);
+    assert_cause(d, first, 1, 5);
+}
+
 static void an_account_survives_every_truncation_and_corruption(void **state)
 {
     struct disk_world *d = *state;
@@ -418,6 +490,8 @@ int main(void)
                                         disk_setup, disk_teardown),
         cmocka_unit_test_setup_teardown(damage_within_a_segment_is_a_gap_when_the_next_opens,
                                         disk_setup, disk_teardown),
+        cmocka_unit_test_setup_teardown(causes_are_the_same_before_and_after_sealing, disk_setup,
+                                        disk_teardown),
         cmocka_unit_test_setup_teardown(an_account_survives_every_truncation_and_corruption,
                                         disk_setup, disk_teardown),
     };
