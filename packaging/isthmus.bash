@@ -6,7 +6,7 @@ _isthmus() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run check sim status devices browse get watch ledger export import verify version help'
+        words='run check sim status devices browse get watch ledger export import verify backup restore version help'
     else
         case $command in
             run) words='--json --help' ;;
@@ -33,13 +33,16 @@ _isthmus() {
                 ;;
             export) words='--from --to --json --help' ;;
             import) words='--check --utc --skip-unknown --json --help' ;;
-            verify) words='--json --help' ;;
+            verify | backup) words='--json --help' ;;
+            restore) words='--replace --skip-damaged --repair --json --help' ;;
             version) words='--json --help' ;;
-            help) words='run check sim status devices browse get watch ledger export import verify version --json --help' ;;
+            help) words='run check sim status devices browse get watch ledger export import verify backup restore version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
-    if [[ $command == run || $command == check || $command == export || $command == import || $command == verify ]] && ((COMP_CWORD == 2)); then
+    if [[ $command == run || $command == check || $command == export || $command == import || $command == verify || $command == backup || $command == restore ]] && ((COMP_CWORD == 2)); then
+        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$word")
+    elif [[ $command == backup || $command == restore ]] && ((COMP_CWORD == 3)); then
         mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$word")
     elif [[ $command == export || $command == import ]] && ((COMP_CWORD == 3)); then
         mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word")

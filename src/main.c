@@ -27,6 +27,8 @@ static const struct {
     {"export", cli_export, "DIR FILE", "history of tags as CSV or Parquet"},
     {"import", cli_import, "DIR FILE", "CSV or Parquet as history"},
     {"verify", cli_verify, "FOLDER", "whether history is whole and sound"},
+    {"backup", cli_backup, "DIR BACKUP", "copy history, of a gateway that runs too"},
+    {"restore", cli_restore, "DIR BACKUP", "bring history back"},
     {"version", cli_version, "", "the program's version"},
     {"help", cli_help, "[COMMAND]", "this, or a command's own help"},
 };

@@ -85,7 +85,8 @@ def test_the_first_device_of_the_readme(folder, started):
     assert gateway.stop() == 0
 
 
-OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d != README or c.startswith("./run")]
+HISTORY = plant.ROOT / "docs/history.md"
+OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d != HISTORY and (d != README or c.startswith("./run"))]
 
 
 @pytest.mark.parametrize("document, command", OTHERS, ids=[f"{d}: {c}" for d, c in OTHERS])
@@ -108,6 +109,23 @@ def test_every_other_command_of_the_documents(document, command, folder):
         assert process.child.poll() is None, process.text()
     finally:
         assert process.stop() == 0
+
+
+def test_the_care_of_history(folder, started):
+    """docs/history.md from its first command to its last, with the README's plant; restoring needs a gateway that is stopped."""
+    folder, ports = folder
+    started(plant.modbus_units(folder, ports[502], "--size", "200"))
+    shutil.copytree(folder / "plant", folder / "DIR")
+    gateway = started(start(folder, "isthmus run DIR"))
+    there = {"ISTHMUS_SOCKET": "DIR/.state/isthmus.sock"}
+    plant.wait_for(lambda: re.search(r"/power .* Good", said(folder, "isthmus get '**'", **there) or ""), "a value")
+    typed = commands(HISTORY)
+    assert {c.split()[1] for c in typed} == {"export", "import", "verify", "backup", "restore"}
+    for command in typed:
+        if command == "isthmus restore DIR BACKUP":
+            assert gateway.stop() == 0
+            shutil.move(folder / "DIR/.state", folder / "lost")
+        assert said(folder, command) is not None, command
 
 
 def descendants(pid):

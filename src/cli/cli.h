@@ -24,6 +24,8 @@ int cli_check(int argc, char **argv);
 int cli_export(int argc, char **argv);
 int cli_import(int argc, char **argv);
 int cli_verify(int argc, char **argv);
+int cli_backup(int argc, char **argv);
+int cli_restore(int argc, char **argv);
 /* status, devices, browse, get, watch, ledger. */
 int cli_client(int argc, char **argv);
 

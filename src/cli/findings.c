@@ -17,7 +17,8 @@ struct cli_finding {
 static const char *const kinds[] = {[VERIFY_DAMAGED] = "damaged",
                                     [VERIFY_SET_ASIDE] = "set aside",
                                     [VERIFY_MISSING] = "missing",
-                                    [VERIFY_UNBALANCED] = "unbalanced"};
+                                    [VERIFY_UNBALANCED] = "unbalanced",
+                                    [VERIFY_BACKUP] = "in the backup"};
 
 /* What to do, by kind; of raw segments and of sealed files. */
 static const char *const remedies[][2] = {

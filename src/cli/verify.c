@@ -2,6 +2,7 @@
 /* `isthmus verify FOLDER`: looks at every byte of a gateway's history and says what is wrong with it, whether it runs or not. */
 #include "cli/findings.h"
 #include "cli/history.h"
+#include "history/backup.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,8 +15,8 @@ static const char usage[] =
     "usage: isthmus verify FOLDER [--json]\n\n"
     "Reads all of the history in FOLDER and says what is wrong with it: checksums, the index and\n"
     "the summaries against the samples, missing files, the ledger. FOLDER is a gateway's\n"
-    "configuration folder or the journal's folder itself; the gateway may be running. Nothing is\n"
-    "changed.\n\n"
+    "configuration folder, or the journal's folder itself, or a backup; the gateway may be\n"
+    "running. Nothing is changed.\n\n"
     "  --json  what was found as one JSON document\n\n"
     "exit status: 0 all is sound, 1 something is wrong or could not be read, 2 wrong usage\n";
 
@@ -27,7 +28,8 @@ struct run {
     struct verify verify;
     uint64_t total, done; /* bytes */
     bool is_journal;      /* the folder is the journal's itself */
-    bool is_new;          /* there is no history yet */
+    bool is_backup;
+    bool is_new; /* there is no history yet */
 };
 
 static void beat(void *context, uint64_t bytes)
@@ -54,6 +56,12 @@ static void see(void *is_journal, const char *name)
 static int open_folder(struct run *r, const char *folder)
 {
     int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    r->is_backup = dir >= 0 && faccessat(dir, MANIFEST_NAME, F_OK, 0) == 0;
+    if (r->is_backup) {
+        r->gateway = (struct cli_history){.command = "verify", .dir = dir};
+        snprintf(r->gateway.journal, sizeof r->gateway.journal, "%s", folder);
+        return CLI_OK;
+    }
     if (dir >= 0 && disk_files.list(disk_files.context, dir, see, &r->is_journal) == ERR_OK &&
         r->is_journal) {
         r->gateway = (struct cli_history){.command = "verify", .dir = dir};
@@ -72,6 +80,27 @@ static int open_folder(struct run *r, const char *folder)
              plan_text(&r->gateway.plan, r->gateway.plan.header->state_dir));
     r->is_new = access(r->gateway.journal, F_OK) != 0;
     return r->is_new ? CLI_OK : cli_history_open_journal(&r->gateway, false);
+}
+
+static void beat_backup(void *context, uint64_t done, uint64_t total)
+{
+    struct run *r = context;
+    r->total = total;
+    r->done = 0;
+    beat(r, done);
+}
+
+static int look_at_backup(struct run *r)
+{
+    struct backup b = {
+        .store = {&disk_files, r->gateway.dir}, .found = found, .beat = beat_backup, .context = r};
+    int err = backup_verify(&b, &r->verify.sum);
+    cli_progress_clear(&r->progress);
+    if (err) {
+        fprintf(stderr, "isthmus verify: %s: %s\n", r->gateway.journal,
+                b.trouble[0] ? b.trouble : err_text(err));
+    }
+    return err ? CLI_FAILED : CLI_OK;
 }
 
 static int look(struct run *r)
@@ -171,7 +200,7 @@ int cli_verify(int argc, char **argv)
     cli_progress_init(&r.progress);
     cli_history_allow_files();
     int status = open_folder(&r, folder);
-    status = status ? status : look(&r);
+    status = status ? status : r.is_backup ? look_at_backup(&r) : look(&r);
     if (!status && as_json) {
         say_json(&r);
     } else if (!status) {

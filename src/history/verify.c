@@ -80,11 +80,15 @@ static uint64_t count_of(const struct verify *v, uint32_t id)
     return page ? page[id % STATE_PAGE_IDS] : 0;
 }
 
-void verify_found(struct verify *v, const struct verify_finding *finding)
+void verify_found(struct verify *v, struct verify_finding finding)
 {
+    struct snapshot_file file;
+    if (finding.kind != VERIFY_MISSING && snapshot_name_parse(finding.file, &file)) {
+        finding.place = file.place;
+    }
     v->sum.findings++;
     v->incomplete = true;
-    v->found(v->context, finding);
+    v->found(v->context, &finding);
 }
 
 __attribute__((format(printf, 5, 6))) static void tell(struct verify *v, enum verify_kind kind,
@@ -97,7 +101,7 @@ __attribute__((format(printf, 5, 6))) static void tell(struct verify *v, enum ve
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
     verify_found(
-        v, &(struct verify_finding){.kind = kind, .file = file, .offset = offset, .reason = text});
+        v, (struct verify_finding){.kind = kind, .file = file, .offset = offset, .reason = text});
 }
 
 /* ---- What is missing, and what the journal tells of it. ---- */
@@ -191,10 +195,16 @@ static void tell_holes(struct verify *v)
             is_explained(v, true, h->from_sequence, h->to_sequence)) {
             continue;
         }
-        tell(v, VERIFY_MISSING, h->before, 0,
-             "before this file %" PRIu64 " records are missing (sequence %" PRIu64 " to %" PRIu64
-             ")",
-             h->to_sequence - h->from_sequence, h->from_sequence, h->to_sequence - 1);
+        char text[160];
+        snprintf(text, sizeof text,
+                 "before this file %" PRIu64 " records are missing (sequence %" PRIu64
+                 " to %" PRIu64 ")",
+                 h->to_sequence - h->from_sequence, h->from_sequence, h->to_sequence - 1);
+        verify_found(v, (struct verify_finding){.kind = VERIFY_MISSING,
+                                                .file = h->before,
+                                                .place = {.first = h->from_segment,
+                                                          .last = files ? h->to_segment - 1 : 0},
+                                                .reason = text});
     }
 }
 
@@ -252,7 +262,7 @@ static void compare_accounts(struct walk *w, const char *name, uint64_t offset,
         own = own ? own : &zero;
         if (own->produced != a.produced || own->journaled != a.journaled ||
             own->suppressed != a.suppressed || own->rejected != a.rejected || own->gaps != a.gaps) {
-            verify_found(w->v, &(struct verify_finding){
+            verify_found(w->v, (struct verify_finding){
                                    .kind = VERIFY_UNBALANCED,
                                    .file = name,
                                    .offset = offset,
@@ -369,7 +379,7 @@ static void compare_samples(struct walk *w, uint32_t id, const struct journal_ac
         return;
     }
     bool incomplete = v->incomplete;
-    verify_found(v, &(struct verify_finding){
+    verify_found(v, (struct verify_finding){
                         .kind = VERIFY_UNBALANCED, .file = "", .tag = id, .reason = text});
     v->incomplete = incomplete;
 }
@@ -403,10 +413,10 @@ static int look_at_file(struct walk *w, const struct snapshot *s, size_t at)
     const struct snapshot_file *f = s->files + at;
     struct sealed sealed;
     if (f->kind == SNAPSHOT_ASIDE) {
-        verify_found(v, &(struct verify_finding){.kind = VERIFY_SET_ASIDE,
-                                                 .sealed = strstr(f->name, ".col") != NULL,
-                                                 .file = f->name,
-                                                 .reason = "damaged; the gateway set it aside"});
+        verify_found(v, (struct verify_finding){.kind = VERIFY_SET_ASIDE,
+                                                .sealed = strstr(f->name, ".col") != NULL,
+                                                .file = f->name,
+                                                .reason = "damaged; the gateway set it aside"});
         return ERR_OK;
     }
     if (f->kind == SNAPSHOT_RAW) {

@@ -12,10 +12,11 @@
 #include "journal/state.h"
 
 enum verify_kind {
-    VERIFY_DAMAGED,   /* a file, or a part of it */
-    VERIFY_SET_ASIDE, /* damaged, found before by the gateway */
-    VERIFY_MISSING,   /* nothing says why */
-    VERIFY_UNBALANCED /* the ledger */
+    VERIFY_DAMAGED,    /* a file, or a part of it */
+    VERIFY_SET_ASIDE,  /* damaged, found before by the gateway */
+    VERIFY_MISSING,    /* nothing says why */
+    VERIFY_UNBALANCED, /* the ledger */
+    VERIFY_BACKUP      /* a file of a backup */
 };
 
 struct verify_finding {
@@ -24,6 +25,8 @@ struct verify_finding {
     const char *file; /* name; "" if it is about no file. Borrowed, as the reason */
     uint64_t offset;  /* where in it */
     uint32_t tag;     /* whose samples, 0: not of one tag */
+    struct sealed_place
+        place; /* VERIFY_MISSING: the segments, last 0: not known; else those of the file */
     const char *reason;
 };
 
@@ -68,7 +71,7 @@ MUST_USE int verify_all(struct verify *v, const struct snapshot *s);
 
 /* Between the two halves of it: what a note tells of files that are gone. */
 void verify_note(struct verify *v, const struct slot *record);
-void verify_found(struct verify *v, const struct verify_finding *finding);
+void verify_found(struct verify *v, struct verify_finding finding);
 /* `id` is at most SLOT_ID_MAX. */
 MUST_USE int verify_count(struct verify *v, uint32_t id, uint64_t samples);
 

@@ -24,12 +24,12 @@ __attribute__((format(printf, 4, 5))) static void tell(struct look *l, uint64_t 
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    verify_found(l->v, &(struct verify_finding){.kind = VERIFY_DAMAGED,
-                                                .sealed = true,
-                                                .file = l->name,
-                                                .offset = offset,
-                                                .tag = tag,
-                                                .reason = text});
+    verify_found(l->v, (struct verify_finding){.kind = VERIFY_DAMAGED,
+                                               .sealed = true,
+                                               .file = l->name,
+                                               .offset = offset,
+                                               .tag = tag,
+                                               .reason = text});
 }
 
 static void beat(struct look *l, uint64_t bytes)
