@@ -12,6 +12,7 @@ peer_program() {
     case $1 in
     mosquitto) echo mosquitto usr/sbin/mosquitto ;;
     promtool) echo prometheus usr/bin/promtool ;;
+    prometheus) echo prometheus usr/bin/prometheus ;;
     *) return 1 ;;
     esac
 }

@@ -22,7 +22,7 @@ all results; the exit code is 0 only if nothing failed." "$@"
     done
     (($# > 0)) || set -- checks unit whole
     need test
-    need_peers mosquitto promtool
+    need_peers mosquitto promtool prometheus
     build_program
     rm -rf "$RESULTS"
     mkdir -p "$RESULTS"

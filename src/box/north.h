@@ -18,7 +18,7 @@
 struct north_ask {    /* a request under way to the reader */
     uint32_t request; /* 0: free */
     bool forgotten;   /* its answers are dropped; the number stays taken until the end has come */
-    bool query;       /* of SQL */
+    bool query;       /* of SQL or history: long, so the reader is told when it is forgotten */
     bool cancel;      /* the reader is to be told that it is forgotten … */
     uint32_t take;    /* … or how much more it may answer */
     struct answer_handler handler;

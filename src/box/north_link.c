@@ -62,8 +62,8 @@ static int keep_ask(struct service_host *host, const struct ask *ask, uint32_t p
 {
     host->ask_count = ask->request >> PLACE_BITS;
     if (place < SERVICE_ASKS_MAX) {
-        host->asks[place] =
-            (struct north_ask){.request = ask->request, .query = ask->kind == ASK_SQL};
+        host->asks[place] = (struct north_ask){
+            .request = ask->request, .query = ask->kind == ASK_SQL || ask->kind == ASK_HISTORY};
         if (handler) {
             host->asks[place].handler = *handler;
         }

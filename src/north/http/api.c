@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "box/sandbox.h"
 #include "journal/forecast.h"
+#include "north/http/prom.h"
 #include "tag/glob.h"
 #include "tag/status.h"
 
@@ -451,5 +452,18 @@ const struct route http_routes[] = {
     {"/api/v1/commands", true, command_begin},
     {"/api/v1/sql", true, sql_begin},
     {"/metrics", false, metrics_begin},
+    {"/prometheus/api/v1/query", false, prom_query_begin},
+    {"/prometheus/api/v1/query", true, prom_query_begin},
+    {"/prometheus/api/v1/query_range", false, prom_query_range_begin},
+    {"/prometheus/api/v1/query_range", true, prom_query_range_begin},
+    {"/prometheus/api/v1/labels", false, prom_labels_begin},
+    {"/prometheus/api/v1/labels", true, prom_labels_begin},
+    {"/prometheus/api/v1/label/*", false, prom_values_begin},
+    {"/prometheus/api/v1/series", false, prom_series_begin},
+    {"/prometheus/api/v1/series", true, prom_series_begin},
+    {"/prometheus/api/v1/metadata", false, prom_metadata_begin},
+    {"/prometheus/api/v1/rules", false, prom_none_begin},
+    {"/prometheus/api/v1/status/buildinfo", false, prom_buildinfo_begin},
+    {"/prometheus/federate", false, prom_federate_begin},
     {0},
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of the HTTP service share. http.c: the service and the server; request.c: one exchange; api.c, command.c,
- * ledger.c, metrics.c, sql.c: what each route answers; stream.c, stream_client.c: values as they come (NDJSON and WebSocket); assets.c: what
+ * ledger.c, metrics.c, sql.c, prom.h: what each route answers; stream.c, stream_client.c: values as they come (NDJSON and WebSocket); assets.c: what
  * is served as it is; render.c: records as JSON. */
 #ifndef ISTHMUS_NORTH_HTTP_HTTP_H
 #define ISTHMUS_NORTH_HTTP_HTTP_H
@@ -31,6 +31,7 @@ struct http {
     uint64_t requests, refused, open_streams;
     uint64_t connections; /* over TCP */
     uint64_t held;        /* bytes of answers, HELD_MAX */
+    uint32_t queries;     /* of PromQL, under way */
 };
 
 struct request;
@@ -44,6 +45,7 @@ struct route {
 
 struct stream;
 struct sql;
+struct prom;
 
 struct ticket {
     struct request *request; /* NULL: gone */
@@ -77,6 +79,7 @@ struct request {
     struct ticket *ticket;     /* of the command or browse under way */
     struct stream *stream;     /* owned; NULL: a plain answer */
     struct sql *sql;           /* owned; NULL: no query */
+    struct prom *prom;         /* owned; NULL: nothing of Prometheus' API */
 };
 
 /* request.c */

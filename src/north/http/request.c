@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "north/http/assets.h"
+#include "north/http/prom.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -171,17 +172,20 @@ static bool is_stream_path(struct lws *wsi)
            !strcmp(path, "/api/v1/ws");
 }
 
-static const struct route *find_route(struct request *r)
+/* Of several at a path the one for this method, else any. */
+static const struct route *find_route(struct request *r, bool post)
 {
+    const struct route *found = NULL;
     for (const struct route *route = http_routes; route->path; route++) {
         size_t n = strlen(route->path);
         bool wild = route->path[n - 1] == '*';
-        if (wild ? !strncmp(r->path, route->path, n - 1) : !strcmp(r->path, route->path)) {
+        bool same = wild ? !strncmp(r->path, route->path, n - 1) : !strcmp(r->path, route->path);
+        if (same && (!found || route->post == post)) {
             r->rest = r->path + n - 1;
-            return route;
+            found = route;
         }
     }
-    return NULL;
+    return found;
 }
 
 /* The caller names the content that it still has. */
@@ -194,7 +198,7 @@ static bool has_already(struct request *r)
 
 static void begin(struct request *r, bool post)
 {
-    r->route = find_route(r);
+    r->route = find_route(r, post);
     if (r->route && r->route->post != post) {
         request_problem(r, 405, "Method not allowed", r->route->post ? "Use POST." : "Use GET.");
     } else if (r->route) {
@@ -369,6 +373,7 @@ static void fini(struct request *r)
         }
         stream_free(r->stream);
         sql_free(r->sql);
+        prom_close(r);
         json_fini(&r->body);
         free(r->upload);
         *r = (struct request){0};
