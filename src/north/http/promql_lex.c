@@ -68,7 +68,7 @@ static const char *read_duration(const char *at, const char *end, int64_t *ns)
         int64_t n = 0, unit;
         size_t size = 0;
         for (; at < end && is_digit(*at); at++) {
-            n = n > most ? n : n * 10 + (*at - '0');
+            n = n > most / 100 ? most : n * 10 + (*at - '0');
         }
         unit = unit_ns(at, end, &size);
         if (!unit) {
