@@ -81,7 +81,7 @@ static uint64_t value_of(struct folder *f, uint32_t id)
     if (folder_type(id) == VALUE_UINT16) {
         v.u64 = folder_random(f, 65536);
     } else if (value_is_float(folder_type(id))) {
-        v.f64 = folder_random(f, 50) ? (double)folder_random(f, 10000) / 100.0 : NAN;
+        v.f64 = folder_random(f, 50) || f->well ? (double)folder_random(f, 10000) / 100.0 : NAN;
         v.f64 = folder_type(id) == VALUE_FLOAT32 ? (double)(float)v.f64 : v.f64;
     } else if (folder_type(id) == VALUE_BOOL) {
         v.u64 &= 1;
@@ -106,7 +106,8 @@ static size_t put_sample(struct folder *f, struct slot *out, uint32_t id)
     static const uint32_t statuses[] = {
         0, 0, 0, 0, 0, 0, 0, (uint32_t)STATUS_UNCERTAIN, (uint32_t)STATUS_BAD_TIMEOUT};
     struct slot s = {.time = time_of(f), .value.u64 = value_of(f, id), .tag = id};
-    s.status = statuses[folder_random(f, sizeof statuses / sizeof *statuses)];
+    uint32_t status = statuses[folder_random(f, sizeof statuses / sizeof *statuses)];
+    s.status = f->well ? 0 : status;
     if (folder_type(id) != VALUE_TEXT) {
         *out = s;
         remember(f, &s, NULL);

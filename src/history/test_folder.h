@@ -27,6 +27,7 @@ struct folder {
     struct folder_sample *samples; /* owned; in the order of their arrival */
     size_t count, room;
     uint64_t gaps; /* gap records */
+    bool well;     /* all samples are good and numbers from now on: whole blocks may be summed up */
 };
 
 enum value_type folder_type(uint32_t id);

@@ -13,7 +13,9 @@
     X(UNCERTAIN, 0x40000000, "Uncertain")                                                          \
     X(UNCERTAIN_LAST_USABLE, 0x40900000, "UncertainLastUsableValue")                               \
     X(UNCERTAIN_RANGE, 0x40940000, "UncertainEngineeringUnitsExceeded")                            \
+    X(UNCERTAIN_DATA_SUBNORMAL, 0x40A40000, "UncertainDataSubNormal")                              \
     X(BAD, 0x80000000, "Bad")                                                                      \
+    X(BAD_NO_DATA, 0x809B0000, "BadNoData")                                                        \
     X(BAD_COMMUNICATION, 0x80050000, "BadCommunicationError")                                      \
     X(BAD_TIMEOUT, 0x800A0000, "BadTimeout")                                                       \
     X(BAD_SHUTDOWN, 0x800C0000, "BadShutdown")                                                     \
