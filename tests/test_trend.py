@@ -33,6 +33,50 @@ def test_answers_come_from_what_is_sealed(long):
     assert not inside, "nothing is drawn where nothing is known"
 
 
+def at(seconds_ago):
+    return time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime(time.time() - seconds_ago))
+
+
+def test_steps_are_what_the_samples_say(long):
+    path, begin, end = long_plant.tag(1234), at(5 * 3600), at(2 * 3600)
+    ask = f"/api/v1/history?tag={path}&from={begin}&to={end}"
+    samples = [s for s in long.get(ask)["samples"] if s["time"] < end]
+    minutes = {}
+    for s in samples:
+        minutes.setdefault(s["time"][:16], []).append(s["value"])
+    for name, of in {
+        "average": lambda v: sum(v) / len(v),
+        "time_average": lambda v: sum(v) / len(v),  # once a second
+        "min": min,
+        "max": max,
+        "count": len,
+        "last": lambda v: v[-1],
+        "asof": lambda v: v[0],
+        "interpolated": lambda v: v[0],
+        "integral": sum,
+        "percentile&percent=50": lambda v: sorted(v)[29],
+        "duration&state=0": lambda v: v.count(0),
+    }.items():
+        steps = long.get(f"{ask}&step=1min&aggregate={name}")["steps"]
+        assert len(steps) == 180
+        for step in steps:
+            values = minutes.get(step["time"][:16], [])
+            if values and step["status"] == "Good":
+                assert step["value"] == pytest.approx(of(values), rel=1e-9, abs=1e-9), (name, step)
+        if name == "average":
+            empty = [s for s in steps if s["status"] == "BadNoData"]
+            assert {s["time"][:16] for s in empty}.isdisjoint(minutes) and len(empty) in (14, 15)
+            assert all(s["value"] is None for s in empty)
+
+
+def test_wrong_steps_are_told(long):
+    path = long_plant.tag(0)
+    for more in ("step=x", "step=0s", "step=1min&aggregate=mean", "step=1min&aggregate=percentile", "step=1ms",
+                 "step=1min&aggregate=percentile&percent=101", "step=1min&aggregate=duration"):  # fmt: skip
+        status, body = long.get(f"/api/v1/history?tag={path}&from={at(7200)}&{more}", check=False)
+        assert status == 400 and b"Wrong argument" in body, (more, body)
+
+
 def test_any_trend_shows_ten_hours_with_bad_and_missing(long, tmp_path):
     user = User(long.port, tmp_path)
     try:

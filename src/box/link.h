@@ -8,6 +8,7 @@
 
 #include "base/slot.h"
 #include "journal/cursor.h"
+#include "tag/aggregate.h"
 #include "tag/record.h"
 
 enum ask_kind {
@@ -18,6 +19,7 @@ enum ask_kind {
                       (first, min, max, last per column), bad status kept */
     ASK_GAPS, /* gap and event records journaled in [from_ns, to_ns], newest max_records; `tag` > 0: only the gaps that
                       concern it */
+    ASK_STEPS, /* struct answer_step for each step of step_ns of `tag` in [from_ns, to_ns): history/sampled.h */
     ASK_LEDGER,  /* per tag: struct answer_ledger; tag 0: all in scope, ids in [tag_from, tag_to] */
     ASK_FEEDS,   /* struct answer_feed per feed in scope */
     ASK_DEVICES, /* struct answer_device per device in scope */
@@ -67,6 +69,9 @@ struct ask {
     uint32_t max_ms;
     uint64_t from_sequence;
     int64_t from_ns, to_ns;
+    int64_t step_ns;
+    double parameter;             /* of the aggregate: percent, or a state */
+    uint32_t aggregate, reserved; /* enum aggregate */
     struct cursor_range confirm;
 };
 
@@ -101,6 +106,12 @@ struct answer {
 struct answer_ledger {
     uint32_t tag, reserved;
     uint64_t produced, journaled, suppressed, rejected, gaps;
+};
+struct answer_step {
+    int64_t from_ns;
+    double value;          /* 0 while the status is bad */
+    uint64_t good, others; /* samples in it that counted, and that did not */
+    uint32_t status, reserved;
 };
 struct answer_since { /* first row of ASK_LEDGER */
     int64_t since_ns; /* when the accounts began; 0: not known */

@@ -3,6 +3,7 @@
 #ifndef ISTHMUS_CONFIG_LOAD_H
 #define ISTHMUS_CONFIG_LOAD_H
 
+#include "base/amount.h"
 #include "box/box.h"
 #include "config/ids.h"
 #include "config/tree.h"
@@ -63,10 +64,6 @@ void check_fields(struct load *l, const struct node *map, const char *what,
 const char *field_text(struct load *l, const struct node *map, const char *key,
                        const char *fallback);
 bool field_number(struct load *l, const struct node *map, const char *key, double *out);
-/* "10ms" … as milliseconds, "64MiB" … as bytes; false and a problem when it isn't one. */
-bool text_duration(const char *text, double *ms);
-bool text_bytes(const char *text, uint64_t *bytes);
-bool text_number(const char *text, double *out);
 /* Names may hold letters, digits, '-', '_', '.'; reports and gives false otherwise. */
 bool check_name(struct load *l, const struct node *at, const char *name);
 

@@ -13,24 +13,7 @@
 #define ISTHMUS_HISTORY_SAMPLED_H
 
 #include "history/series.h"
-
-enum aggregate {
-    AGGREGATE_LAST = 1,     /* End: the last good sample of the step */
-    AGGREGATE_ASOF,         /* what held at the step's start: the good sample at it or before it */
-    AGGREGATE_INTERPOLATED, /* Interpolative: at the step's start, on the line between the good samples around it; for booleans as ASOF */
-    AGGREGATE_AVERAGE,      /* Average: of the good samples */
-    AGGREGATE_TIME_AVERAGE, /* TimeAverage2: integral / time in which a value held */
-    AGGREGATE_MIN,          /* Minimum */
-    AGGREGATE_MAX,          /* Maximum */
-    AGGREGATE_COUNT,        /* Count: good samples; 0 where there are none */
-    AGGREGATE_INTEGRAL,     /* Total2: each value × the seconds that it held */
-    AGGREGATE_PERCENTILE, /* of the good samples: the least that `parameter` percent of them do not exceed (nearest rank) */
-    AGGREGATE_DURATION, /* DurationInState: seconds in which a value equal to `parameter` held */
-    AGGREGATE_END
-};
-/* "last", "asof" …; 0: there is none of this name. */
-uint32_t aggregate_named(const char *name);
-const char *aggregate_name(uint32_t aggregate); /* NULL: there is none of this number */
+#include "tag/aggregate.h"
 
 #define SAMPLED_STEPS_MAX   1000000u
 #define SAMPLED_PERCENT_MAX (1u << 20) /* samples of one step; more are ERR_FULL */

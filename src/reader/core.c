@@ -175,13 +175,21 @@ static void note_use(struct reader_core *core)
 static void answer_one(struct reader_core *core, struct link *link, struct request *r)
 {
     static answer_ask *const answers[] = {
-        [ASK_NOW] = answer_now,         [ASK_READ] = answer_read,
-        [ASK_HISTORY] = answer_history, [ASK_GAPS] = answer_gaps,
-        [ASK_LEDGER] = answer_ledger,   [ASK_FEEDS] = answer_feeds,
-        [ASK_DEVICES] = answer_devices, [ASK_PROCESSES] = answer_processes,
-        [ASK_JOURNAL] = answer_journal, [ASK_HEAD] = answer_head,
-        [ASK_FEED_UP] = feed_ask,       [ASK_FEED_DOWN] = feed_ask,
-        [ASK_FEED_NEXT] = feed_ask,     [ASK_CAUSES] = answer_causes,
+        [ASK_NOW] = answer_now,
+        [ASK_READ] = answer_read,
+        [ASK_HISTORY] = answer_history,
+        [ASK_STEPS] = answer_history,
+        [ASK_GAPS] = answer_gaps,
+        [ASK_LEDGER] = answer_ledger,
+        [ASK_FEEDS] = answer_feeds,
+        [ASK_DEVICES] = answer_devices,
+        [ASK_PROCESSES] = answer_processes,
+        [ASK_JOURNAL] = answer_journal,
+        [ASK_HEAD] = answer_head,
+        [ASK_FEED_UP] = feed_ask,
+        [ASK_FEED_DOWN] = feed_ask,
+        [ASK_FEED_NEXT] = feed_ask,
+        [ASK_CAUSES] = answer_causes,
         [ASK_SQL] = answer_sql,
     };
     if (r->cancelled) {

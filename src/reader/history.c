@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The samples of one tag between two source times, sealed and raw as one; as they are, or reduced to the columns of a chart.
+/* The samples of one tag between two source times, sealed and raw as one; as they are, reduced to the columns of a chart, or at steps.
  * First the raw segments are searched, in turns; then the series gives what is there. A segment that was sealed meanwhile makes
  * the search begin anew: it is in the files now. Samples of the past have no sequence number any more: epoch 0. */
 #include "reader/core.h"
 
 #include "history/pixels.h"
+#include "history/sampled.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,9 @@ struct past {
     struct tail tail;
     struct series *series;
     struct pixels pixels;
+    struct sampled *sampled;
+    struct step step; /* that waits for room */
+    bool has_step;
     enum value_type type;
     bool reduced, collected;
     uint32_t tries;
@@ -31,6 +35,7 @@ void past_free(struct past *past)
 {
     if (past) {
         pixels_fini(&past->pixels);
+        sampled_close(past->sampled);
         series_close(past->series);
         tail_close(&past->tail);
         free(past);
@@ -67,14 +72,24 @@ static int open_series(struct reader_core *core, struct request *r, const struct
 {
     struct past *past = r->past;
     enum value_type type = (enum value_type)tag->type;
+    bool steps = r->ask.kind == ASK_STEPS;
     struct series_options o = {.tag = tag->id,
                                .type = type,
                                .from_ns = r->ask.from_ns,
-                               .to_ns = r->ask.to_ns,
+                               .to_ns = steps ? r->ask.to_ns - 1 : r->ask.to_ns,
                                .parts = BLOCK_ALL,
                                .tail = &past->tail};
     int err = series_open(&past->series, &core->history, &o);
     past->type = type;
+    if (!err && steps) {
+        return sampled_open(&past->sampled, past->series,
+                            &(struct sampled_options){.aggregate = r->ask.aggregate,
+                                                      .type = type,
+                                                      .from_ns = r->ask.from_ns,
+                                                      .to_ns = r->ask.to_ns,
+                                                      .step_ns = r->ask.step_ns,
+                                                      .parameter = r->ask.parameter});
+    }
     past->reduced = r->ask.max_records && !value_is_long(type);
     if (!err && past->reduced) {
         uint32_t count = r->ask.max_records / 4;
@@ -193,12 +208,38 @@ static int give_samples(struct reader_core *core, struct link *link, struct requ
     return 0;
 }
 
+/* ---- At steps ---- */
+
+/* 1: all is sent; 0: later; negative: error. */
+static int give_steps(struct reader_core *core, struct link *link, struct request *r)
+{
+    struct past *past = r->past;
+    for (;;) {
+        int got = past->has_step ? 1 : sampled_next(past->sampled, &core->budget, &past->step);
+        core->more |= got == 0;
+        if (got != 1) {
+            return got == 2 ? 1 : got;
+        }
+        past->has_step = true;
+        struct answer_step row = {.from_ns = past->step.from_ns,
+                                  .value = past->step.value,
+                                  .good = past->step.good,
+                                  .others = past->step.others,
+                                  .status = past->step.status};
+        if (!link_row(link, core, r, &row, sizeof row)) {
+            return 0;
+        }
+        past->has_step = false;
+    }
+}
+
 void answer_history(struct reader_core *core, struct link *link, struct request *r)
 {
     const struct cursor_range nothing = {0};
     const struct plan_tag *tag = plan_find_tag(core->plan, r->ask.tag);
     bool seen = tag && filter_has_tag(&link->scope.filter, tag->id);
-    if (!seen || r->ask.from_ns > r->ask.to_ns) {
+    bool steps = r->ask.kind == ASK_STEPS;
+    if (!seen || r->ask.from_ns > r->ask.to_ns || (steps && !aggregate_name(r->ask.aggregate))) {
         link_end(link, core, r, seen ? ERR_RANGE : ERR_REFUSED, nothing, false);
         return;
     }
@@ -212,11 +253,13 @@ void answer_history(struct reader_core *core, struct link *link, struct request 
         got = err ? err : 1;
     }
     if (got > 0) {
-        got = r->past->reduced ? give_columns(core, link, r) : give_samples(core, link, r);
+        got = steps              ? give_steps(core, link, r)
+              : r->past->reduced ? give_columns(core, link, r)
+                                 : give_samples(core, link, r);
     }
     if (got != 0) {
-        bool more =
-            got > 0 && !r->past->reduced && r->ask.max_records && r->records >= r->ask.max_records;
+        bool more = got > 0 && !steps && !r->past->reduced && r->ask.max_records &&
+                    r->records >= r->ask.max_records;
         link_end(link, core, r, got < 0 ? got : ERR_OK, nothing, more);
     }
 }

@@ -198,7 +198,7 @@ static void history_begin(struct request *r)
     const char *path = request_argument(r, "tag");
     const struct plan_tag *tag = path ? plan_find_path(r->http->plan, path) : NULL;
     uint64_t points;
-    struct ask ask = {.kind = ASK_HISTORY};
+    struct ask ask = {.kind = request_argument(r, "step") ? ASK_STEPS : ASK_HISTORY};
     int64_t now = clock_utc_ns();
     if (!tag) {
         request_problem(r, path ? 404 : 400, path ? "No such tag" : "Argument missing",
@@ -212,6 +212,10 @@ static void history_begin(struct request *r)
     }
     ask.tag = tag->id;
     ask.max_records = (uint32_t)points;
+    if (ask.kind == ASK_STEPS) {
+        steps_begin(r, tag, &ask);
+        return;
+    }
     list_open(r, "samples");
     request_ask(r, &ask,
                 &(struct answer_handler){.record = record_any, .end = list_end, .context = r});

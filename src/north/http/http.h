@@ -123,6 +123,9 @@ bool sql_is_streamed(const struct request *r); /* its answer is sent while it is
 /* Sends what there is, when it is streamed. False: close the connection. */
 bool sql_writable(struct request *r);
 
+/* steps.c: GET /api/v1/history with a step; `ask` says of which tag, from when to when. */
+void steps_begin(struct request *r, const struct plan_tag *tag, struct ask *ask);
+
 /* render.c */
 void render_scope(struct json *j, const struct plan *plan, uint32_t scope, uint32_t which);
 void render_wide(struct json *j, const char *key, uint64_t v); /* a 64-bit number, as text */
