@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-void groups_init(struct groups *g, const struct plan *plan, enum aggregate aggregate,
+void groups_init(struct groups *g, const struct plan *plan, enum grouping aggregate,
                  uint32_t points)
 {
     *g = (struct groups){.plan = plan, .aggregate = aggregate, .points = points};
@@ -77,10 +77,10 @@ int groups_add(struct groups *g, struct labels labels, const double *points)
             continue;
         }
         bool first = c->count++ == 0;
-        if (g->aggregate == AGGREGATE_SUM || g->aggregate == AGGREGATE_AVG) {
+        if (g->aggregate == GROUP_SUM || g->aggregate == GROUP_AVG) {
             add(c, v);
         } else if (first || isnan(c->value) ||
-                   (g->aggregate == AGGREGATE_MIN ? v < c->value : v > c->value)) {
+                   (g->aggregate == GROUP_MIN ? v < c->value : v > c->value)) {
             c->value = v;
         }
     }
@@ -94,11 +94,11 @@ static double point(const struct groups *g, const struct cell *c)
         return point_none();
     }
     switch (g->aggregate) {
-    case AGGREGATE_SUM:
+    case GROUP_SUM:
         return sum;
-    case AGGREGATE_AVG:
+    case GROUP_AVG:
         return sum / c->count;
-    case AGGREGATE_COUNT:
+    case GROUP_COUNT:
         return c->count;
     default:
         return c->value;

@@ -22,7 +22,7 @@ struct groups {
     struct group *groups; /* owned */
     uint32_t count, capacity;
     uint32_t points;
-    enum aggregate aggregate;
+    enum grouping aggregate;
     const struct plan *plan;
 };
 
@@ -32,7 +32,7 @@ static inline size_t group_bytes(uint32_t points)
     return sizeof(struct group) + points * sizeof(struct cell);
 }
 
-void groups_init(struct groups *g, const struct plan *plan, enum aggregate aggregate,
+void groups_init(struct groups *g, const struct plan *plan, enum grouping aggregate,
                  uint32_t points);
 void groups_fini(struct groups *g);
 /* ERR_NOMEM. */

@@ -317,12 +317,12 @@ static const struct {
 
 static const struct {
     const char *name;
-    enum aggregate aggregate;
-} aggregates[] = {{"sum", AGGREGATE_SUM},
-                  {"avg", AGGREGATE_AVG},
-                  {"min", AGGREGATE_MIN},
-                  {"max", AGGREGATE_MAX},
-                  {"count", AGGREGATE_COUNT}};
+    enum grouping aggregate;
+} aggregates[] = {{"sum", GROUP_SUM},
+                  {"avg", GROUP_AVG},
+                  {"min", GROUP_MIN},
+                  {"max", GROUP_MAX},
+                  {"count", GROUP_COUNT}};
 
 static struct operand read_call(struct parser *p, const struct word *name)
 {
@@ -379,7 +379,7 @@ static bool read_grouping(struct parser *p, uint32_t *labels)
     return true;
 }
 
-static struct operand read_aggregate(struct parser *p, enum aggregate aggregate)
+static struct operand read_aggregate(struct parser *p, enum grouping aggregate)
 {
     uint32_t labels = 0;
     bool grouped = read_grouping(p, &labels);

@@ -75,15 +75,15 @@ enum operator{
     OP_LE
 };
 
-enum aggregate { AGGREGATE_SUM = 1, AGGREGATE_AVG, AGGREGATE_MIN, AGGREGATE_MAX, AGGREGATE_COUNT };
+enum grouping { GROUP_SUM = 1, GROUP_AVG, GROUP_MIN, GROUP_MAX, GROUP_COUNT };
 
 /* Either arithmetic or comparison with a number, or an aggregation. */
 struct stage {
     enum operator op;
     double number;
     bool number_left, as_bool;
-    enum aggregate aggregate; /* 0: none */
-    uint32_t labels;          /* kept by the aggregation: a bit per enum prom_label */
+    enum grouping aggregate; /* 0: none */
+    uint32_t labels;         /* kept by the aggregation: a bit per enum prom_label */
 };
 
 enum promql_type { PROMQL_SCALAR, PROMQL_VECTOR, PROMQL_MATRIX /* a range without a function */ };

@@ -134,7 +134,7 @@ static void an_expression_becomes_a_line_of_stages(void **state)
     assert_int_equal(q->selector.at, AT_TIME);
     assert_int_equal(q->selector.at_ns, INT64_C(9000000000));
     assert_int_equal(q->stage_count, 3);
-    assert_int_equal(q->stages[0].aggregate, AGGREGATE_SUM);
+    assert_int_equal(q->stages[0].aggregate, GROUP_SUM);
     assert_int_equal(q->stages[0].labels, 1 << LABEL_ASSET);
     assert_int_equal(q->stages[1].op, OP_SUB);
     assert_true(q->stages[1].number_left && q->stages[1].number == 100);
