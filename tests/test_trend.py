@@ -61,7 +61,7 @@ def test_steps_are_what_the_samples_say(long):
         assert len(steps) == 180
         for step in steps:
             values = minutes.get(step["time"][:16], [])
-            if values and step["status"] == "Good":
+            if len(values) == 60:  # a value holds over what is missing, so the others differ
                 assert step["value"] == pytest.approx(of(values), rel=1e-9, abs=1e-9), (name, step)
         if name == "average":
             empty = [s for s in steps if s["status"] == "BadNoData"]
