@@ -159,7 +159,8 @@ static uint64_t level(const uint64_t *x, uint32_t count, uint64_t slope, double 
     }
     qsort(some, SOME, sizeof *some, by_size);
     uint64_t median = some[SOME / 2];
-    int64_t reach = 4 * (int64_t)(some[3 * SOME / 4] - some[SOME / 4] + 1), sum = 0;
+    uint64_t range = some[3 * SOME / 4] - some[SOME / 4] + 1, most = INT64_MAX / LEVEL / 4;
+    int64_t reach = 4 * (int64_t)(range < most ? range : most), sum = 0; /* no sum overflows */
     for (uint32_t i = 0; i < count; i += every, n++) {
         int64_t off = (int64_t)(x[i] - i * slope - median);
         sum += (off < -reach ? -reach : off > reach ? reach : off) / LEVEL;
