@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "history/backup.h"
 #include "history/test_folder.h"
+#include "journal/sim_disk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/crc32c.h"
 
 /* ---- A disk on which the n-th change fails, and from then on, if it is `dead`, every one: the program was killed. ---- */
 
@@ -291,6 +294,208 @@ static void test_every_step_fails(void **state)
     }
 }
 
+/* ---- The sealer works meanwhile. ---- */
+
+#define NAMES_MAX 64u
+
+struct meanwhile {
+    struct folder *gateway;
+    uint64_t calls, at;
+    char names[NAMES_MAX][SNAPSHOT_NAME_SIZE];
+    size_t count;
+};
+
+static void work(struct meanwhile *m)
+{
+    if (++m->calls == m->at) {
+        folder_seal(m->gateway);
+        folder_merge(m->gateway);
+    }
+}
+
+static int open_meanwhile(void *context, int dir, const char *name, int flags)
+{
+    work(context);
+    return disk_files.open(NULL, dir, name, flags);
+}
+
+static void note_name(void *context, const char *name)
+{
+    struct meanwhile *m = context;
+    assert_true(m->count < NAMES_MAX && strlen(name) < sizeof m->names[0]);
+    strcpy(m->names[m->count++], name);
+}
+
+/* As file systems do it: by a hash, of another seed each time. */
+static uint32_t hash_seed;
+
+static int by_hash(const void *a, const void *b)
+{
+    uint32_t x = crc32c(hash_seed, a, strlen(a)) * 2654435761u,
+             y = crc32c(hash_seed, b, strlen(b)) * 2654435761u;
+    return x < y ? -1 : x > y;
+}
+
+/* What comes and goes while it is listed is told or not, as its place has been passed or not. */
+static int list_meanwhile(void *context, int dir, void (*each)(void *to, const char *name),
+                          void *to)
+{
+    struct meanwhile *m = context;
+    char last[SNAPSHOT_NAME_SIZE] = "";
+    for (bool more = true; more;) {
+        m->count = 0;
+        int err = disk_files.list(NULL, dir, note_name, m);
+        if (err) {
+            return err;
+        }
+        qsort(m->names, m->count, sizeof m->names[0], by_hash);
+        more = false;
+        for (size_t i = 0; i < m->count && !more; i++) {
+            if (!*last || by_hash(m->names[i], last) > 0) {
+                strcpy(last, m->names[i]);
+                each(to, last);
+                work(m);
+                more = true;
+            }
+        }
+    }
+    return ERR_OK;
+}
+
+static void test_the_sealer_works_meanwhile(void **state)
+{
+    (void)state;
+    for (hash_seed = 1; hash_seed <= 60; hash_seed++) {
+        struct world w;
+        world_init(&w, 20 + hash_seed);
+        struct meanwhile m = {.gateway = &w.gateway, .at = 1 + hash_seed % 15};
+        struct disk disk = disk_files;
+        disk.context = &m;
+        disk.open = open_meanwhile;
+        disk.list = list_meanwhile;
+        w.backup.journal.disk = &disk;
+        assert_int_equal(make(&w, 1), 0);
+        assert_int_equal(w.told, 0);
+        assert_true(m.calls >= m.at);
+        assert_int_equal(check_store(&w), 1);
+        w.backup.journal.disk = &disk_files;
+        assert_int_equal(unpack(&w), 0);
+        check_unpacked(&w);
+        world_fini(&w);
+    }
+}
+
+/* ---- The store on a disk on which everything may go wrong. ---- */
+
+#define STORES  120u
+#define CRASHES 8u
+
+static int64_t check_sim_store(struct world *w, const char *doing)
+{
+    struct manifest m;
+    struct verify_sum sum;
+    w->told = 0;
+    int err = backup_verify(&w->backup, &sum);
+    if (err || w->told || sum.findings) {
+        fail_msg("%s: %s, %llu findings, the last in %s", doing, err_text(err),
+                 (unsigned long long)w->told, w->file);
+    }
+    assert_int_equal(manifest_read(&m, w->backup.store.disk, 0), 0);
+    int64_t created_ns = m.created_ns;
+    manifest_fini(&m);
+    return created_ns;
+}
+
+/* One thing that goes wrong during the next backup. */
+static const char *arm(struct sim *s)
+{
+    static const int errors[] = {ERR_IO, ERR_FULL, ERR_INTERRUPTED};
+    switch (sim_random(s, 4)) {
+    case 0:
+        sim_fail(s, (enum sim_call)sim_random(s, SIM_CALLS), 1 + sim_random(s, 12), 1,
+                 errors[sim_random(s, 2)]);
+        return "a call fails";
+    case 1:
+        sim_space(s, sim_used(s) + sim_random(s, 20000));
+        return "the disk is full";
+    case 2:
+        sim_short_writes(s, true);
+        sim_fail(s, SIM_READ, 1 + sim_random(s, 12), 1, ERR_INTERRUPTED);
+        return "short writes";
+    default:
+        sim_cut_power(s, 1 + sim_random(s, 40));
+        return "the power goes";
+    }
+}
+
+/* What came back as done is durable: the power goes right behind it. */
+static void cut_now(struct sim *s)
+{
+    const struct disk *d = sim_disk(s);
+    sim_cut_power(s, 1);
+    int fd = d->open(d->context, 0, "unrelated", O_RDWR | O_CREAT);
+    if (fd >= 0) {
+        d->close(d->context, fd);
+    }
+    assert_true(sim_is_dead(s));
+    sim_power_on(s);
+}
+
+/* The gateway's folder is now this, now that one: there is always much to copy and to take away. */
+static void storm(struct world *w, const struct world *other, struct sim *s)
+{
+    int64_t made = 1;
+    w->backup.store = (struct backup_place){sim_disk(s), 0};
+    for (uint32_t i = 0; i < CRASHES; i++) {
+        const char *doing = arm(s);
+        w->backup.journal.dir = i % 2 ? w->gateway.dir : other->gateway.dir;
+        int err = make(w, 2 + i);
+        made = err ? made : 2 + i;
+        sim_heal(s);
+        if (sim_is_dead(s)) {
+            sim_power_on(s);
+        } else if (!err) {
+            cut_now(s);
+        }
+        int64_t now = check_sim_store(w, doing);
+        assert_true(now == made || (err && now == 2 + i)); /* it may fail behind the rename */
+        made = now;
+    }
+    w->backup.journal.dir = w->gateway.dir;
+    assert_int_equal(make(w, 100), 0);
+    assert_int_equal(check_sim_store(w, "the last"), 100);
+}
+
+/* Power cuts with lost and torn writes, failing calls, no room: a backup is whole, the new one or the one before, and one that
+ * was made stays made. */
+static void test_storm(void **state)
+{
+    (void)state;
+    struct world w, other;
+    struct sim *stores[STORES];
+    world_init(&w, 7);
+    world_init(&other, 8);
+    for (uint32_t i = 0; i < STORES; i++) {
+        stores[i] = sim_new(i + 1);
+        w.backup.store = (struct backup_place){sim_disk(stores[i]), 0};
+        assert_int_equal(make(&w, 1), 0);
+    }
+    assert_true(folder_merge(&other.gateway));
+    for (uint32_t i = 0; i < STORES; i++) {
+        storm(&w, &other, stores[i]);
+    }
+    for (uint32_t i = 0; i < STORES; i += 20) {
+        w.backup.store = (struct backup_place){sim_disk(stores[i]), 0};
+        assert_int_equal(unpack(&w), 0);
+        check_unpacked(&w);
+    }
+    for (uint32_t i = 0; i < STORES; i++) {
+        sim_free(stores[i]);
+    }
+    world_fini(&other);
+    world_fini(&w);
+}
+
 /* A byte of any file changes, or it goes: verify and unpack name it; the next backup makes it whole. */
 static void test_damage_in_the_store(void **state)
 {
@@ -426,6 +631,8 @@ int main(void)
         cmocka_unit_test(test_the_whole_one_is_kept),
         cmocka_unit_test(test_another_gateways_backup),
         cmocka_unit_test(test_manifest),
+        cmocka_unit_test(test_the_sealer_works_meanwhile),
+        cmocka_unit_test(test_storm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,58 @@ static void test_every_byte_of_a_sealed_file(void **state)
     folder_fini(&f);
 }
 
+/* What has the right checksum and is wrong even so: a summary that its samples don't have, an index with something else in the
+ * room that it left free. */
+static void test_index_against_data(void **state)
+{
+    (void)state;
+    struct folder f;
+    struct told t = {0};
+    struct verify v = {.disk = &disk_files, .found = found, .context = &t};
+    struct sealed_header about = {.first_segment = 9, .last_segment = 9};
+    struct block_scratch *scratch;
+    folder_init(&f, 6);
+    folder_segment(&f, 700);
+    assert_true(folder_seal(&f));
+    const struct sealed *from = &f.history.shelf->files[0]->sealed;
+    assert_int_equal(block_scratch_new(&scratch), 0);
+    assert_int_equal(verify_init(&v), 0);
+    for (int i = 0; i < 5; i++) {
+        struct sealed_walk walk = {0};
+        struct sealed_column column;
+        const struct block_entry *entry;
+        const uint8_t *bytes;
+        struct sealed_writer *w;
+        struct sealed s;
+        assert_int_equal(sealed_find(from, 1, &column), 0);
+        assert_int_equal(sealed_walk_open(&walk, from, scratch, &column, INT64_MIN), 0);
+        assert_int_equal(sealed_walk_next(&walk, &entry), 1);
+        struct block_entry e = *entry;
+        e.summary.sum += i == 1;
+        e.summary.max_ns += i == 2;
+        e.summary.last_ns += i == 3;
+        assert_int_equal(sealed_walk_bytes(&walk, &e, &bytes), 0);
+        assert_int_equal(sealed_create(&w, f.disk, f.dir, &about, 4), 0);
+        sealed_begin(w, 1, VALUE_FLOAT64);
+        assert_true(sealed_add_block(w, &e, bytes));
+        sealed_end(w);
+        assert_int_equal(sealed_finish(w), 0);
+        assert_int_equal(sealed_open(&s, f.disk, f.dir, "0000000000000009-0000000000000009.0.col"),
+                         0);
+        if (i == 4) {
+            flip(&f, "0000000000000009-0000000000000009.0.col", s.header.notes_offset - 1, 1);
+        }
+        t.count = 0;
+        assert_int_equal(verify_sealed(&v, "0000000000000009-0000000000000009.0.col", s.fd), 0);
+        assert_int_equal(t.count, i > 0);
+        sealed_close(&s);
+        sealed_walk_fini(&walk);
+    }
+    verify_fini(&v);
+    block_scratch_free(scratch);
+    folder_fini(&f);
+}
+
 /* The same of a raw segment that another one follows; the newest may end in a write that never was. */
 static void test_every_byte_of_a_raw_segment(void **state)
 {
@@ -178,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_sound),
         cmocka_unit_test(test_every_byte_of_a_sealed_file),
         cmocka_unit_test(test_every_byte_of_a_raw_segment),
+        cmocka_unit_test(test_index_against_data),
         cmocka_unit_test(test_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
