@@ -23,7 +23,7 @@ def test_answers_come_from_what_is_sealed(long):
         (row,) = long.get("/api/v1/journal")["journal"]
         return row["sealed"]["samples"]
 
-    plant.wait_for(lambda: sealed() == long_plant.TAGS * (long_plant.SECONDS - 900), "the sealer looks at it")
+    plant.wait_for(lambda: sealed() >= long_plant.TAGS * (long_plant.SECONDS - 900), "the sealer looks at it")
     begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - long_plant.SECONDS))
     samples = long.get(f"/api/v1/history?tag={path}&from={begin}&points=2400")["samples"]
     assert 1000 < len(samples) <= 3000
