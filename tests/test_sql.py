@@ -121,6 +121,74 @@ def test_history_is_what_the_journal_holds(gateway):
     assert [r[0] for r in said] == sorted(r[0] for r in said)
 
 
+FLOW1, FLOW2 = "waterworks/line1/pump1/flow", "waterworks/line1/pump2/flow"
+
+
+def samples_of(gateway, tag, begin, end):
+    return by_ns(rows(gateway, f"SELECT ns, value FROM history WHERE tag = '{tag}' AND ns >= {begin} AND ns < {end}", limit=1000000))
+
+
+def by_ns(found):
+    """64-bit numbers are texts in JSON."""
+    return [[int(ns), *rest] for ns, *rest in found]
+
+
+def test_steps_are_what_the_samples_say(gateway):
+    second = 10**9
+    first, last = map(int, rows(gateway, f"SELECT min(ns), max(ns) FROM history WHERE tag = '{FLOW1}'")[0])
+    begin, end = first + second, last - second
+    samples = samples_of(gateway, FLOW1, begin, end)
+    for name, of in (("average", lambda v: sum(v) / len(v)), ("min", min), ("max", max), ("count", len),
+                     ("last", lambda v: v[-1]), ("percentile 50", lambda v: sorted(v)[(len(v) + 1) // 2 - 1])):  # fmt: skip
+        steps = rows(
+            gateway,
+            f"SELECT ns, value, good FROM sampled WHERE tag = '{FLOW1}' AND ns >= {begin} AND ns < {end} "
+            f"AND step = '2s' AND aggregate = '{name}'",
+        )
+        assert len(steps) == -(-(end - begin) // (2 * second))
+        for ns, value, good in by_ns(steps[:-1]):
+            inside = [v for t, v in samples if ns <= t < ns + 2 * second]
+            assert good == len(inside) and value == (pytest.approx(of(inside), rel=1e-6) if inside else value)
+    texts = rows(gateway, f"SELECT count(*) FROM sampled WHERE ns >= {begin} AND ns < {end} AND step = 1 AND tag LIKE '%/state'")
+    assert texts is not None
+
+
+def test_as_of_joins(gateway):
+    """The last value of another tag at the times of one, also when both are read at once and over sealed and raw."""
+    begin, end = map(int, rows(gateway, f"SELECT min(ns) + 1000000000, max(ns) - 1000000000 FROM history WHERE tag = '{FLOW1}'")[0])
+    others = samples_of(gateway, FLOW2, 0, end)
+    joined = rows(
+        gateway, f"SELECT ns, asof('{FLOW2}', ns) FROM history WHERE tag = '{FLOW1}' AND ns >= {begin} AND ns < {end}", limit=1000000
+    )
+    joined = by_ns(joined)
+    at, expected = 0, []
+    for ns, _ in joined:
+        while at < len(others) and others[at][0] <= ns:
+            at += 1
+        expected.append([ns, others[at - 1][1]])
+    assert joined == expected and len({v for _, v in joined}) > 5
+    backwards = rows(
+        gateway,
+        f"SELECT ns, asof('{FLOW2}', ns) FROM history WHERE tag = '{FLOW1}' AND ns >= {begin} AND ns < {end} ORDER BY ns DESC LIMIT 50",
+    )
+    assert by_ns(backwards) == expected[-50:][::-1]
+    both = rows(
+        gateway,
+        f"SELECT count(*), count(b.value) FROM history a JOIN history b ON b.ns = a.ns WHERE a.tag = '{FLOW1}' AND b.tag = '{FLOW2}' "
+        f"AND a.ns >= {begin} AND a.ns < {begin + 10**9}",
+    )
+    times = {t for t, _ in others}
+    same = sum(1 for t, _ in samples_of(gateway, FLOW1, begin, begin + 10**9) if t in times)
+    assert both == [[same, same]] and same > 0
+    pivot = rows(
+        gateway,
+        f"SELECT a.ns, a.value, b.value FROM sampled a JOIN sampled b ON b.ns = a.ns WHERE a.tag = '{FLOW1}' AND b.tag = '{FLOW2}' "
+        f"AND a.step = '1s' AND b.step = '1s' AND a.aggregate = 'asof' AND b.aggregate = 'asof' "
+        f"AND a.ns >= {begin} AND a.ns < {end} AND b.ns >= {begin} AND b.ns < {end}",
+    )
+    assert len(pivot) == -(-(end - begin) // 10**9)
+
+
 def test_the_ledger_balances_and_history_has_what_was_journaled(gateway):
     assert rows(gateway, "SELECT count(*) FROM ledger WHERE NOT balanced") == [[0]]
     tag = "waterworks/line1/pump1/flow"
@@ -156,7 +224,8 @@ def test_events_and_gaps_are_what_the_api_says(gateway):
 
 def test_columns_tells_of_all_tables(gateway):
     for table, names in rows(gateway, "SELECT tbl, group_concat(name) FROM columns GROUP BY tbl"):
-        status, body = post(gateway.port, f"SELECT * FROM {table}", format="csv", limit=1)
+        where = "WHERE step = '1s' AND time > ago('10s')" if table == "sampled" else ""
+        status, body = post(gateway.port, f"SELECT {names} FROM {table} {where}", format="csv", limit=1)
         assert status == 200 and body.decode().splitlines()[0] == names
 
 
@@ -268,6 +337,13 @@ WRONG = [
     "SELECT 'open",
     "SELECT \"no such column\"",
     "SELECT * FROM nix",
+    "SELECT * FROM sampled",
+    "SELECT * FROM sampled WHERE step = '1min'",
+    "SELECT * FROM sampled WHERE step = '1min' AND time > ago('1h') AND aggregate = 'mean'",
+    "SELECT * FROM sampled WHERE step = '1min' AND time > ago('1h') AND aggregate = 'percentile'",
+    "SELECT * FROM sampled WHERE step = '1ms' AND time > ago('30d')",
+    "SELECT asof('no/such/tag', now())",
+    "SELECT asof(tag, 'yesterday') FROM tags",
     "DELETE FROM history",
     "UPDATE latest SET value = 1",
     "SELECT 1\0; ATTACH 'x' AS x",

@@ -8,8 +8,9 @@
 
 struct history_cursor {
     struct table_cursor base;
-    struct series *series; /* owned; of the tag at `tag`; NULL: not open */
-    uint32_t tag;          /* in pick.tags */
+    struct session_tail *tail; /* held */
+    struct series *series;     /* owned; of the tag at `tag`; NULL: not open */
+    uint32_t tag;              /* in pick.tags */
     struct piece piece;
     uint32_t at; /* sample of the piece */
 };
@@ -53,7 +54,7 @@ static int open_series(struct history_cursor *c)
                                            .from_ns = c->base.pick.from_ns,
                                            .to_ns = c->base.pick.to_ns,
                                            .parts = parts_of(c),
-                                           .tail = &s->tail,
+                                           .tail = &c->tail->tail,
                                            .scratch = s->scratch};
     return series_open(&c->series, &s->history, &options);
 }
@@ -93,7 +94,7 @@ static int history_begin(struct table_cursor *base, char **error)
         base->end = true;
         return SQLITE_OK;
     }
-    int err = session_history(base->session, base->pick.tags, base->pick.count);
+    int err = session_history(base->session, base->pick.tags, base->pick.count, &c->tail);
     return err ? err : next_piece(c);
 }
 
@@ -141,6 +142,8 @@ static void history_fini(struct table_cursor *base)
     struct history_cursor *c = (struct history_cursor *)base;
     series_close(c->series);
     c->series = NULL;
+    session_release(c->tail);
+    c->tail = NULL;
 }
 
 const struct table table_history = {

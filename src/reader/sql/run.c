@@ -94,6 +94,7 @@ static int open_database(struct session *s)
         sqlite3_limit(s->db, limits[i].id, limits[i].value);
     }
     err = err ? err : table_register(s);
+    err = err ? err : asof_register(s);
     err = err ? err : time_register(s->db, &s->world->utc_ns);
     err = err ? err : sqlite3_set_authorizer(s->db, authorize, s);
     sqlite3_progress_handler(s->db, PROGRESS_STEPS, on_progress, s);

@@ -90,18 +90,18 @@ static bool has_id(const uint64_t *bits, uint32_t id)
 }
 
 /* 0, or why not; ERR_NOT_FOUND: a segment was sealed while we read. */
-static int fill_tail(struct session *s)
+static int fill_tail(struct session *s, struct session_tail *t)
 {
-    int state = tail_open(&s->tail, &s->history, &s->world->journal, s->tail_tags,
-                          s->world->scope->end_id, 0);
-    s->has_tail = state == 0;
+    int state =
+        tail_open(&t->tail, &s->history, &s->world->journal, t->tags, s->world->scope->end_id, 0);
+    t->open = state == 0;
     while (state == 0) {
         size_t slots = TAIL_SLICE;
-        state = session_is_late(s) ? ERR_TIMEOUT : tail_step(&s->tail, &slots, TAIL_BYTES);
+        state = session_is_late(s) ? ERR_TIMEOUT : tail_step(&t->tail, &slots, TAIL_BYTES);
     }
-    if (state < 0 && s->has_tail) {
-        tail_close(&s->tail);
-        s->has_tail = false;
+    if (state < 0 && t->open) {
+        tail_close(&t->tail);
+        t->open = false;
     }
     return state < 0 ? state : ERR_OK;
 }
@@ -126,47 +126,83 @@ int session_shelf(struct session *s)
     return session_error(err);
 }
 
-static int load(struct session *s)
+static int load(struct session *s, struct session_tail *t)
 {
     int err = ERR_NOT_FOUND;
     for (int tries = 0; err == ERR_NOT_FOUND && tries < TRIES; tries++) {
         err = look(s);
-        err = err ? err : fill_tail(s);
+        err = err ? err : fill_tail(s, t);
     }
     return err;
 }
 
+static bool has_tags(const struct session *s, const struct session_tail *t, const uint32_t *tags,
+                     uint32_t count)
+{
+    bool has = t->open;
+    for (uint32_t i = 0; has && i < count; i++) {
+        has = has_id(t->tags, session_plan(s)->tags[tags[i]].id);
+    }
+    return has;
+}
+
+/* A place for one more: a free one, or one that nobody holds. NULL: all are held. */
+static struct session_tail *find_place(struct session *s)
+{
+    struct session_tail *place = NULL;
+    for (uint32_t i = 0; i < SESSION_TAILS; i++) {
+        struct session_tail *t = s->tails + i;
+        if (!t->holders && (!place || (place->open && !t->open))) {
+            place = t;
+        }
+    }
+    if (place && place->open) {
+        tail_close(&place->tail);
+        place->open = false;
+    }
+    return place;
+}
+
 /* A query that comes back for other tags (a join) gets the raw part of all in scope, once, if that is not too much. */
-int session_history(struct session *s, const uint32_t *tags, uint32_t count)
+int session_history(struct session *s, const uint32_t *tags, uint32_t count,
+                    struct session_tail **tail)
 {
     const struct filter *scope = s->world->scope;
     size_t words = scope->end_id / 64 + 1;
-    bool again = s->tail_tags != NULL, held = s->has_tail;
-    for (uint32_t i = 0; held && i < count; i++) {
-        held = has_id(s->tail_tags, session_plan(s)->tags[tags[i]].id);
+    bool again = false;
+    for (uint32_t i = 0; i < SESSION_TAILS; i++) {
+        if (has_tags(s, s->tails + i, tags, count)) {
+            *tail = s->tails + i;
+            (*tail)->holders++;
+            return SQLITE_OK;
+        }
+        again |= s->tails[i].open;
     }
-    if (held) {
-        return SQLITE_OK;
-    }
-    if (!s->tail_tags && !(s->tail_tags = calloc(words, sizeof *s->tail_tags))) {
+    struct session_tail *t = find_place(s);
+    if (!t || (!t->tags && !(t->tags = calloc(words, sizeof *t->tags)))) {
         return SQLITE_NOMEM;
-    }
-    if (s->has_tail) {
-        tail_close(&s->tail);
-        s->has_tail = false;
     }
     int err = ERR_FULL;
     if (again) {
-        memcpy(s->tail_tags, scope->tags, words * sizeof *s->tail_tags);
-        err = load(s);
+        memcpy(t->tags, scope->tags, words * sizeof *t->tags);
+        err = load(s, t);
     }
     if (err == ERR_FULL) {
-        memset(s->tail_tags, 0, words * sizeof *s->tail_tags);
+        memset(t->tags, 0, words * sizeof *t->tags);
         for (uint32_t i = 0; i < count; i++) {
             uint32_t id = session_plan(s)->tags[tags[i]].id;
-            s->tail_tags[id / 64] |= UINT64_C(1) << (id % 64);
+            t->tags[id / 64] |= UINT64_C(1) << (id % 64);
         }
-        err = load(s);
+        err = load(s, t);
     }
+    *tail = err ? NULL : t;
+    t->holders += !err;
     return session_error(err);
+}
+
+void session_release(struct session_tail *tail)
+{
+    if (tail) {
+        tail->holders--;
+    }
 }

@@ -19,9 +19,9 @@ struct own_table {
     const struct own_module *module;
 };
 
-const struct table *const tables[] = {&table_history, &table_latest,  &table_tags,
-                                      &table_assets,  &table_events,  &table_gaps,
-                                      &table_ledger,  &table_columns, NULL};
+const struct table *const tables[] = {
+    &table_history, &table_sampled, &table_latest, &table_tags,    &table_assets,
+    &table_events,  &table_gaps,    &table_ledger, &table_columns, NULL};
 
 static int on_connect(sqlite3 *db, void *context, int count, const char *const *arguments,
                       sqlite3_vtab **out, char **error)

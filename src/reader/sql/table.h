@@ -27,12 +27,15 @@ struct table {
     void (*fini)(struct table_cursor *c); /* what begin took; may be NULL */
 };
 
-extern const struct table table_history, table_latest, table_tags, table_assets, table_ledger,
-    table_events, table_gaps, table_columns;
+extern const struct table table_history, table_sampled, table_latest, table_tags, table_assets,
+    table_ledger, table_events, table_gaps, table_columns;
 extern const struct table *const tables[]; /* all, until NULL */
 
 /* Makes them known to the session's database. */
 int table_register(struct session *s);
+
+/* asof.c: the function asof(tag, time). */
+int asof_register(struct session *s);
 
 /* Columns that several tables have. */
 void column_path(sqlite3_context *to, const struct session *s, uint32_t tag);
