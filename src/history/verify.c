@@ -215,6 +215,8 @@ struct walk { /* over the files that are no imports, in order */
     uint64_t segment;     /* the last one that was passed */
     uint64_t next, epoch; /* sequence number expected; 0: any */
     bool sealed;          /* a sealed file stands for the segment: its samples are counted */
+    uint64_t limit,
+        end; /* the sequence number and the byte at which the next segment begins (invariant 10) */
     struct state state;
     bool follows; /* the state is what all before adds up to */
 };
@@ -276,6 +278,9 @@ static void compare_accounts(struct walk *w, const char *name, uint64_t offset,
 static int take_frame(struct walk *w, const char *name, uint64_t offset,
                       const struct frame_header *h, const struct slot *slots, uint64_t skipped)
 {
+    if (h->kind == FRAME_DATA && h->first_sequence + h->sequences > w->limit) {
+        return ERR_OK; /* it was cut off, and came back when the power went */
+    }
     w->v->sum.frames++;
     if (skipped) {
         tell(w->v, VERIFY_DAMAGED, name, offset - skipped, "%" PRIu64 " bytes can't be read",
@@ -309,7 +314,8 @@ static int scan_segment(struct walk *w, const struct snapshot_file *f, bool last
     if (err) {
         return err;
     }
-    scan_start(&scan, f->fd, before = sizeof(struct segment_header), f->size);
+    uint64_t size = f->size < w->end ? f->size : w->end;
+    scan_start(&scan, f->fd, before = sizeof(struct segment_header), size);
     while (!err && (got = scan_next(&scan, &h, &slots, &skipped)) > 0) {
         err = take_frame(w, f->name, scan.offset - h.length, &h, slots, skipped);
         if (v->beat) {
@@ -317,7 +323,7 @@ static int scan_segment(struct walk *w, const struct snapshot_file *f, bool last
         }
         before = scan.offset;
     }
-    uint64_t rest = f->size - scan.offset;
+    uint64_t rest = size > scan.offset ? size - scan.offset : 0;
     if (!err && got < 0) {
         tell(v, VERIFY_DAMAGED, f->name, scan.offset, "%s", err_text(got));
     } else if (!err && rest && !last) {
@@ -330,11 +336,33 @@ static int scan_segment(struct walk *w, const struct snapshot_file *f, bool last
     return err;
 }
 
+static int read_header(const struct verify *v, const struct snapshot_file *f,
+                       struct segment_header *h)
+{
+    uint8_t bytes[sizeof *h] = {0};
+    int err = disk_read_all(v->disk, f->fd, bytes, sizeof bytes, 0);
+    err = err ? err : segment_prove(bytes, sizeof bytes, h);
+    return err ? err : h->number != f->place.first ? ERR_MALFORMED : ERR_OK;
+}
+
+/* Where a segment ends, as the next one tells that can be read. */
+static void find_limit(struct walk *w, const struct snapshot *s, size_t at)
+{
+    struct segment_header h;
+    w->limit = w->end = UINT64_MAX;
+    for (size_t i = at + 1; i < s->count && s->files[i].kind == SNAPSHOT_RAW; i++) {
+        if (read_header(w->v, s->files + i, &h) == ERR_OK) {
+            w->limit = h.first_sequence;
+            w->end = h.before == s->files[at].place.first ? h.before_end : UINT64_MAX;
+            return;
+        }
+    }
+}
+
 static int look_at_segment(struct walk *w, const struct snapshot_file *f, bool last)
 {
     struct verify *v = w->v;
     struct segment_header h = {0};
-    uint8_t bytes[sizeof h] = {0};
     uint64_t findings = v->sum.findings;
     v->sum.files++;
     v->sum.bytes += f->size;
@@ -342,9 +370,7 @@ static int look_at_segment(struct walk *w, const struct snapshot_file *f, bool l
         v->sum.unfinished += f->size; /* just begun */
         return ERR_OK;
     }
-    int err = disk_read_all(v->disk, f->fd, bytes, sizeof bytes, 0);
-    err = err ? err : segment_prove(bytes, sizeof bytes, &h);
-    err = err ? err : h.number != f->place.first ? ERR_MALFORMED : ERR_OK;
+    int err = read_header(v, f, &h);
     if (err) {
         tell(v, VERIFY_DAMAGED, f->name, 0, "header: %s", err_text(err));
         w->follows = false;
@@ -357,6 +383,10 @@ static int look_at_segment(struct walk *w, const struct snapshot_file *f, bool l
     err = pass(w, f->name, &f->place, h.first_sequence, h.epoch);
     w->follows = w->follows && v->hole_count == holes;
     w->next = again ? w->next : h.first_sequence;
+    if (h.first_sequence != w->state.next_sequence) {
+        w->follows = false;
+        state_clear(&w->state); /* its opening tells all that counts from here on */
+    }
     err = err ? err : scan_segment(w, f, last);
     w->follows = w->state.opened && v->sum.findings == findings;
     return err;
@@ -422,6 +452,7 @@ static int look_at_file(struct walk *w, const struct snapshot *s, size_t at)
     if (f->kind == SNAPSHOT_RAW) {
         bool last = at + 1 == s->count || s->files[at + 1].kind != SNAPSHOT_RAW;
         w->sealed = snapshot_is_covered(s, f);
+        find_limit(w, s, at);
         return look_at_segment(w, f, last);
     }
     int err = verify_sealed(v, f->name, f->fd);

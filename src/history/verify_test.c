@@ -197,6 +197,35 @@ static void test_every_byte_of_a_raw_segment(void **state)
     folder_fini(&f);
 }
 
+/* What lies behind the byte at which the next segment begins was cut off and came back: it is neither damage nor counted. */
+static void test_what_was_cut_off(void **state)
+{
+    (void)state;
+    struct folder f;
+    struct verify_sum sum;
+    uint8_t rest[1000];
+    struct segment_header h;
+    folder_init(&f, 8);
+    folder_segment(&f, 5);
+    folder_segment(&f, 5);
+    int first = f.disk->open(f.disk->context, f.dir, "0000000000000001.seg", O_RDWR);
+    int second = f.disk->open(f.disk->context, f.dir, "0000000000000002.seg", O_RDWR);
+    uint64_t end = (uint64_t)f.disk->size(f.disk->context, first);
+    assert_int_equal(disk_read_all(f.disk, second, rest, sizeof rest, 400), 0); /* also a frame */
+    assert_int_equal(disk_write_all(f.disk, first, rest, sizeof rest, end), 0);
+    assert_true(look(&f, &sum).count > 0);
+    assert_int_equal(disk_read_all(f.disk, second, &h, sizeof h, 0), 0);
+    h.before = 1;
+    h.before_end = end;
+    segment_seal(&h);
+    assert_int_equal(disk_write_all(f.disk, second, &h, sizeof h, 0), 0);
+    assert_int_equal(look(&f, &sum).count, 0);
+    assert_int_equal(sum.samples, f.count);
+    f.disk->close(f.disk->context, first);
+    f.disk->close(f.disk->context, second);
+    folder_fini(&f);
+}
+
 /* A file that somebody took away leaves a hole; one that was set aside says so itself. */
 static void test_missing(void **state)
 {
@@ -231,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_every_byte_of_a_sealed_file),
         cmocka_unit_test(test_every_byte_of_a_raw_segment),
         cmocka_unit_test(test_index_against_data),
+        cmocka_unit_test(test_what_was_cut_off),
         cmocka_unit_test(test_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
