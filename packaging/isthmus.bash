@@ -6,7 +6,7 @@ _isthmus() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run check sim status devices browse get watch ledger export import verify backup restore version help'
+        words='run check sim status devices browse get watch ledger sql export import verify backup restore version help'
     else
         case $command in
             run) words='--json --help' ;;
@@ -31,12 +31,13 @@ _isthmus() {
                     words=$("${COMP_WORDS[0]}" get '**' 2>/dev/null | tail -n +2 | cut -d' ' -f1)
                 fi
                 ;;
+            sql) words='--csv --limit --json --socket --help' ;;
             export) words='--from --to --json --help' ;;
             import) words='--check --utc --skip-unknown --json --help' ;;
             verify | backup) words='--json --help' ;;
             restore) words='--replace --skip-damaged --repair --json --help' ;;
             version) words='--json --help' ;;
-            help) words='run check sim status devices browse get watch ledger export import verify backup restore version --json --help' ;;
+            help) words='run check sim status devices browse get watch ledger sql export import verify backup restore version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -24,6 +24,7 @@ static const struct {
     {"get", cli_client, "TAG…", "current values"},
     {"watch", cli_client, "TAG…", "values as they come"},
     {"ledger", cli_client, "[TAG]", "where every sample went, and why some are missing"},
+    {"sql", cli_client, "STATEMENT", "a SELECT over history and current values"},
     {"export", cli_export, "DIR FILE", "history of tags as CSV or Parquet"},
     {"import", cli_import, "DIR FILE", "CSV or Parquet as history"},
     {"verify", cli_verify, "FOLDER", "whether history is whole and sound"},

@@ -10,7 +10,7 @@ import plant
 import pytest
 import yaml
 
-COMMANDS = ["run", "check", "sim", "status", "devices", "browse", "get", "watch", "ledger", "export", "import", "verify", "backup", "restore", "version", "help"]
+COMMANDS = ["run", "check", "sim", "status", "devices", "browse", "get", "watch", "ledger", "sql", "export", "import", "verify", "backup", "restore", "version", "help"]
 PACKAGING = plant.ROOT / "packaging"
 
 
@@ -100,6 +100,24 @@ def test_each_command_speaks_json(gateway, started):
     watch = started(plant.Process([plant.ISTHMUS, "watch", "works/**", "--json", "--socket", gateway.socket], log))
     records = plant.wait_for(lambda: [json.loads(x) for x in watch.text().split("\n")[:-1] if '"tag"' in x], "a value")
     assert {r["tag"] for r in records} <= {"works/first", "works/second"}
+
+
+def test_sql(gateway):
+    def sql(*arguments):
+        return isthmus("sql", *arguments, "--socket", gateway.socket)
+
+    done = sql("SELECT tag, id FROM tags ORDER BY id")
+    assert done.returncode == 0 and done.stdout.split() == ["tag", "id", "works/first", "1", "works/second", "2"]
+    assert json.loads(sql("SELECT tag FROM tags ORDER BY id", "--json").stdout)["rows"] == [["works/first"], ["works/second"]]
+    assert sql("SELECT tag, NULL FROM tags ORDER BY id", "--csv").stdout.splitlines()[1:] == ["works/first,", "works/second,"]
+    cut = sql("SELECT tag FROM tags ORDER BY id", "--limit", "1")
+    assert cut.returncode == 0 and "only the first 1 rows" in cut.stderr
+    wrong = sql("SELECT tag\n FORM tags")
+    assert wrong.returncode == 1 and wrong.stderr.startswith("isthmus: line 2, column ") and not wrong.stdout
+    assert "may not be modified" in sql("DELETE FROM tags").stderr and sql("DELETE FROM tags", "--csv").returncode == 1
+    assert sql("SELECT 1", "--csv", "--json").returncode == 2 and sql("SELECT 1", "--limit", "x").returncode == 2
+    piped = subprocess.run([plant.ISTHMUS, "sql", "-", "--socket", gateway.socket], input="SELECT 42 AS n", capture_output=True, text=True)
+    assert piped.stdout.split() == ["n", "42"]
 
 
 def test_the_ledger_balances_and_says_so(gateway):

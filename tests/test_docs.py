@@ -86,7 +86,8 @@ def test_the_first_device_of_the_readme(folder, started):
 
 
 HISTORY = plant.ROOT / "docs/history.md"
-OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d != HISTORY and (d != README or c.startswith("./run"))]
+SQL = plant.ROOT / "docs/sql.md"
+OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d not in (HISTORY, SQL) and (d != README or c.startswith("./run"))]
 
 
 @pytest.mark.parametrize("document, command", OTHERS, ids=[f"{d}: {c}" for d, c in OTHERS])
@@ -109,6 +110,20 @@ def test_every_other_command_of_the_documents(document, command, folder):
         assert process.child.poll() is None, process.text()
     finally:
         assert process.stop() == 0
+
+
+def test_sql_as_documented(folder, started):
+    folder, ports = folder
+    started(plant.modbus_units(folder, ports[502], "--size", "200"))
+    started(start(folder, "isthmus run plant"))
+    there = {"ISTHMUS_SOCKET": "plant/.state/isthmus.sock"}
+    plant.wait_for(lambda: re.search(r"/power .* Good", said(folder, "isthmus get '**'", **there) or ""), "a value")
+    typed = commands(SQL)
+    assert len(typed) == 5
+    for command in typed:
+        shown = said(folder, command, **there)
+        assert shown is not None, command
+        assert "journaled" in command or "plant/hall/meter/power" not in command or len(shown.splitlines()) > 1, shown
 
 
 def test_the_care_of_history(folder, started):

@@ -21,6 +21,11 @@ static const struct {
      "Shows where every sample went, whether the account balances, and why samples are missing:\n"
      "of all tags together; with a TAG (it may hold * and **) or --feed NAME of each tag.",
      client_ledger},
+    {"sql", " STATEMENT [--csv] [--limit ROWS]",
+     "Runs one SELECT over history, current values and the plant's description: docs/sql.md. With "
+     "-\n"
+     "the statement is read from stdin. --csv gives all rows as they come.",
+     client_sql},
 };
 
 static void print_usage(FILE *out, size_t i)
@@ -67,17 +72,23 @@ int isthmus_client(int argc, char **argv)
             c.json = true;
         } else if (!strcmp(argv[k], "--feed") && k + 1 < argc && commands[i].run == client_ledger) {
             c.feed = argv[++k];
+        } else if (!strcmp(argv[k], "--csv") && commands[i].run == client_sql) {
+            c.csv = true;
+        } else if (!strcmp(argv[k], "--limit") && k + 1 < argc && commands[i].run == client_sql &&
+                   argv[k + 1][0] && !argv[k + 1][strspn(argv[k + 1], "0123456789")]) {
+            c.limit = argv[++k];
         } else if (!strcmp(argv[k], "--socket") && k + 1 < argc) {
             c.socket = argv[++k];
-        } else if (argv[k][0] == '-') {
+        } else if (argv[k][0] == '-' && !(argv[k][1] == 0 && commands[i].run == client_sql)) {
             print_usage(stderr, i);
             return CLI_USAGE;
         } else {
             c.arguments[c.argument_count++] = argv[k];
         }
     }
-    bool fits = commands[i].run == client_ledger
-                    ? c.argument_count <= 1
+    bool fits = commands[i].run == client_ledger ? c.argument_count <= 1
+                : commands[i].run == client_sql
+                    ? c.argument_count == 1 && !(c.csv && c.json)
                     : (c.argument_count > 0) == (*commands[i].arguments != 0);
     if (!fits) {
         print_usage(stderr, i);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, devices, browse, get, watch, ledger: clients of the API over the gateway's Unix socket. */
+/* status, devices, browse, get, watch, ledger, sql: clients of the API over the gateway's Unix socket. */
 #ifndef ISTHMUS_CLI_CLIENT_CLIENT_H
 #define ISTHMUS_CLI_CLIENT_CLIENT_H
 
@@ -11,13 +11,19 @@
 struct client {
     const char *socket;
     bool json, colour;
-    const char *feed; /* --feed; NULL: not given */
+    const char *feed;  /* --feed; NULL: not given */
+    const char *limit; /* --limit, a number; likewise */
+    bool csv;
     char **arguments; /* what is left after the options */
     int argument_count;
 };
 
 /* The reply to GET target (owned), or NULL after an error was printed; *status gets the exit status. */
 json_t *client_get(const struct client *c, const char *target, int *status);
+/* The same for POST; `raw`: a good answer goes to stdout as it comes, and the result is NULL. What is wrong is not printed but
+ * given as *problem (owned), unless no gateway answers. */
+json_t *client_post(const struct client *c, const char *target, const char *body, bool raw,
+                    json_t **problem, int *status);
 /* Calls `line` for each line of an endless reply; the exit status. */
 int client_stream(const struct client *c, const char *target,
                   void (*line)(void *context, const char *text, size_t size), void *context);
@@ -25,14 +31,15 @@ int client_stream(const struct client *c, const char *target,
 bool client_escape(char *target, size_t size, const char *text);
 
 /* Rows of cells with aligned columns; the first row is the head. */
-#define TABLE_COLUMNS 10
+#define TABLE_COLUMNS 24
 struct table {
     char *(*cells)[TABLE_COLUMNS]; /* owned */
     size_t rows, capacity;
     int columns;
 };
-void table_row(struct table *t, int columns, ...); /* const char * each; copied */
-void table_print(struct table *t, bool colour);    /* and frees it */
+void table_row(struct table *t, int columns, ...);             /* const char * each; copied */
+void table_row_of(struct table *t, int columns, char **cells); /* takes them */
+void table_print(struct table *t, bool colour);                /* and frees it */
 
 /* Parts of a reply for people: "" where there is none. */
 const char *text_of(const json_t *o, const char *key);
@@ -47,5 +54,6 @@ int client_browse(const struct client *c);
 int client_get_tags(const struct client *c);
 int client_watch(const struct client *c);
 int client_ledger(const struct client *c);
+int client_sql(const struct client *c);
 
 #endif

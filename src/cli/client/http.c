@@ -9,6 +9,9 @@
 #define LINE_MAX_BYTES (1u << 20)
 
 struct reply {
+    const char *body; /* NULL: GET */
+    bool raw;         /* a good answer goes to stdout as it comes */
+    CURL *curl;
     char *text;
     size_t size;
     void (*line)(void *context, const char *text, size_t size);
@@ -31,6 +34,11 @@ static size_t take(char *data, size_t one, size_t size, void *context)
 {
     struct reply *r = context;
     (void)one;
+    long code = 0;
+    if (r->raw && curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &code) == CURLE_OK &&
+        code == 200) {
+        return fwrite(data, 1, size, stdout);
+    }
     char *text = r->size + size < (r->line ? LINE_MAX_BYTES : REPLY_MAX)
                      ? realloc(r->text, r->size + size + 1)
                      : NULL;
@@ -56,16 +64,28 @@ static int perform(const struct client *c, const char *target, struct reply *r, 
         return CLI_FAILED;
     }
     snprintf(url, sizeof url, "http://localhost%s", target);
+    r->curl = curl;
+    struct curl_slist *headers =
+        r->body ? curl_slist_append(NULL, "Content-Type: text/plain") : NULL;
+    if (r->body) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->body);
+        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    }
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->socket);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, r->line ? 0L : 15L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, r->line || r->body ? 0L : 15L);
     CURLcode result = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, code);
     curl_easy_cleanup(curl);
+    curl_slist_free_all(headers);
+    if (r->raw && *code == 200 && result != CURLE_OK) {
+        fprintf(stderr, "isthmus: the answer was cut off; --json tells why\n");
+        return CLI_FAILED;
+    }
     if (result == CURLE_OK || (r->line && *code == 200)) {
         return CLI_OK;
     }
@@ -92,6 +112,26 @@ json_t *client_get(const struct client *c, const char *target, int *status)
             json_decref(root);
             root = NULL;
             *status = CLI_FAILED;
+        }
+    }
+    free(r.text);
+    return root;
+}
+
+json_t *client_post(const struct client *c, const char *target, const char *body, bool raw,
+                    json_t **problem, int *status)
+{
+    struct reply r = {.body = body, .raw = raw};
+    long code = 0;
+    json_t *root = NULL;
+    *problem = NULL;
+    *status = perform(c, target, &r, &code);
+    if (*status == CLI_OK && !(raw && code == 200)) {
+        root = json_loadb(r.text ? r.text : "", r.size, 0, NULL);
+        if (code != 200 || !root) {
+            *problem = root ? root : json_object();
+            *status = CLI_FAILED;
+            root = NULL;
         }
     }
     free(r.text);

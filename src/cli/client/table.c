@@ -5,25 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-void table_row(struct table *t, int columns, ...)
+void table_row_of(struct table *t, int columns, char **cells)
 {
     if (t->rows == t->capacity) {
         size_t capacity = t->capacity ? t->capacity * 2 : 64;
-        void *cells = realloc(t->cells, capacity * sizeof *t->cells);
-        if (!cells) {
+        void *grown = realloc(t->cells, capacity * sizeof *t->cells);
+        if (!grown) {
+            for (int i = 0; i < columns; i++) {
+                free(cells[i]);
+            }
             return;
         }
-        t->cells = cells;
+        t->cells = grown;
         t->capacity = capacity;
     }
     t->columns = columns;
+    memcpy(t->cells[t->rows++], cells, (size_t)columns * sizeof *cells);
+}
+
+void table_row(struct table *t, int columns, ...)
+{
+    char *cells[TABLE_COLUMNS];
     va_list args;
     va_start(args, columns);
     for (int i = 0; i < columns; i++) {
-        t->cells[t->rows][i] = strdup(va_arg(args, const char *));
+        cells[i] = strdup(va_arg(args, const char *));
     }
     va_end(args);
-    t->rows++;
+    table_row_of(t, columns, cells);
 }
 
 /* Characters, not bytes: UTF-8 continuation bytes take no place. */
