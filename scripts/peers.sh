@@ -13,7 +13,17 @@ peer_program() {
     mosquitto) echo mosquitto usr/sbin/mosquitto ;;
     promtool) echo prometheus usr/bin/promtool ;;
     prometheus) echo prometheus usr/bin/prometheus ;;
+    victoria-metrics) echo victoria-metrics usr/bin/victoria-metrics ;;
+    influxd) echo influxdb usr/bin/influxd ;;
+    postgres | initdb | psql) echo "postgresql usr/lib/postgresql/$(postgresql_version)/bin/$1" ;;
     *) return 1 ;;
+    esac
+}
+
+postgresql_version() {
+    case $(debian_version) in
+    12) echo 15 ;;
+    *) echo 17 ;;
     esac
 }
 
