@@ -141,7 +141,8 @@ services:
     for tag, samples in recorded(begin).items():
         rows += [f"{tag},{rfc3339(ms)},{str(v).lower()},0" for ms, v in samples]
     for i in range(60):
-        rows.append(f"works/hall1/pump/faulty,{rfc3339((begin + i) * 1000)},{i},{'Bad' if i % 20 >= 10 else 'Good'}")
+        status = "Bad" if i % 20 >= 10 else "Uncertain" if i % 20 == 9 else "Good"
+        rows.append(f"works/hall1/pump/faulty,{rfc3339((begin + i) * 1000)},{i},{status}")
     (folder.parent / "past.csv").write_text("\n".join(rows) + "\n")
     g = plant.Gateway(folder)
     command = [plant.ISTHMUS, "import", folder, folder.parent / "past.csv"]
@@ -195,6 +196,8 @@ EXPRESSIONS = [
     "plant_flow @ start()",
     "rate(plant_energy[2m] @ end())",
     *(f"{f}_over_time(plant_flow[3m])" for f in ("avg", "min", "max", "sum", "count", "last")),
+    "sum_over_time(plant_flow[1m])",
+    "max(avg_over_time(plant_temp__C[40m])) by (unit)",
     "quantile_over_time(0.9, plant_flow[10m])",
     "quantile_over_time(1/3, plant_on[5m])",
     "quantile_over_time(-1, plant_flow[5m])",

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "north/http/prom_group.h"
 #include "north/http/prom_window.h"
+#include "tag/aggregate.h"
 #include "tag/status.h"
 
 #include <math.h>
@@ -31,6 +32,9 @@ struct lane {
     double *points;   /* owned, of as many as the query has */
     uint32_t to_step; /* the ask under way covers the window's steps up to this one */
     uint32_t ask;     /* 0: none */
+    bool tiled;       /* the reader aggregates: see tiles() … */
+    bool mixed;       /* … but has met samples that count here and not there */
+    int64_t from_ns;  /* of the ask under way */
     bool done;
 };
 
@@ -337,6 +341,46 @@ static void on_record(void *context, const struct answer *run, const struct slot
 
 static void ask_next(struct lane *lane);
 
+/* Ranges that do not overlap are steps of the reader, who has summaries of good samples and decodes little. */
+static enum aggregate tiles(const struct query *q)
+{
+    static const enum aggregate by[] = {[OVER_AVG] = AGGREGATE_AVERAGE,
+                                        [OVER_MIN] = AGGREGATE_MIN,
+                                        [OVER_MAX] = AGGREGATE_MAX,
+                                        [OVER_SUM] = AGGREGATE_AVERAGE,
+                                        [OVER_COUNT] = AGGREGATE_COUNT};
+    enum prom_function f = q->promql->function;
+    bool apart = q->window.count == 1 || q->window.step_ns >= q->range_ns;
+    return apart && q->promql->type == PROMQL_VECTOR && f < sizeof by / sizeof *by ? by[f] : 0;
+}
+
+static void on_row(void *context, const void *row, size_t size)
+{
+    struct lane *lane = context;
+    struct query *q = lane->query;
+    const struct answer_step *step = row;
+    uint64_t at =
+        size < sizeof *step || step->from_ns < lane->from_ns
+            ? UINT32_MAX
+            : lane->window.next + (uint64_t)(step->from_ns - lane->from_ns) / (uint64_t)q->range_ns;
+    if (at >= lane->to_step) {
+        return;
+    }
+    double count = q->promql->function == OVER_SUM ? (double)step->good : 1;
+    lane->mixed |= step->others > 0;
+    lane->points[at] = step->good ? step->value * count : point_none();
+}
+
+/* What is aggregated is taken over, or if it can't be, the samples themselves are asked for. */
+static void end_tiles(struct lane *lane)
+{
+    if (lane->mixed) {
+        lane->tiled = false;
+    } else {
+        lane->window.next = lane->to_step;
+    }
+}
+
 static void on_end(void *context, const struct answer *end)
 {
     struct lane *lane = context;
@@ -346,7 +390,11 @@ static void on_end(void *context, const struct answer *end)
         fail_err(q, -(int)end->error);
         return;
     }
-    window_close(&lane->window, lane->to_step);
+    if (lane->tiled) {
+        end_tiles(lane);
+    } else {
+        window_close(&lane->window, lane->to_step);
+    }
     if (!in_time(q)) {
         return;
     }
@@ -358,21 +406,32 @@ static void on_end(void *context, const struct answer *end)
     }
 }
 
-/* For the steps that come next: all if their ranges lie close together, else one. */
+/* For the steps that come next: all if their ranges lie close together, else one. Tiles: all if they touch. */
 static void ask_next(struct lane *lane)
 {
     struct query *q = lane->query;
     const struct steps *s = &q->window;
     uint32_t at = lane->window.next;
-    bool sparse = s->step_ns / SPARSE_STEPS > q->range_ns;
+    bool sparse = lane->tiled ? s->step_ns != q->range_ns : s->step_ns / SPARSE_STEPS > q->range_ns;
     lane->to_step = sparse ? at + 1 : s->count;
+    lane->from_ns = s->first_ns + s->step_ns * at - q->range_ns + 1;
     struct ask ask = {.kind = ASK_HISTORY,
                       .tag = lane->tag->id,
-                      .from_ns = s->first_ns + s->step_ns * at - q->range_ns + 1,
+                      .from_ns = lane->from_ns,
                       .to_ns = s->first_ns + s->step_ns * (lane->to_step - 1)};
+    if (lane->tiled) {
+        ask.kind = ASK_STEPS;
+        ask.to_ns++;
+        ask.step_ns = q->range_ns;
+        ask.aggregate = tiles(q);
+        for (uint32_t i = at; i < lane->to_step; i++) {
+            lane->points[i] = point_none();
+        }
+    }
     int number =
         service_ask(q->r->http->host, &ask,
-                    &(struct answer_handler){.record = on_record, .end = on_end, .context = lane});
+                    &(struct answer_handler){
+                        .record = on_record, .row = on_row, .end = on_end, .context = lane});
     if (number < 0) {
         fail_err(q, ERR_FULL);
         return;
@@ -389,7 +448,8 @@ static void start(struct query *q, struct lane *lane)
     q->bytes -= lane->window.capacity * SAMPLE_BYTES;
     q->r->http->held -= lane->window.capacity * SAMPLE_BYTES;
     window_fini(&lane->window);
-    lane->done = false;
+    lane->done = lane->mixed = false;
+    lane->tiled = tiles(q) != 0;
     lane->tag = q->r->http->plan->tags + q->tags[q->started++];
     window_init(&lane->window, &window, q->range_ns, q->window, lane->points, &q->samples);
     ask_next(lane);
