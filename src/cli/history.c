@@ -59,6 +59,17 @@ void cli_history_close(struct cli_history *h)
     config_free(&h->config);
 }
 
+int cli_history_is_ours(const char *command, const char *path, int dir)
+{
+    struct stat info;
+    if (fstat(dir, &info) == 0 && info.st_uid == geteuid()) {
+        return CLI_OK;
+    }
+    fprintf(stderr, "isthmus %s: %s belongs to another user; run this as user number %u\n", command,
+            path, (unsigned)info.st_uid);
+    return CLI_FAILED;
+}
+
 void cli_history_allow_files(void)
 {
     struct rlimit limit;

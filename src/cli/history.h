@@ -22,6 +22,8 @@ int cli_history_open(struct cli_history *h, const char *command, const char *dir
 int cli_history_open_journal(struct cli_history *h, bool make);
 void cli_history_close(struct cli_history *h);
 
+/* Files of another owner would be there, but the gateway could not read them: CLI_FAILED, told. `dir`: the folder `path`, open. */
+int cli_history_is_ours(const char *command, const char *path, int dir);
 /* Every file of the journal is held open for a while: as many as the system allows. */
 void cli_history_allow_files(void);
 

@@ -12,8 +12,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define KEEP_SEGMENTS 4u /* what the journal needs at the least to go on */
 
@@ -172,18 +170,6 @@ static void say(const struct import_run *r, const struct arguments *a)
     puts(a->check ? "; nothing was written" : "");
 }
 
-/* Files of another owner would be there, but the gateway could not read them. */
-static bool is_ours(const struct import_run *r)
-{
-    struct stat info;
-    if (fstat(r->gateway.dir, &info) == 0 && info.st_uid == geteuid()) {
-        return true;
-    }
-    fprintf(stderr, "isthmus import: %s belongs to another user; run this as user number %u\n",
-            r->gateway.journal, (unsigned)info.st_uid);
-    return false;
-}
-
 static int take_arguments(struct arguments *a, int argc, char **argv)
 {
     const struct {
@@ -232,7 +218,7 @@ int cli_import(int argc, char **argv)
     status = cli_history_open(&r.gateway, "import", a.dir, !a.check);
     if (!status && !a.check) {
         status = cli_history_open_journal(&r.gateway, true);
-        status = status || is_ours(&r) ? status : CLI_FAILED;
+        status = status ? status : cli_history_is_ours("import", r.gateway.journal, r.gateway.dir);
     }
     status = status ? status : run(&r, &a);
     if (!status && a.json) {

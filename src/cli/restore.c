@@ -73,7 +73,8 @@ static int open_folders(struct run *r)
         return failed("make", r->state);
     }
     r->state_dir = open(r->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return r->state_dir < 0 ? failed("open", r->state) : CLI_OK;
+    return r->state_dir < 0 ? failed("open", r->state)
+                            : cli_history_is_ours("restore", r->state, r->state_dir);
 }
 
 /* The gateway holds the same lock as long as it runs. */
