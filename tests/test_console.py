@@ -10,7 +10,7 @@ from browser import User
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 FLOW, LEVEL, ODD = "waterworks/line1/pump1/flow", "waterworks/line1/storage/level", "waterworks/line1/odd"
-PAGES = ["plant", "devices", "boxes", "feeds", "ledger"]
+PAGES = ["plant", "devices", "boxes", "feeds", "ledger", "sql"]
 
 
 class Waterworks:
@@ -158,6 +158,21 @@ def test_devices_boxes_and_feeds(works, user):
     assert feed["Contract"] == "pumps-and-tanks" and feed["Tags"] == "301" and feed["State"] == "up to date"
 
 
+def test_sql_shows_plots_and_saves(works, user):
+    user.page("sql")
+    (row,) = user.sql(f"SELECT tag, unit FROM tags WHERE tag = '{FLOW}'")["rows"]
+    assert row == [FLOW, "m3/h"]
+    said = user.sql(f"SELECT time, value FROM history WHERE tag = '{FLOW}' ORDER BY time")["rows"]
+    assert len(said) > 5
+    user.drawn("--s0", 20)
+    saved = user.download("Download CSV").splitlines()
+    assert saved[0] == "time,value" and saved[1].split(",")[0] == said[0][0]
+    user.picture("sql")
+    assert user.sql("SELECT 1\nFORM tags")["wrong"].startswith("Line 2, column ")
+    user.complaints()  # the browser logs the 400
+    assert user.sql(f"SELECT '{HOSTILE}' AS x".replace('"', ""))["rows"] and user.measure()["images"] == 0
+
+
 def numbers(text):
     return [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", text)]
 
@@ -188,7 +203,7 @@ def test_ledger_in_plain_words_and_down_to_the_single_gap(works, user):
 
 
 def test_by_keyboard_alone(user):
-    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Ledger", "Search tags"]
+    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Ledger", "SQL", "Search tags"]
     for what in stops:
         user.press(["Tab"], {"what": what, "visible": True})
     user.press(["Tab"], {"visible": True})
@@ -210,9 +225,10 @@ def test_by_keyboard_alone(user):
     user.press(["Tab", "Tab"], {"row": "waterworks"})
     user.press(["End", "Enter"])
     user.legend("waterworks/line2/volume", "m³")
-    user.press(["Shift+Tab"] * 3, {"what": "Ledger"})
+    user.press(["Shift+Tab"] * 4, {"what": "Ledger"})
     user.press(["Enter"])
     user.text("every value is accounted for")
+    user.press(["Tab"], {"what": "SQL"})
     user.press(["Tab"], {"what": "plc1", "visible": True})
     user.press(["Enter"], {"pressed": "true"})
     user.text("Tags of plc1")
@@ -225,7 +241,9 @@ def test_fits_the_screen_in_light_and_dark(user, width, height, scheme):
     user.choose(FLOW, "waterworks/line1/pump2/flow", LEVEL)
     for name in PAGES:
         user.page(name)
-        if name != "plant":
+        if name == "sql":
+            assert user.sql("SELECT tag, time, value, unit FROM latest ORDER BY tag")["rows"]
+        elif name != "plant":
             user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events", "ledger": "Causes"}[name])
         seen = user.measure()
         user.picture(f"{name}-{width}-{scheme}")
@@ -252,7 +270,7 @@ def test_ten_thousand_tags(tmp_path, started):
     try:
         u.open(1440, 900, "light")
         u.text("9,995 tags")
-        u.press(["Tab"] * 7, {"what": "Search tags"})
+        u.press(["Tab"] * 8, {"what": "Search tags"})
         u.type("waterworks")
         u.press(["Tab", "Tab", "End"], {"row": "waterworks/plc2/unit1/firmware", "visible": True})
         assert u.measure()["elements"] < 1000, "the document stays small"

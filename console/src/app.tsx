@@ -11,6 +11,7 @@ import { LedgerPage } from './ledger';
 import { live } from './live';
 import { Mark, useObserved, usePolled, useTick } from './parts';
 import { PlantPage } from './plant_page';
+import { SqlPage } from './sql';
 
 const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   plant: { title: 'Plant', page: PlantPage },
@@ -18,6 +19,7 @@ const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   boxes: { title: 'Boxes', page: BoxesPage },
   feeds: { title: 'Feeds', page: FeedsPage },
   ledger: { title: 'Ledger', page: LedgerPage },
+  sql: { title: 'SQL', page: SqlPage },
 };
 
 const chosen = (): string => location.hash.slice(1) in PAGES ? location.hash.slice(1) : 'plant';

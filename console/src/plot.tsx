@@ -69,7 +69,7 @@ function drawSpans(u: uPlot, series: Series[], colour: Colours): void {
 }
 
 /** A clock without halves of the day; the date where a day begins or steps are days. */
-function timeLabels(_: uPlot, splits: number[], __: number, ___: number, step: number): string[] {
+export function timeLabels(_: uPlot, splits: number[], __: number, ___: number, step: number): string[] {
   return splits.map((s) => {
     const t = new Date(s * 1000);
     const date = `${t.getMonth() + 1}-${String(t.getDate()).padStart(2, '0')}`;

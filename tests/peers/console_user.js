@@ -81,6 +81,24 @@ const steps = {
     await page.fill('input[type=search]', '');
   },
 
+  /** Runs a statement on the SQL page; its rows as texts, or what is wrong. */
+  async sql(text) {
+    await page.fill('#statement', text);
+    await page.press('#statement', 'Control+Enter');
+    return until(() => {
+      const wrong = document.querySelector('.sql [role=alert]')?.textContent.trim();
+      if (wrong) return { wrong };
+      if (!/rows?.* ms\./.test(document.querySelector('.sql .summary').textContent)) return null;
+      return { rows: [...document.querySelectorAll('.sql tbody tr')].map((r) => [...r.cells].map((c) => c.textContent)) };
+    });
+  },
+
+  /** What the file that a button gives begins with. */
+  async download(name) {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click(`button:text-is("${name}")`)]);
+    return require('node:fs').readFileSync(await download.path(), 'utf8').slice(0, 1000);
+  },
+
   /** Clicks a tag, or a button of the time range; the ms until its samples are there and drawn. */
   async loading(path, button) {
     if (!button) {
