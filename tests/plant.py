@@ -50,6 +50,15 @@ def port_listens(port):
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
+def terminal_text(user):
+    """All that is written to a pseudo-terminal until its other end is closed; closes this one."""
+    shown = b""
+    with contextlib.suppress(OSError), open(user, "rb", buffering=0) as terminal:
+        while data := terminal.read(4096):
+            shown += data
+    return shown.decode()
+
+
 class Process:
     """A child that is ended by its own pid, with its output in a file."""
 

@@ -201,15 +201,9 @@ def test_progress_is_shown_on_a_terminal(gateway):
     command = [plant.ISTHMUS, "verify", gateway.folder]
     child = subprocess.Popen(command, stdin=program, stdout=subprocess.DEVNULL, stderr=program, env=gateway.environment)
     os.close(program)
-    shown = b""
-    try:
-        while data := os.read(user, 4096):
-            shown += data
-    except OSError:  # the other end is closed
-        pass
-    os.close(user)
+    shown = plant.terminal_text(user)
     assert child.wait(60) == 0
-    assert b"verify [" in shown and b"MB" in shown, shown
+    assert "verify [" in shown and "MB" in shown, shown
 
 
 def exported(gateway, **environment):

@@ -224,8 +224,7 @@ def test_a_terminal_sees_progress(tmp_path):
         os.close(terminal)
         told = child.stdout.read()
     assert child.returncode == 0 and told.startswith(f"{tmp_path}/in.csv: 30000 samples")
-    shown = os.read(main, 65536).decode()
-    os.close(main)
+    shown = plant.terminal_text(main)
     assert "check" in shown and "%" in shown and "samples" in shown and shown.endswith("\r\x1b[K")
 
 
