@@ -79,8 +79,9 @@ int sealed_column_at(const struct sealed *s, uint32_t at, struct sealed_column *
 int sealed_find(const struct sealed *s, uint32_t id, struct sealed_column *out)
 {
     uint32_t low = 0, high = s->header.columns;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
+    /* Ids are given from 1 on, so where a file has all tags the first look hits. */
+    uint32_t middle = id && id <= high ? id - 1 : high - 1;
+    for (; low < high; middle = low + (high - low) / 2) {
         int err = sealed_column_at(s, middle, out);
         if (err) {
             return err;
