@@ -10,7 +10,7 @@ import sqlite3
 
 import plant
 
-from .peer import Missing, Peer, ROOT, form, request, run, size_of, sorted_rows, timed
+from .peer import Missing, Peer, ROOT, request, run, size_of, sorted_rows, timed
 
 
 class Isthmus(Peer):
@@ -66,9 +66,9 @@ services:
         yield from sorted_rows((int(tag[2:]), int(ns) // 1000000, kinds[tag](v)) for tag, ns, v in rows)
 
     def means(self, data):
-        query = form(query=f"avg_over_time({{device='plc'}}[{(data.end - data.begin) // 1000}s])", time=data.end // 1000)
-        ms, text = timed(lambda: request(self.port, "GET", "/prometheus/api/v1/query?" + query))
-        return ms, {int(s["metric"]["tag"][2:]): float(s["value"][1]) for s in json.loads(text)["data"]["result"]}
+        span = f"ns >= {data.begin * 1000000} AND ns < {data.end * 1000000} AND step = {(data.end - data.begin) // 1000}"
+        ms, text = timed(lambda: self.sql(f"SELECT tag, value FROM sampled WHERE {span} AND aggregate = 'average'", "json"))
+        return ms, {int(tag[2:]): mean for tag, mean in json.loads(text)["rows"]}
 
 
 class SQLite(Peer):
