@@ -73,7 +73,7 @@ static int need_room(struct gather *g)
 static int take_text(struct gather *g, const struct slot *head, uint64_t *value)
 {
     size_t length = (size_t)head->value.u64;
-    if (g->text_size + length > g->text_room) {
+    if (!g->texts || g->text_size + length > g->text_room) { /* an empty one is a text too */
         size_t room = g->text_room ? 2 * g->text_room : 64u << 10;
         uint8_t *grown =
             realloc(g->texts, room); /* a text is at most 1,000 bytes: twice is enough */

@@ -143,16 +143,25 @@ static int add_files(struct history *h, struct shelf *s, const struct listing *l
         last = &f->place;
         if (err) {
             s->damaged++;
+            s->damaged_error = err;
             strcpy(s->damaged_name, f->name);
             continue;
         }
-        const struct sealed_header *header = &s->files[s->file_count++]->sealed.header;
-        if (!f->place.imported) { /* they come in the order of their segments */
-            s->end_sequence = header->end_sequence;
-            s->end_epoch = header->epoch;
-        }
+        s->file_count++;
     }
     return ERR_OK;
+}
+
+/* Raw segments go on where the file before them ends. Behind them there are files only if one of those before was damaged. */
+static void find_end(struct shelf *s)
+{
+    for (uint32_t i = 0; i < s->file_count; i++) {
+        const struct sealed_header *h = &s->files[i]->sealed.header;
+        if (!s->files[i]->imported && (!s->raw_count || h->last_segment < s->raw[0])) {
+            s->end_sequence = h->end_sequence; /* they come in the order of their segments */
+            s->end_epoch = h->epoch;
+        }
+    }
 }
 
 static bool is_covered(const struct listing *l, uint64_t number)
@@ -191,6 +200,7 @@ static int make_shelf(struct history *h, struct listing *l, struct shelf **out)
         shelf_release(s);
         return err;
     }
+    find_end(s);
     *out = s;
     return ERR_OK;
 }

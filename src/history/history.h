@@ -23,12 +23,13 @@ struct shelf {
     uint32_t file_count;
     uint64_t *raw; /* owned; segments that no file stands for, ascending */
     uint32_t raw_count;
-    uint64_t end_sequence, end_epoch; /* of what the files stand for */
+    uint64_t end_sequence, end_epoch; /* of the file before the raw segments */
     uint64_t *
         covered; /* owned; raw segments that are still there though a file stands for them, ascending */
     uint32_t covered_count;
     uint32_t damaged;                    /* files that can't be read at all … */
-    char damaged_name[SEALED_NAME_SIZE]; /* … one of them */
+    char damaged_name[SEALED_NAME_SIZE]; /* … one of them, and what is wrong with it */
+    int damaged_error;
 };
 
 struct history {

@@ -37,29 +37,24 @@ static int enter(struct raw_walk *w)
 {
     const struct disk *d = w->scan.disk;
     uint64_t number = w->numbers[w->at];
-    char name[SEGMENT_NAME_SIZE];
-    uint8_t bytes[sizeof w->segment];
-    segment_name(number, name);
-    w->fd = d->open(d->context, w->dir, name, O_RDONLY);
+    w->fd = segment_open(d, w->dir, number, O_RDONLY, &w->segment);
     if (w->fd < 0) {
         return w->fd;
     }
     int64_t size = d->size(d->context, w->fd);
-    int err = size < 0 ? (int)size : disk_read_all(d, w->fd, bytes, sizeof bytes, 0);
-    err = err ? err : segment_prove(bytes, sizeof bytes, &w->segment);
-    if (!err && w->segment.number != number) {
-        err = ERR_MALFORMED;
-    }
+    int err =
+        size < 0 ? (int)size : segment_limit_find(d, w->dir, number, w->end_segment, &w->limit);
     if (err) {
         leave(w);
         return err;
     }
-    if (w->segment.epoch != w->epoch) {
+    bool follows = !w->at || w->numbers[w->at - 1] + 1 == number;
+    if (w->segment.epoch != w->epoch || !follows) {
         w->epoch = w->segment.epoch; /* a new start of the journal brings nothing again */
         w->next = 0;
     }
     uint64_t end = number == w->end_segment ? w->end_offset : (uint64_t)size;
-    scan_start(&w->scan, w->fd, sizeof w->segment, end);
+    scan_start(&w->scan, w->fd, sizeof w->segment, end < w->limit.offset ? end : w->limit.offset);
     return ERR_OK;
 }
 
@@ -67,7 +62,8 @@ static int enter(struct raw_walk *w)
 static bool is_new(struct raw_walk *w, const struct frame_header *h)
 {
     uint64_t end = h->first_sequence + h->sequences;
-    if (h->kind != FRAME_DATA || end < w->next || (end == w->next && h->sequences)) {
+    if (h->kind != FRAME_DATA || end > w->limit.sequence || end < w->next ||
+        (end == w->next && h->sequences)) {
         return false;
     }
     w->lost += w->next && h->first_sequence > w->next ? h->first_sequence - w->next : 0;
@@ -79,7 +75,7 @@ int raw_walk_next(struct raw_walk *w, struct frame_header *h, const struct slot 
 {
     while (w->at < w->count && w->numbers[w->at] <= w->end_segment) {
         int err = w->fd < 0 ? enter(w) : ERR_OK;
-        if (err == ERR_NOT_FOUND || err == ERR_NOMEM) {
+        if (err == ERR_NOT_FOUND || err == ERR_NOMEM || err == ERR_IO) {
             return err;
         }
         uint64_t skipped;
@@ -92,6 +88,7 @@ int raw_walk_next(struct raw_walk *w, struct frame_header *h, const struct slot 
         }
         if (!got) {
             w->unreadable += err != 0;
+            w->error = err ? err : w->error;
             leave(w);
             w->at++;
         }

@@ -5,6 +5,7 @@
 #ifndef ISTHMUS_HISTORY_RAW_H
 #define ISTHMUS_HISTORY_RAW_H
 
+#include "journal/folder.h"
 #include "journal/journal.h"
 #include "journal/scan.h"
 
@@ -16,10 +17,12 @@ struct raw_walk {
     struct scan scan;
     int fd;
     struct segment_header segment; /* of the one being read */
+    struct segment_limit limit;    /* likewise */
     uint64_t epoch;                /* of what `next` counts in */
     uint64_t next;                 /* sequence number expected */
     uint64_t lost;                 /* sequence numbers that were in damaged stretches */
-    uint64_t unreadable;           /* segments without a sound header */
+    uint64_t unreadable;           /* segments without a sound header … */
+    int error;                     /* … what is wrong with the last of them */
     bool catalogue;                /* set it to get the catalogue's frames (FRAME_TAGS) too */
 };
 

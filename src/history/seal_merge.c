@@ -12,6 +12,7 @@
 
 struct input {
     struct history_file *file;
+    int err; /* the disk failed, or no memory: what could not be read may be there next time */
     struct sealed_column batch[BATCH]; /* of its index */
     uint32_t next, count, at; /* next entry to read; entries in the batch, and which is next */
     struct sealed_list tags;
@@ -34,6 +35,15 @@ struct merge {
     struct sealed_writer *out;
 };
 
+static void note_broken(struct input *in, int err)
+{
+    if (err == ERR_IO || err == ERR_NOMEM) {
+        in->err = err;
+    } else {
+        in->file->damage += err < 0;
+    }
+}
+
 /* The input's next column; NULL: it has no more. */
 static const struct sealed_column *column_of(struct input *in)
 {
@@ -41,11 +51,9 @@ static const struct sealed_column *column_of(struct input *in)
         const struct sealed *s = &in->file->sealed;
         in->at = in->count = 0;
         while (in->count < BATCH && in->next < s->header.columns) {
-            if (sealed_column_at(s, in->next++, in->batch + in->count)) {
-                in->file->damage++;
-            } else {
-                in->count++;
-            }
+            int err = sealed_column_at(s, in->next++, in->batch + in->count);
+            note_broken(in, err);
+            in->count += !err;
         }
         if (!in->count) {
             return NULL;
@@ -112,7 +120,7 @@ static int copy_notes(struct merge *m)
         while ((got = sealed_next_note(&list, &note, &slots)) > 0) {
             sealed_add_note(m->out, &note, slots);
         }
-        m->inputs[i].file->damage += got < 0;
+        note_broken(m->inputs + i, got);
         sealed_list_fini(&list);
     }
     return ERR_OK;
@@ -121,7 +129,7 @@ static int copy_notes(struct merge *m)
 static void next_tag(struct input *in)
 {
     int got = sealed_next_tag(&in->tags, &in->tag, in->texts);
-    in->file->damage += got < 0;
+    note_broken(in, got);
     in->has_tag = got > 0;
 }
 
@@ -361,6 +369,9 @@ int seal_merge(const struct seal *s, struct history_file **files, uint32_t count
         err = copy_notes(&m);
         err = err ? err : copy_catalogue(&m);
         err = err ? err : copy_columns(&m);
+        for (uint32_t i = 0; !err && i < count; i++) {
+            err = m.inputs[i].err;
+        }
         *out = *sealed_about(m.out);
         if (err) {
             sealed_abandon(m.out);

@@ -33,6 +33,14 @@ static int walk_open(const struct contents *c, struct raw_walk *w, bool catalogu
     return err;
 }
 
+/* `got`: how its last step ended. */
+static int walk_close(struct raw_walk *w, int got)
+{
+    int err = got < 0 ? got : w->unreadable ? w->error : ERR_OK;
+    raw_walk_fini(w);
+    return err;
+}
+
 /* Each catalogue entry of a proven frame; what does not fit in it ends it. */
 static void each_tag(const struct slot *slots, size_t count,
                      void (*take)(void *to, const struct frame_tag *tag), void *to)
@@ -116,11 +124,7 @@ static int learn(struct contents *c)
                                                         : c->from_sequence;
         c->about.noted_from_ns = c->about.noted_to_ns = w.segment.created_ns;
     }
-    if (!got && w.unreadable) {
-        got = ERR_CHECKSUM;
-    }
-    raw_walk_fini(&w);
-    return got;
+    return walk_close(&w, got);
 }
 
 /* Second reading: gaps, events, and where the clocks of devices changed. Tallies and stored values live on in the journal's
@@ -146,8 +150,7 @@ static int copy_notes(struct contents *c, struct sealed_writer *out)
         }
         got = 0;
     }
-    raw_walk_fini(&w);
-    return got;
+    return walk_close(&w, got);
 }
 
 struct tags_to {
@@ -174,8 +177,7 @@ static int copy_catalogue(struct contents *c, struct sealed_writer *out)
         each_tag(slots, h.slot_count, copy_tag, &to);
         got = 0;
     }
-    raw_walk_fini(&w);
-    return got < 0 ? got : ERR_OK;
+    return walk_close(&w, got);
 }
 
 static enum value_type type_of(const struct contents *c, uint32_t id)
@@ -231,7 +233,7 @@ static int copy_columns(struct contents *c, struct sealed_writer *out)
             got = raw_walk_next(&w, &h, &slots);
             err = got > 0 ? gather_take(&g, slots, h.slot_count) : got;
         }
-        raw_walk_fini(&w);
+        err = walk_close(&w, err);
         err = err ? err : gather_sort(&g);
         if (!err) {
             write_columns(c, &g, out);

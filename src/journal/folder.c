@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/folder.h"
 
-#include "journal/frame.h"
-
 #include <fcntl.h>
 #include <string.h>
 
@@ -75,4 +73,63 @@ int folder_sum_up(const struct disk *disk, int dir, struct folder_sum *out)
     struct summing s = {disk, dir, out};
     *out = (struct folder_sum){0};
     return disk->list(disk->context, dir, add_name, &s);
+}
+
+int segment_open(const struct disk *disk, int dir, uint64_t number, int flags,
+                 struct segment_header *h)
+{
+    char name[SEGMENT_NAME_SIZE];
+    uint8_t bytes[sizeof *h];
+    segment_name(number, name);
+    int fd = disk->open(disk->context, dir, name, flags);
+    if (fd < 0) {
+        return fd;
+    }
+    int err = disk_read_all(disk, fd, bytes, sizeof bytes, 0);
+    err = err ? err : segment_prove(bytes, sizeof bytes, h);
+    err = err || h->number == number ? err : ERR_MALFORMED;
+    if (err) {
+        disk->close(disk->context, fd);
+    }
+    return err ? err : fd;
+}
+
+struct seeking {
+    uint64_t after, found;
+};
+
+static void nearer(void *to, const char *name)
+{
+    struct seeking *s = to;
+    uint64_t number;
+    bool damaged;
+    if (segment_number(name, &number, &damaged) && !damaged && number > s->after &&
+        number < s->found) {
+        s->found = number;
+    }
+}
+
+int segment_limit_find(const struct disk *disk, int dir, uint64_t number, uint64_t last,
+                       struct segment_limit *out)
+{
+    *out = (struct segment_limit){UINT64_MAX, UINT64_MAX};
+    for (uint64_t after = number;;) {
+        struct seeking s = {after, UINT64_MAX};
+        struct segment_header h;
+        int err = disk->list(disk->context, dir, nearer, &s);
+        if (err || s.found > last || s.found == UINT64_MAX) {
+            return err;
+        }
+        int fd = segment_open(disk, dir, s.found, O_RDONLY, &h);
+        if (fd >= 0) {
+            disk->close(disk->context, fd);
+            out->sequence = h.first_sequence;
+            out->offset = h.before == number ? h.before_end : UINT64_MAX;
+            return ERR_OK;
+        }
+        if (fd == ERR_IO) {
+            return fd;
+        }
+        after = s.found;
+    }
 }

@@ -5,6 +5,7 @@
 #define ISTHMUS_JOURNAL_FOLDER_H
 
 #include "journal/disk.h"
+#include "journal/frame.h"
 
 #include <stdbool.h>
 
@@ -25,6 +26,19 @@ struct folder_sum {
     uint64_t sealed;    /* files */
     uint64_t set_aside; /* files */
 };
+/* Opens a raw segment and proves its header: a descriptor, or a negative err. */
+MUST_USE int segment_open(const struct disk *disk, int dir, uint64_t number, int flags,
+                          struct segment_header *h);
+
+/* What a segment holds ends where the next one begins (invariant 10). After a failed flush, or a start, the old one was cut
+ * back, but the power may have gone before that was durable: then any part of its end is there again. */
+struct segment_limit {
+    uint64_t sequence, offset; /* UINT64_MAX: no limit */
+};
+/* As the next one after `number` and up to `last` tells whose header is sound. */
+MUST_USE int segment_limit_find(const struct disk *disk, int dir, uint64_t number, uint64_t last,
+                                struct segment_limit *out);
+
 MUST_USE int folder_sum_up(const struct disk *disk, int dir, struct folder_sum *out);
 
 #endif

@@ -5,6 +5,7 @@
  *
  * Places passed in the current segment are remembered every 64 KiB, so that stepping back within it is cheap. */
 #include "journal/follow.h"
+#include "journal/folder.h"
 #include "journal/scan.h"
 
 #include <fcntl.h>
@@ -25,10 +26,11 @@ struct follow {
     int fd;                        /* -1: no segment open */
     struct segment_header segment; /* the one open */
     uint64_t number;               /* the segment to read, open or not yet */
-    uint64_t limit, end; /* the sequence number and the byte where it ends; 0: not known yet */
-    uint64_t next;       /* sequence number expected */
-    uint64_t wanted;     /* frames that end before are stepped over */
-    int64_t from_ns;     /* after a seek by time: frames that end before are stepped over */
+    bool limited;                  /* `limit` is known */
+    struct segment_limit limit;
+    uint64_t next;   /* sequence number expected */
+    uint64_t wanted; /* frames that end before are stepped over */
+    int64_t from_ns; /* after a seek by time: frames that end before are stepped over */
     bool seeking_time;
     uint64_t lost;
     struct place places[PLACES_MAX];
@@ -44,33 +46,14 @@ static void leave(struct follow *f)
         f->scan.disk->close(f->scan.disk->context, f->fd);
     }
     f->fd = -1;
-    f->limit = 0;
+    f->limited = false;
     f->place_count = 0;
     f->place_gap = PLACE_BYTES;
 }
 
-/* Opens segment `number`: ERR_NOT_FOUND, or what is wrong with its header. */
 static int probe(const struct follow *f, uint64_t number, struct segment_header *h)
 {
-    const struct disk *d = f->scan.disk;
-    char name[SEGMENT_NAME_SIZE];
-    segment_name(number, name);
-    int fd = d->open(d->context, f->dir, name, O_RDONLY);
-    if (fd < 0) {
-        return fd;
-    }
-    uint8_t bytes[sizeof *h];
-    int err = disk_read_all(d, fd, bytes, sizeof bytes, 0);
-    if (!err) {
-        err = segment_prove(bytes, sizeof bytes, h);
-    }
-    if (!err && h->number != number) {
-        err = ERR_MALFORMED;
-    }
-    if (err) {
-        d->close(d->context, fd);
-    }
-    return err ? err : fd;
+    return segment_open(f->scan.disk, f->dir, number, O_RDONLY, h);
 }
 
 static int enter(struct follow *f, uint64_t number)
@@ -246,27 +229,11 @@ static int have_segment(struct follow *f, const struct journal_position *p)
     return 1;
 }
 
-/* What a segment holds ends where the next one begins. After a failed flush the old one was cut back, but the power may have
- * gone before that was durable: then any part of its end is there again, without what lay before it. */
-static void find_limit(struct follow *f, uint64_t last)
-{
-    f->limit = f->end = UINT64_MAX;
-    for (uint64_t n = f->number + 1; n <= last && f->limit == UINT64_MAX; n++) {
-        struct segment_header h;
-        int fd = probe(f, n, &h);
-        if (fd >= 0) {
-            f->scan.disk->close(f->scan.disk->context, fd);
-            f->limit = h.first_sequence;
-            f->end = h.before == f->number ? h.before_end : UINT64_MAX;
-        }
-    }
-}
-
 /* Whether the caller gets this frame. */
 static bool take(struct follow *f, const struct frame_header *h, uint64_t offset)
 {
     uint64_t end = h->first_sequence + h->sequences;
-    if (h->kind != FRAME_DATA || (f->limit && end > f->limit)) {
+    if (h->kind != FRAME_DATA || (f->limited && end > f->limit.sequence)) {
         return false;
     }
     remember(f, offset, h->first_sequence);
@@ -301,15 +268,21 @@ int follow_next(struct follow *f, struct follow_frame *frame)
             return 0;
         }
         bool last = f->number >= p.written_segment;
-        if (!last && !f->limit) {
-            find_limit(f, p.written_segment);
+        if (!last && !f->limited) {
+            int err =
+                segment_limit_find(f->scan.disk, f->dir, f->number, p.written_segment, &f->limit);
+            if (err) {
+                return err;
+            }
+            f->limited = true;
         }
         const struct disk *d = f->scan.disk;
         int64_t size = last ? (int64_t)p.written_offset : d->size(d->context, f->fd);
         if (size < 0) {
             return ERR_IO;
         }
-        scan_extend(&f->scan, !last && f->end < (uint64_t)size ? f->end : (uint64_t)size);
+        scan_extend(&f->scan,
+                    !last && f->limit.offset < (uint64_t)size ? f->limit.offset : (uint64_t)size);
         struct frame_header h;
         const struct slot *slots;
         uint64_t skipped;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FDS       64
+#define FDS       1024
 #define FD_FIRST  100000 /* no descriptor of the real kernel */
 #define SECTOR    512u
 #define NAME_SIZE 64u

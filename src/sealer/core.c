@@ -132,6 +132,30 @@ static int set_aside(struct sealer *s, const char *name, const char *why, int64_
     return 1;
 }
 
+/* A sector may be readable again next time: only what fails time after time counts as damaged. */
+static bool fails_again(struct sealer *s, const char *name)
+{
+    if (strcmp(s->unreadable, name) != 0) {
+        snprintf(s->unreadable, sizeof s->unreadable, "%s", name);
+        s->unreadable_times = 0;
+    }
+    return ++s->unreadable_times >= READS_MAX;
+}
+
+/* Whether it is the raw segment that fails, and not the disk on which we write. */
+static bool is_readable(const struct sealer *s, uint64_t number)
+{
+    struct raw_walk w;
+    struct frame_header h;
+    const struct slot *slots;
+    int got = raw_walk_init(&w, s->disk, s->dir, &number, 1, NULL, 0, 0);
+    while (!got && (got = raw_walk_next(&w, &h, &slots)) > 0) {
+        got = 0;
+    }
+    raw_walk_fini(&w);
+    return got != ERR_IO;
+}
+
 /* Between which times of the journal a file that can't be read must have been noted: its neighbours tell. */
 static void neighbours(const struct shelf *shelf, uint64_t first, int64_t *from_ns, int64_t *to_ns)
 {
@@ -154,11 +178,17 @@ static int set_aside_damaged(struct sealer *s)
     struct sealed_place p = {0};
     char name[SEALED_NAME_SIZE];
     strcpy(name, shelf->damaged_name);
+    if (shelf->damaged_error == ERR_IO && !fails_again(s, name)) {
+        s->history.changed_ns = 0; /* look at it again */
+        return sealer_trouble(s, "read", name, ERR_IO);
+    }
     int64_t from_ns, to_ns;
     bool parsed = sealed_name_parse(name, &p);
     neighbours(shelf, parsed ? p.first : 0, &from_ns, &to_ns);
     to_ns = to_ns == INT64_MAX ? s->utc_ns : to_ns;
-    return set_aside(s, name, "its header is damaged", from_ns, to_ns);
+    return set_aside(s, name,
+                     shelf->damaged_error == ERR_IO ? "it can't be read" : "its header is damaged",
+                     from_ns, to_ns);
 }
 
 /* ---- Sealing. ---- */
@@ -173,9 +203,10 @@ struct seal sealer_tools(const struct sealer *s)
                          .context = s->context};
 }
 
-static void count_work(struct sealer *s, _Atomic uint64_t *what, uint64_t read,
-                       const struct sealed_header *out)
+static void work_done(struct sealer *s, _Atomic uint64_t *what, uint64_t read,
+                      const struct sealed_header *out)
 {
+    s->unreadable_times = 0;
     if (s->panel) {
         add(what, 1);
         add(&s->panel->bytes_read, read);
@@ -205,11 +236,12 @@ static int seal_oldest(struct sealer *s)
     }
     segment_name(shelf->raw[0], name);
     int err = seal_segment(&seal, shelf->raw[0], shelf->end_epoch, shelf->end_sequence, &out);
-    if (err == ERR_CHECKSUM || err == ERR_MALFORMED || err == ERR_SHORT || err == ERR_VERSION) {
+    if (err == ERR_CHECKSUM || err == ERR_MALFORMED || err == ERR_SHORT || err == ERR_VERSION ||
+        (err == ERR_IO && !is_readable(s, shelf->raw[0]) && fails_again(s, name))) {
         int64_t from_ns, to_ns;
         neighbours(shelf, shelf->raw[0], &from_ns, &to_ns);
-        return set_aside(s, name, "its header is damaged", from_ns,
-                         to_ns == INT64_MAX ? s->utc_ns : to_ns);
+        return set_aside(s, name, err == ERR_IO ? "it can't be read" : "its header is damaged",
+                         from_ns, to_ns == INT64_MAX ? s->utc_ns : to_ns);
     }
     if (err) {
         return sealer_trouble(s, "seal", name, err);
@@ -221,28 +253,8 @@ static int seal_oldest(struct sealer *s)
         tell_event(s, EVENT_HISTORY_FAULT, out.lost, text);
         tell_gap(s, GAP_SEGMENT_LOST, 0, out.noted_from_ns, out.noted_to_ns, out.lost);
     }
-    count_work(s, s->panel ? &s->panel->segments_sealed : NULL, raw_size(s, name), &out);
+    work_done(s, s->panel ? &s->panel->segments_sealed : NULL, raw_size(s, name), &out);
     return 1;
-}
-
-/* The sequence number with which a raw segment begins; false: it is not there or can't be read. */
-static bool begins_at(const struct sealer *s, uint64_t number, uint64_t *sequence)
-{
-    struct segment_header h;
-    uint8_t bytes[sizeof h];
-    char name[SEGMENT_NAME_SIZE];
-    segment_name(number, name);
-    int fd = s->disk->open(s->disk->context, s->dir, name, O_RDONLY);
-    if (fd < 0) {
-        return false;
-    }
-    int err = disk_read_all(s->disk, fd, bytes, sizeof bytes, 0);
-    s->disk->close(s->disk->context, fd);
-    if (err || segment_prove(bytes, sizeof bytes, &h)) {
-        return false;
-    }
-    *sequence = h.first_sequence;
-    return true;
 }
 
 /* What is kept for feeds is more than its owner allows: the oldest goes, and the feed's account says what it lost. */
@@ -276,19 +288,23 @@ static int take_away_raw(struct sealer *s)
         s->needed ? atomic_load_explicit(s->needed, memory_order_acquire) : UINT64_MAX;
     bool any = false;
     for (uint32_t i = 0; i < shelf->covered_count; i++) {
-        uint64_t number = shelf->covered[i], next = 0;
+        uint64_t number = shelf->covered[i];
+        struct segment_limit end;
         char name[SEGMENT_NAME_SIZE];
         if (number + 1 >= s->journal.durable_segment) {
             break;
         }
-        for (uint64_t k = number + 1; k <= s->journal.durable_segment && !begins_at(s, k, &next);
-             k++) {
+        int err = segment_limit_find(s->disk, s->dir, number, s->journal.durable_segment, &end);
+        if (err || end.sequence == UINT64_MAX) {
+            return err && !any ? sealer_trouble(s, "look at", "the journal's folder", err) : any;
         }
         segment_name(number, name);
-        if (next > needed) { /* a feed has still to get something out of it; 0: not known yet */
-            return any || !needed || !holds_too_much(s) ? any : let_go(s, name, needed, next);
+        if (end.sequence >
+            needed) { /* a feed has still to get something out of it; 0: not known yet */
+            return any || !needed || !holds_too_much(s) ? any
+                                                        : let_go(s, name, needed, end.sequence);
         }
-        int err = remove_file(s, name);
+        err = remove_file(s, name);
         if (err) {
             return err;
         }
@@ -337,8 +353,11 @@ static int merge(struct sealer *s)
     if (!find_run(s, &first)) {
         return 0;
     }
+    struct history_file **files = s->history.shelf->files + first;
+    if (s->unreadable_times >= READS_MAX && !strcmp(s->unreadable, files[0]->name)) {
+        return 0; /* stay as they are, readable where they are */
+    }
     struct shelf *shelf = shelf_hold(s->history.shelf);
-    struct history_file **files = shelf->files + first;
     struct seal seal = sealer_tools(s);
     struct sealed_header out;
     uint64_t read = 0, damage = 0;
@@ -348,9 +367,11 @@ static int merge(struct sealer *s)
         damage += files[i]->damage;
     }
     if (err) {
+        bool ignored = err == ERR_IO && fails_again(s, files[0]->name);
+        (void)ignored;
         sealer_trouble(s, "merge from", files[0]->name, err);
     } else {
-        count_work(s, s->panel ? &s->panel->merges : NULL, read, &out);
+        work_done(s, s->panel ? &s->panel->merges : NULL, read, &out);
         err = take_away_files(s, files, MERGE_COUNT);
     }
     if (!err && damage) {

@@ -10,6 +10,7 @@
 #include "box/gateway.h"
 #include "history/seal.h"
 
+#define READS_MAX   5u /* then it is set aside */
 #define MERGE_COUNT 8u /* so many neighbours of one level make one of the next */
 
 struct sealer_facts { /* of a sealed file: its classes of retention */
@@ -35,8 +36,10 @@ struct sealer {
     uint32_t fact_count;
     struct journal_position journal;
     int64_t utc_ns;
-    uint64_t merge_limit; /* bytes: what is larger is not merged any more */
-    bool clean;           /* what a predecessor left was taken away */
+    uint64_t merge_limit;              /* bytes: what is larger is not merged any more */
+    char unreadable[SEALED_NAME_SIZE]; /* what could not be read last, and how often */
+    unsigned unreadable_times;
+    bool clean; /* what a predecessor left was taken away */
     char trouble
         [160]; /* the last thing that went wrong, for people; "" if nothing did since it was told */
 };

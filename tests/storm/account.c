@@ -87,6 +87,11 @@ uint32_t plant_tag(const struct world *w, uint64_t unit)
     return (uint32_t)(mixed(w, unit) >> 32 & 3) + 1;
 }
 
+enum value_type plant_type(uint32_t tag)
+{
+    return tag == STORM_TAGS ? VALUE_BYTES : VALUE_UINT64;
+}
+
 size_t plant_sample(const struct world *w, uint64_t unit, struct slot *out)
 {
     uint64_t x = mixed(w, unit);
@@ -96,7 +101,7 @@ size_t plant_sample(const struct world *w, uint64_t unit, struct slot *out)
                          .value.u64 = x,
                          .tag = plant_tag(w, unit),
                          .status = (x >> 26 & 15) ? 0 : 0x80000000u};
-    if ((x >> 50 & 15) != 0) {
+    if (!value_is_long(plant_type(plant_tag(w, unit)))) {
         return 1;
     }
     size_t size = x & 31; /* a text */

@@ -221,6 +221,19 @@ static void act_read(struct world *w)
     check_live(w, 1 + (unsigned)dice(w, 10));
 }
 
+static void act_seal(struct world *w)
+{
+    sealer_turn(w, 1 + (unsigned)dice(w, 6));
+}
+
+/* The sealer meets sectors that can't be read. */
+static void act_seal_blind(struct world *w)
+{
+    sim_fail(w->sim, SIM_READ, 1 + dice(w, 40), 1 + dice(w, 3), ERR_IO);
+    sealer_turn(w, 1 + (unsigned)dice(w, 6));
+    sim_fail(w->sim, SIM_READ, 0, 0, 0);
+}
+
 static void act_fail(struct world *w)
 {
     static const enum sim_call calls[] = {SIM_WRITE,     SIM_WRITE,    SIM_FLUSH,    SIM_FLUSH,
@@ -307,6 +320,8 @@ static const struct {
     {"wait long", 12, act_wait_long},
     {"jump", 4, act_jump},
     {"read", 60, act_read},
+    {"seal", 60, act_seal},
+    {"seal blind", 6, act_seal_blind},
     {"fail", 14, act_fail},
     {"full", 3, act_full},
     {"short", 4, act_short},

@@ -25,6 +25,22 @@ static void excuse(struct world *w, const char *name, size_t from, size_t to)
     }
 }
 
+/* Everything that a sealed file holds. */
+static void excuse_sealed(struct world *w, const char *name)
+{
+    size_t size;
+    const uint8_t *bytes = sim_bytes(w->sim, name, &size);
+    struct sealed_header h;
+    if (size < sizeof h) {
+        return;
+    }
+    memcpy(&h, bytes, sizeof h);
+    for (size_t i = 0; i < w->account.count && h.magic == SEALED_MAGIC; i++) {
+        struct told *t = w->account.told + i;
+        t->unsealed |= t->first < h.end_sequence && t->first + t->sequences > h.first_sequence;
+    }
+}
+
 struct choice {
     struct world *world;
     uint64_t seen;
@@ -53,6 +69,7 @@ void damage_something(struct world *w)
     must(w, bytes != NULL);
     size_t at = (size_t)dice(w, size);
     w->damages++;
+    excuse_sealed(w, c.name);
     if (w->trace) {
         fprintf(w->trace, "-- damage in %s at %zu of %zu\n", c.name, at, size);
     }

@@ -18,6 +18,7 @@ static void make_plan(struct world *w)
     h->generation = 7;
     h->sync = syncs[dice(w, 4)];
     h->sync_ms = 10;
+    h->when_full = FULL_STOP;
     h->segment_size = (uint64_t)4096 << dice(w, 5);
     h->journal_limit = dice(w, 4) ? 0 : (UINT64_C(3) << 20) + dice(w, 1u << 20);
     plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "process")});
@@ -30,8 +31,9 @@ static void make_plan(struct world *w)
         plan_build_tag(b, &(struct plan_tag){.id = i,
                                              .path = plan_build_text(b, path),
                                              .unit = plan_build_text(b, "Cel"),
-                                             .type = VALUE_UINT64,
-                                             .raw_type = VALUE_UINT64});
+                                             .type = (uint8_t)plant_type(i),
+                                             .raw_type = (uint8_t)plant_type(i),
+                                             .max_length = 32});
     }
     size_t size = 0;
     must(w, plan_build_finish(b, &w->image, &size) == 0);
@@ -42,6 +44,7 @@ static void make_plan(struct world *w)
 static void open_live(struct world *w)
 {
     uint64_t from = dice(w, journal_next_sequence(w->journal) + 1);
+    from = from < w->raw_begin ? w->raw_begin : from;
     must(w, follow_open_on(&w->live, sim_disk(w->sim), 0, &w->marks, from) == 0);
     w->live_sequence = from;
 }
@@ -78,6 +81,7 @@ static bool try_open(struct world *w)
 static void power_on(struct world *w)
 {
     close_live(w);
+    sealer_end(w);
     sim_power_on(w->sim);
     memset(&w->marks, 0, sizeof w->marks);
     w->ended |= w->plan.header->sync == SYNC_OS; /* which promised nothing for this case */
@@ -124,9 +128,13 @@ void world_crash(struct world *w, bool power_was_cut)
         power_on(w);
     } else {
         sim_revive(w->sim);
+        if (dice(w, 2)) {
+            sealer_end(w);
+        }
     }
     if (dice(w, 16) == 0) {
-        close_live(w); /* a reader that has it open can't know */
+        close_live(w); /* who has it open can't know */
+        sealer_end(w);
         damage_something(w);
     }
     if (dice(w, 3)) {
@@ -139,6 +147,7 @@ static void close_all(struct world *w)
 {
     journal_close(w->journal);
     close_live(w);
+    sealer_end(w);
 }
 
 /* The disk is well again: all that is still in the buffer reaches it, and an orderly stop leaves nothing open. */

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,8 @@ int main(int argc, char **argv)
             return 2;
         }
     }
+    mallopt(M_MMAP_THRESHOLD, 8 << 20); /* what is larger is mostly unused: fresh pages are zero */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     struct tally *t =
         mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (t == MAP_FAILED) {

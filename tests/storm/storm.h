@@ -11,16 +11,19 @@
 #include "journal/frame.h"
 #include "journal/journal.h"
 #include "journal/sim_disk.h"
+#include "sealer/core.h"
 
-#define STORM_TAGS 4u /* ids 1..4, of box 0 (south); box 1 is north */
+#define STORM_TAGS 4u /* ids 1..4, of box 0 (south), the last one of texts; box 1 is north */
 #define STORM_KEYS 3u /* stored by box 1 in turn */
 
 struct told { /* a frame with sequence numbers that was handed to the journal */
     uint64_t first, sequences;
     uint64_t life, ring_to; /* ring_to 0: not from the plant's ring */
     uint32_t box, slot_count;
-    size_t slots; /* where in account.slots */
-    bool excused; /* what held it was damaged, or never promised to survive: may be missing */
+    size_t slots;  /* where in account.slots */
+    bool excused;  /* what held it was damaged, or never promised to survive: may be missing */
+    bool found;    /* a start found it there */
+    bool unsealed; /* the sealed file that holds it was damaged: only raw segments may have it */
 };
 
 struct stored { /* a value of the north box: says who it is */
@@ -57,6 +60,11 @@ struct world {
     struct journal_recovered recovered;
     struct follow *live; /* a reader that goes on over restarts of the engine; NULL: none */
     uint64_t live_sequence;
+    struct sealer sealer; /* a process of its own, as the reader */
+    bool sealing;
+    _Atomic uint64_t needed; /* what the reader still needs begins here */
+    uint64_t sealed_end;     /* sequence numbers below are in sealed files, */
+    uint64_t raw_begin;      /* … and those from here on in raw segments */
     struct account account;
     uint64_t
         closing_from; /* an orderly stop may add gaps of its own from this number on; UINT64_MAX: none */
@@ -99,6 +107,7 @@ struct told *account_find(const struct account *a, uint64_t sequence);
 
 enum fate { JOURNALED, SUPPRESSED, REJECTED };
 enum fate plant_fate(const struct world *w, uint64_t unit);
+enum value_type plant_type(uint32_t tag);
 uint32_t plant_tag(const struct world *w, uint64_t unit);
 /* Slots of the sample, at most PLANT_SLOTS. */
 #define PLANT_SLOTS 3u
@@ -121,6 +130,13 @@ void world_crash(struct world *w, bool power_was_cut);
 /* check.c */
 void check_all(struct world *w, bool power_was_cut);
 void check_live(struct world *w, unsigned frames);
+
+/* history.c: the sealer, and what history tells. */
+void sealer_turn(struct world *w, unsigned steps);
+void sealer_end(struct world *w);
+/* Learns where raw segments begin and sealed files end. */
+void look_at_history(struct world *w);
+void check_history(struct world *w);
 
 /* damage.c: damage at rest, with an excuse for the records that it hits. */
 void damage_something(struct world *w);
