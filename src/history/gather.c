@@ -83,9 +83,7 @@ static int take_text(struct gather *g, const struct slot *head, uint64_t *value)
         g->texts = grown;
         g->text_room = room;
     }
-    if (length) { /* else there may be no memory yet */
-        memcpy(g->texts + g->text_size, slot_payload(head), length);
-    }
+    memcpy(g->texts + g->text_size, slot_payload(head), length);
     *value = g->text_size * GATHER_TEXT + length;
     g->text_size += length;
     return ERR_OK;
