@@ -232,7 +232,8 @@ static int by_limit(struct sealer *s)
     const struct plan_header *h = s->plan->header;
     struct folder_sum sum;
     uint64_t spare = 2 * h->segment_size + BUFFER_BYTES;
-    spare = spare < h->journal_limit / 4 ? spare : h->journal_limit / 4;
+    uint64_t most = h->journal_limit / 8 * 3; /* a segment and its buffer take a quarter */
+    spare = spare < most ? spare : most;
     if (!h->journal_limit || h->when_full == FULL_STOP) {
         return 0;
     }
