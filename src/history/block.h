@@ -40,6 +40,23 @@ enum block_part {
     BLOCK_ALL = 15
 };
 
+/* The first sample of [from, to) that is not before `ns`, else `to`. */
+static inline uint32_t block_find(const struct block *b, uint32_t from, uint32_t to, int64_t ns)
+{
+    if (from < to && b->time[to - 1] < ns) {
+        return to;
+    }
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        if (b->time[middle] < ns) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return from;
+}
+
 struct block_scratch;
 int block_scratch_new(struct block_scratch **out) MUST_USE;
 void block_scratch_free(struct block_scratch *s);
@@ -75,6 +92,9 @@ struct block_summary {
 };
 
 void block_summarise(const struct block *b, struct block_summary *out);
+/* The same of samples [from, to), as if they were a block; from < to. */
+void block_summarise_part(const struct block *b, uint32_t from, uint32_t to,
+                          struct block_summary *out);
 
 /* One row of a sealed file's table. */
 struct block_entry {

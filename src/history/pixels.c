@@ -9,6 +9,7 @@
 enum { HAS_VALUE = 1, HAS_BAD = 2, HAS_EXTREMES = 4 };
 enum { FIRST, LEAST, GREATEST, LAST, BAD };
 
+#define RUN_MIN      16u /* samples that are worth a summary */
 #define SUMMARY_COST 16u /* of the budget: about what a table's row takes to decode */
 
 int pixels_init(struct pixels *p, enum value_type type, int64_t from_ns, int64_t to_ns,
@@ -45,48 +46,105 @@ static void take_sample(struct pixel *c, enum value_type type, struct slot s)
     if (isnan(v)) {
         return;
     }
-    if (!(c->has & HAS_EXTREMES) || v < value_as_double(type, c->samples[LEAST].value)) {
+    if (!(c->has & HAS_EXTREMES) || v < c->least) {
         c->samples[LEAST] = s;
+        c->least = v;
     }
-    if (!(c->has & HAS_EXTREMES) || v > value_as_double(type, c->samples[GREATEST].value)) {
+    if (!(c->has & HAS_EXTREMES) || v > c->greatest) {
         c->samples[GREATEST] = s;
+        c->greatest = v;
     }
     c->has |= HAS_EXTREMES;
 }
 
-static struct slot extreme(enum value_type type, int64_t ns, double number)
+/* The first or the last sample, if that is it: it may have more to its status. */
+static struct slot extreme(enum value_type type, const struct block_summary *b, int64_t ns,
+                           double number)
 {
     struct slot s = {.time = ns};
-    return value_from_double(type, number, &s.value) ? (struct slot){.time = ns} : s;
+    bool fits = !value_from_double(type, number, &s.value);
+    if (fits && ns == b->first_ns && s.value.u64 == b->first) {
+        s.status = b->first_status;
+    } else if (fits && ns == b->last_ns && s.value.u64 == b->last) {
+        s.status = b->last_status;
+    }
+    return fits ? s : (struct slot){.time = ns};
 }
 
-static void take_summary(struct pixels *p, const struct block_summary *b)
+static void take_extremes(struct pixel *c, enum value_type type, const struct block_summary *b)
 {
-    uint64_t at =
-        series_cell(&p->grid, b->first_ns > p->grid.origin_ns ? b->first_ns : p->grid.origin_ns);
-    struct pixel *c = p->columns + (at < p->count ? at : p->count - 1);
+    if (!(c->has & HAS_EXTREMES) || b->min < c->least) {
+        c->samples[LEAST] = extreme(type, b, b->min_ns, b->min);
+        c->least = b->min;
+    }
+    if (!(c->has & HAS_EXTREMES) || b->max > c->greatest) {
+        c->samples[GREATEST] = extreme(type, b, b->max_ns, b->max);
+        c->greatest = b->max;
+    }
+    c->has |= HAS_EXTREMES;
+}
+
+/* A block of good samples, or a thinned one of whatever. */
+static void take_summary(struct pixel *c, enum value_type type, const struct block_summary *b)
+{
     take_sample(
-        c, p->type,
+        c, type,
         (struct slot){.time = b->first_ns, .value.u64 = b->first, .status = b->first_status});
     if (b->good) {
-        struct slot low = extreme(p->type, b->min_ns, b->min),
-                    high = extreme(p->type, b->max_ns, b->max);
-        bool low_first = b->min_ns <= b->max_ns;
-        take_sample(c, p->type, low_first ? low : high);
-        take_sample(c, p->type, low_first ? high : low);
+        take_extremes(c, type, b);
     }
-    take_sample(c, p->type,
+    take_sample(c, type,
                 (struct slot){.time = b->last_ns, .value.u64 = b->last, .status = b->last_status});
 }
 
-static void take_samples(struct pixels *p, const struct piece *piece)
+static bool all_good(const struct block *b, uint32_t from, uint32_t to)
+{
+    uint32_t all = 0;
+    for (uint32_t i = from; i < to; i++) {
+        all |= b->status[i];
+    }
+    return all == STATUS_GOOD;
+}
+
+/* Samples of one column; summed up like a block if they are many. */
+static void take_run(struct pixel *c, const struct block *b, uint32_t from, uint32_t to, bool exact)
+{
+    struct block_summary sum;
+    if (!exact && to - from >= RUN_MIN && all_good(b, from, to)) {
+        block_summarise_part(b, from, to, &sum);
+        if (sum.good == sum.count) {
+            take_summary(c, b->type, &sum);
+            return;
+        }
+    }
+    for (uint32_t i = from; i < to; i++) {
+        take_sample(
+            c, b->type,
+            (struct slot){.time = b->time[i], .value.u64 = b->value[i], .status = b->status[i]});
+    }
+}
+
+/* The column of a time; *end_ns: where the next one begins. */
+static struct pixel *column_at(struct pixels *p, int64_t ns, int64_t *end_ns)
+{
+    uint64_t at = series_cell(&p->grid, ns > p->grid.origin_ns ? ns : p->grid.origin_ns);
+    uint64_t step = (uint64_t)p->grid.step_ns;
+    at = at < p->count ? at : p->count - 1;
+    uint64_t left = (uint64_t)INT64_MAX - (uint64_t)p->grid.origin_ns;
+    *end_ns = at + 1 < p->count && left / step > at
+                  ? (int64_t)((uint64_t)p->grid.origin_ns + (at + 1) * step)
+                  : INT64_MAX;
+    return p->columns + at;
+}
+
+static void take_samples(struct pixels *p, const struct piece *piece, bool exact)
 {
     const struct block *b = piece->samples;
-    for (uint32_t i = piece->from; i < piece->to; i++) {
-        uint64_t at = series_cell(&p->grid, b->time[i]);
-        take_sample(
-            p->columns + (at < p->count ? at : p->count - 1), p->type,
-            (struct slot){.time = b->time[i], .value.u64 = b->value[i], .status = b->status[i]});
+    for (uint32_t from = piece->from, to; from < piece->to; from = to) {
+        int64_t end_ns;
+        struct pixel *c = column_at(p, b->time[from], &end_ns);
+        to = end_ns == INT64_MAX ? piece->to : block_find(b, from, piece->to, end_ns);
+        take_run(c, b, from, to, exact);
     }
 }
 
@@ -103,9 +161,10 @@ int pixels_take(struct pixels *p, struct series *s, size_t *budget)
         size_t cost = piece.summary ? SUMMARY_COST : SUMMARY_COST + piece.to - piece.from;
         *budget -= cost < *budget ? cost : *budget;
         if (piece.summary) {
-            take_summary(p, piece.summary);
+            int64_t end_ns;
+            take_summary(column_at(p, piece.summary->first_ns, &end_ns), p->type, piece.summary);
         } else {
-            take_samples(p, &piece);
+            take_samples(p, &piece, exact);
         }
     }
     return 0;

@@ -11,7 +11,8 @@
 
 struct pixel {
     struct slot samples[PIXEL_SAMPLES];
-    uint32_t has; /* which are there */
+    uint32_t has;           /* which are there */
+    double least, greatest; /* the numbers of two of them */
 };
 
 struct pixels {

@@ -10,6 +10,7 @@
 #include "tag/status.h"
 
 #define PIECE_COST 16u /* of a block, beside its samples */
+#define RUN_MIN    16u /* samples that are worth a summary */
 
 struct point { /* a number at a time */
     bool known;
@@ -207,22 +208,37 @@ static int peek(struct sampled *s, size_t *budget, int64_t *ns)
     return 1;
 }
 
+/* Samples of a block that lie in the step, summed up like a block if that is enough. */
+static int take_samples(struct sampled *s, const struct block *b, uint32_t from, uint32_t to)
+{
+    struct block_summary sum;
+    int err = ERR_OK;
+    if (to - from >= RUN_MIN && summaries_do(s->o.aggregate)) {
+        block_summarise_part(b, from, to, &sum);
+        if (sum.good == sum.count) {
+            take_summary(s, &sum, false);
+            return ERR_OK;
+        }
+    }
+    for (uint32_t i = from; !err && i < to; i++) {
+        err = take_sample(s, b->time[i], b->value[i], b->status[i]);
+    }
+    return err;
+}
+
 /* Takes the event, and of a block's samples all that lie in the step. */
 static int take(struct sampled *s)
 {
-    int err = ERR_OK;
     if (s->piece.summary) {
         s->has_piece = false;
         take_summary(s, s->piece.summary, s->piece.thinned);
         return ERR_OK;
     }
     const struct block *b = s->piece.samples;
-    while (!err && s->at < s->piece.to && b->time[s->at] < s->end_ns) {
-        err = take_sample(s, b->time[s->at], b->value[s->at], b->status[s->at]);
-        s->at++;
-    }
+    uint32_t from = s->at;
+    s->at = block_find(b, from, s->piece.to, s->end_ns);
     s->has_piece = s->at < s->piece.to;
-    return err;
+    return take_samples(s, b, from, s->at);
 }
 
 /* ---- Interpolation ---- */

@@ -128,8 +128,11 @@ struct sealed_walk {
     uint64_t *groups; /* owned: where each group's table begins, ascending */
     uint32_t group, count,
         at; /* the next group; entries of the one that is loaded, and the next of them */
-    struct block_entry *entries;               /* owned */
-    uint8_t *bytes;                            /* owned: one encoded block, or a table */
+    struct block_entry *entries; /* owned */
+    uint8_t *bytes;              /* owned: the file's bytes [window_at, window_at + window_size) */
+    uint64_t window_at,
+        table; /* table: where that of the group that is loaded lies, behind its blocks */
+    size_t window_size;
     size_t bytes_room, group_room, entry_room; /* in bytes */
 };
 /* Stands at or before the first block that reaches `from_ns`, and before one with an earlier sample if there is any. A walk that

@@ -11,6 +11,9 @@
 #include <string.h>
 #include <zstd.h>
 
+#define GROUP_GUESS 1024u  /* bytes of a group's head and table */
+#define WINDOW      32768u /* bytes of blocks that are read at once */
+
 static bool header_is_sound(const struct sealed_header *h, uint64_t size)
 {
     return h->size == size && h->columns_offset == sizeof *h && h->notes_offset >= sizeof *h &&
@@ -225,13 +228,16 @@ int sealed_next_tag(struct sealed_list *l, struct frame_tag *tag, const char *te
 
 /* ---- The blocks of a column. ---- */
 
+static bool group_is_sound(const struct group *g, uint64_t offset)
+{
+    return g->blocks && g->blocks <= SEALED_GROUP && g->size <= TABLE_BYTES_MAX(SEALED_GROUP) &&
+           (!g->previous || g->previous < offset) && g->first_ns <= g->last_ns;
+}
+
 static int read_group(const struct sealed *s, uint64_t offset, struct group *g)
 {
     int err = read_at(s, g, sizeof *g, offset);
-    bool sound = !err && g->blocks && g->blocks <= SEALED_GROUP &&
-                 g->size <= TABLE_BYTES_MAX(SEALED_GROUP) &&
-                 (!g->previous || g->previous < offset) && g->first_ns <= g->last_ns;
-    return err ? err : sound ? ERR_OK : ERR_MALFORMED;
+    return err ? err : group_is_sound(g, offset) ? ERR_OK : ERR_MALFORMED;
 }
 
 /* Memory that only grows: the memory, or NULL with all as it was. */
@@ -255,6 +261,10 @@ static int find_groups(struct sealed_walk *w, int64_t from_ns)
         return ERR_NOMEM;
     }
     w->groups = groups;
+    if (room == 1) { /* nothing to choose from */
+        groups[0] = at;
+        return ERR_OK;
+    }
     while (at && count < room) {
         struct group g;
         w->groups[room - ++count] = at;
@@ -275,6 +285,7 @@ int sealed_walk_open(struct sealed_walk *w, const struct sealed *s, struct block
     w->scratch = scratch;
     w->column = *column;
     w->group = w->count = w->at = 0;
+    w->window_size = 0;
     return find_groups(w, from_ns);
 }
 
@@ -286,26 +297,66 @@ void sealed_walk_fini(struct sealed_walk *w)
     *w = (struct sealed_walk){0};
 }
 
-static int have_bytes(struct sealed_walk *w, size_t size)
+/* `size` bytes at `offset`, borrowed until the next call. Whoever goes on where the window ends gets more of what lies before
+ * `end` at once: reading calls cost more than bytes do. */
+static int see(struct sealed_walk *w, uint64_t offset, size_t size, uint64_t end,
+               const uint8_t **out)
 {
-    uint8_t *bytes = need(w->bytes, &w->bytes_room, size);
-    w->bytes = bytes ? bytes : w->bytes;
-    return bytes ? ERR_OK : ERR_NOMEM;
+    uint64_t file_size = w->file->header.size, behind = w->window_at + w->window_size;
+    if (offset > file_size || size > file_size - offset) {
+        return ERR_MALFORMED;
+    }
+    if (!w->window_size || offset < w->window_at || offset + size > behind) {
+        bool goes_on = w->window_size && offset >= w->window_at && offset <= behind;
+        size_t most = offset < end && end - offset < WINDOW ? (size_t)(end - offset) : WINDOW,
+               want = goes_on && offset < end && size < most ? most : size;
+        uint8_t *bytes = need(w->bytes, &w->bytes_room, want);
+        if (!bytes) {
+            return ERR_NOMEM;
+        }
+        w->bytes = bytes;
+        w->window_size = 0;
+        int err = read_at(w->file, bytes, want, offset);
+        if (err && want > size) { /* what lies behind may be damaged */
+            want = size;
+            err = read_at(w->file, bytes, want, offset);
+        }
+        if (err) {
+            return err;
+        }
+        w->window_at = offset;
+        w->window_size = want;
+    }
+    *out = w->bytes + (offset - w->window_at);
+    return ERR_OK;
+}
+
+/* A group's head and its table, which are short more often than not. */
+static int see_group(struct sealed_walk *w, uint64_t at, struct group *g, const uint8_t **table)
+{
+    uint64_t left = at < w->file->header.size ? w->file->header.size - at : 0;
+    size_t guess = left < GROUP_GUESS ? (size_t)left : GROUP_GUESS;
+    int err = guess < sizeof *g ? ERR_MALFORMED : see(w, at, guess, 0, table);
+    if (err) {
+        return err;
+    }
+    memcpy(g, *table, sizeof *g);
+    if (!group_is_sound(g, at)) {
+        return ERR_MALFORMED;
+    }
+    err = see(w, at, sizeof *g + g->size, 0, table);
+    *table += err ? 0 : sizeof *g;
+    return err;
 }
 
 static int load_group(struct sealed_walk *w)
 {
     struct group g;
-    uint64_t at = w->groups[w->group++];
+    const uint8_t *table;
     w->count = w->at = 0;
-    int err = read_group(w->file, at, &g);
-    if (!err) {
-        err = have_bytes(w, g.size);
-    }
-    if (!err) {
-        err = read_at(w->file, w->bytes, g.size, at + sizeof g);
-    }
-    if (!err && g.crc != sealed_group_crc(&g, w->bytes)) {
+    w->table = w->groups[w->group++];
+    int err = see_group(w, w->table, &g, &table);
+    if (!err && g.crc != sealed_group_crc(&g, table)) {
         err = ERR_CHECKSUM;
     }
     struct block_entry *entries =
@@ -315,8 +366,8 @@ static int load_group(struct sealed_walk *w)
     }
     if (!err) {
         w->entries = entries;
-        err = table_decode(w->scratch, (enum value_type)w->column.type, w->bytes, g.size,
-                           w->entries, g.blocks);
+        err = table_decode(w->scratch, (enum value_type)w->column.type, table, g.size, w->entries,
+                           g.blocks);
         w->count = err < 0 ? 0 : (uint32_t)err;
     }
     return err < 0 ? err : ERR_OK;
@@ -342,15 +393,8 @@ int sealed_walk_bytes(struct sealed_walk *w, const struct block_entry *e, const 
     if (!e->size || e->size > BLOCK_BYTES_MAX) {
         return ERR_MALFORMED;
     }
-    int err = have_bytes(w, e->size);
-    if (!err) {
-        err = read_at(w->file, w->bytes, e->size, e->offset);
-    }
-    if (!err && crc32c(0, w->bytes, e->size) != e->crc) {
-        err = ERR_CHECKSUM;
-    }
-    *bytes = w->bytes;
-    return err;
+    int err = see(w, e->offset, e->size, w->table, bytes);
+    return err ? err : crc32c(0, *bytes, e->size) == e->crc ? ERR_OK : ERR_CHECKSUM;
 }
 
 int sealed_walk_block(struct sealed_walk *w, const struct block_entry *e, unsigned parts,

@@ -164,21 +164,6 @@ uint64_t series_damage(const struct series *s)
 
 /* ---- The next block of a source. ---- */
 
-/* Where its samples in the range begin; they may all be before it. */
-static uint32_t skip_before(const struct block *b, uint32_t at, int64_t from_ns)
-{
-    uint32_t low = at, high = b->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (b->time[middle] < from_ns) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 static void fill_from_tail(struct series *s, struct source *source)
 {
     struct block *b = source->block;
@@ -219,7 +204,7 @@ static int decode(struct series *s, struct source *source)
             return err == ERR_IO || err == ERR_NOMEM ? err : note_damage(s, source->file);
         }
     }
-    source->at = skip_before(source->block, 0, s->o.from_ns);
+    source->at = block_find(source->block, 0, source->block->count, s->o.from_ns);
     source->decoded = source->at < source->block->count;
     if (source->decoded) {
         source->next_ns = source->block->time[source->at];
@@ -315,7 +300,7 @@ static void give_samples(struct source *source, int64_t stop_ns, struct piece *p
     const struct block *b = source->block;
     uint32_t last = b->count - 1, to = b->count;
     if (b->time[last] >= stop_ns && stop_ns < INT64_MAX) {
-        to = skip_before(b, source->at, stop_ns);
+        to = block_find(b, source->at, b->count, stop_ns);
     }
     *piece = (struct piece){.samples = b, .from = source->at, .to = to};
     source->at = to;
@@ -449,7 +434,8 @@ static int edge_of_file(struct series *s, struct source *source, enum side side,
               : got                             ? 0
                                                 : 1; /* damaged: counted elsewhere */
         if (got > 0) {
-            uint32_t at = skip_before(s->edge, 0, side == BEFORE ? s->o.from_ns : s->o.to_ns + 1);
+            uint32_t at = block_find(s->edge, 0, s->edge->count,
+                                     side == BEFORE ? s->o.from_ns : s->o.to_ns + 1);
             at -= side == BEFORE;
             got = at < s->edge->count;
             if (got) {

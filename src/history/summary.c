@@ -20,12 +20,21 @@ struct view {
     int64_t good_ns;
 };
 
+/* Of a block. */
+struct part {
+    enum value_type type;
+    uint32_t count;
+    const int64_t *time;
+    const uint64_t *value;
+    const uint32_t *status;
+};
+
 struct sums {
     double sum, integral, min, max;
 };
 
 COLUMN_CODE
-static void number_all(const struct block *b, double *number)
+static void number_all(const struct part *b, double *number)
 {
     if (value_is_float(b->type)) {
         memcpy(number, b->value, b->count * sizeof *number);
@@ -57,7 +66,7 @@ static uint64_t double_as_word(double v)
 /* How long each sample holds, in ns: whole numbers below 2^51 by way of the double whose last place is 1, because a cast is
  * no vector instruction before AVX-512. */
 COLUMN_CODE
-static void hold_all(const struct block *b, struct view *w)
+static void hold_all(const struct part *b, struct view *w)
 {
     uint32_t end = b->count - 1;
     const uint64_t *time = (const uint64_t *)b->time;
@@ -75,7 +84,7 @@ static void hold_all(const struct block *b, struct view *w)
 }
 
 COLUMN_CODE
-static void look(const struct block *b, struct view *w)
+static void look(const struct part *b, struct view *w)
 {
     uint64_t good = 0, bad = 0, good_ns = 0;
     uint32_t end = b->count - 1;
@@ -180,6 +189,18 @@ static uint32_t find(const struct view *w, double number)
 
 void block_summarise(const struct block *b, struct block_summary *out)
 {
+    block_summarise_part(b, 0, b->count, out);
+}
+
+void block_summarise_part(const struct block *block, uint32_t from, uint32_t to,
+                          struct block_summary *out)
+{
+    const struct part part = {.type = block->type,
+                              .count = to - from,
+                              .time = block->time + from,
+                              .value = block->value + from,
+                              .status = block->status + from},
+                      *b = &part;
     struct view w;
     struct sums sums;
     uint32_t end = b->count - 1;
