@@ -306,7 +306,9 @@ def test_restore_does_no_harm(gateway, backup, tmp_path):
     done = isthmus(gateway, "restore", gateway.folder, backup, "--replace", ISTHMUS_STATE=str(state))
     assert done.returncode == 1 and victim.name in done.stdout and "nothing was changed" in done.stderr, done
     reply = told(gateway, "verify", backup, status=1)
-    assert [(f["kind"], f["file"]) for f in reply["findings"] if f["kind"] == "in the backup"] == [("in the backup", victim.name)]
+    (finding,) = [f for f in reply["findings"] if f["kind"] == "in the backup"]
+    assert finding["file"] == victim.name and "--skip-damaged" in finding["do"]
+    assert "--skip-damaged" in done.stdout
     assert exported(gateway, ISTHMUS_STATE=str(state)) == before
     assert sorted(p.name for p in state.iterdir()) == ["ids.txt", "journal", "lock"]
     arguments = ("restore", gateway.folder, backup, "--replace", "--skip-damaged")

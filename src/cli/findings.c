@@ -20,22 +20,31 @@ static const char *const kinds[] = {[VERIFY_DAMAGED] = "damaged",
                                     [VERIFY_UNBALANCED] = "unbalanced",
                                     [VERIFY_BACKUP] = "in the backup"};
 
-/* What to do, by kind; of raw segments and of sealed files. */
-static const char *const remedies[][2] = {
-    [VERIFY_DAMAGED] = {"The gateway steps over it and records a gap; all else is kept.",
-                        "Put the file back from a backup: isthmus restore DIR BACKUP --repair. All "
-                        "else in it is read as before."},
-    [VERIFY_SET_ASIDE] =
-        {"A gap tells what is missing; remove the file when nobody wants to look at "
-         "it any more.",
-         "Put the file back from a backup: isthmus restore DIR BACKUP --repair."},
-    [VERIFY_MISSING] = {"Put it back from a backup: isthmus restore DIR BACKUP --repair.",
-                        "Put it back from a backup: isthmus restore DIR BACKUP --repair."},
-    [VERIFY_UNBALANCED] = {
-        "This is a defect of Isthmus, or somebody changed the files: keep a copy "
-        "of the folder and report it.",
-        "This is a defect of Isthmus, or somebody changed the files: keep a copy "
-        "of the folder and report it."}};
+#define PUT_BACK "isthmus restore DIR BACKUP --repair"
+
+/* What to do. */
+static const char *remedy(const struct cli_finding *f)
+{
+    switch (f->kind) {
+    case VERIFY_DAMAGED:
+        return f->sealed ? "put the file back from a backup (" PUT_BACK "); all else in it is read "
+                           "as before"
+                         : "nothing: the gateway steps over it and records a gap; all else is kept";
+    case VERIFY_SET_ASIDE:
+        return f->sealed ? "put the file back from a backup: " PUT_BACK
+                         : "a gap tells what is missing; remove the file when nobody wants to look "
+                           "at it any more";
+    case VERIFY_MISSING:
+        return "put it back from a backup: " PUT_BACK;
+    case VERIFY_UNBALANCED:
+        return "this is a defect of Isthmus, or somebody changed the files: keep a copy of the "
+               "folder and report it";
+    case VERIFY_BACKUP:
+        return "make the backup again as long as the gateway has the file (isthmus backup DIR "
+               "BACKUP); else bring back the rest: isthmus restore DIR BACKUP --skip-damaged";
+    }
+    return "";
+}
 
 void cli_findings_add(struct cli_findings *f, const struct verify_finding *from)
 {
@@ -76,13 +85,12 @@ static const char *tag_text(const struct cli_findings *f, const struct cli_findi
 
 static bool is_first(const struct cli_findings *f, size_t at)
 {
-    for (size_t i = 0; i < at; i++) {
-        if (remedies[f->list[i].kind][f->list[i].sealed] ==
-            remedies[f->list[at].kind][f->list[at].sealed]) {
-            return false;
-        }
+    const char *text = remedy(f->list + at);
+    size_t i = 0;
+    while (i < at && remedy(f->list + i) != text) {
+        i++;
     }
-    return true;
+    return i == at;
 }
 
 void cli_findings_print(const struct cli_findings *f, FILE *out)
@@ -102,8 +110,7 @@ void cli_findings_print(const struct cli_findings *f, FILE *out)
     }
     for (size_t i = 0; i < f->count; i++) {
         if (is_first(f, i)) {
-            fprintf(out, "  %s: %s\n", kinds[f->list[i].kind],
-                    remedies[f->list[i].kind][f->list[i].sealed]);
+            fprintf(out, "  %s: %s\n", kinds[f->list[i].kind], remedy(f->list + i));
         }
     }
     if (f->cut) {
@@ -127,7 +134,7 @@ void cli_findings_json(const struct cli_findings *f, struct json *j, const char 
             json_pair_text(j, "tag", tag);
         }
         json_pair_text(j, "reason", one->reason);
-        json_pair_text(j, "do", remedies[one->kind][one->sealed]);
+        json_pair_text(j, "do", remedy(one));
         json_close(j, '}');
     }
     json_close(j, ']');
