@@ -148,7 +148,7 @@ void journal_turns(struct world *w, uint64_t most)
 
 /* ---- The acts. ---- */
 
-static void act_take(struct world *w)
+void act_take(struct world *w)
 {
     take(w, 1 + dice(w, FRAME_UNITS));
 }
@@ -304,44 +304,52 @@ static void act_cut(struct world *w)
     sim_cut_power(w->sim, 1 + dice(w, 25));
 }
 
+enum { J1 = 1, J2 = 2, J3 = 4 };
+
 static const struct {
     const char *name;
     unsigned weight;
+    unsigned promises; /* a bit for each of J1 to J3 that it puts to the test */
     void (*run)(struct world *w);
 } acts[] = {
-    {"take", 240, act_take},
-    {"take much", 20, act_take_much},
-    {"event", 30, act_event},
-    {"store", 40, act_store},
-    {"engine", 120, engine_turn},
-    {"journal", 240, act_journal},
-    {"ask flush", 30, act_ask_flush},
-    {"wait", 150, act_wait},
-    {"wait long", 12, act_wait_long},
-    {"jump", 4, act_jump},
-    {"read", 60, act_read},
-    {"seal", 60, act_seal},
-    {"seal blind", 6, act_seal_blind},
-    {"fail", 14, act_fail},
-    {"full", 3, act_full},
-    {"short", 4, act_short},
-    {"heal", 25, act_heal},
-    {"hang", 2, act_hang},
-    {"stop", 4, act_stop},
-    {"kill", 8, act_kill},
-    {"cut", 40, act_cut},
+    {"take", 240, J1 | J2 | J3, act_take},
+    {"take much", 20, J1 | J2 | J3, act_take_much},
+    {"event", 30, J1 | J2 | J3, act_event},
+    {"store", 40, J1, act_store},
+    {"engine", 120, J1 | J2 | J3, engine_turn},
+    {"journal", 240, J1 | J2 | J3, act_journal},
+    {"ask flush", 30, J1, act_ask_flush},
+    {"wait", 150, J1 | J2 | J3, act_wait},
+    {"wait long", 12, J2, act_wait_long},
+    {"jump", 4, J3, act_jump},
+    {"read", 60, J1 | J3, act_read},
+    {"seal", 60, J2 | J3, act_seal},
+    {"seal blind", 6, J2, act_seal_blind},
+    {"fail", 14, J1 | J2, act_fail},
+    {"full", 3, J2, act_full},
+    {"short", 4, J1, act_short},
+    {"heal", 25, J1 | J2 | J3, act_heal},
+    {"hang", 2, J2, act_hang},
+    {"stop", 4, J1 | J3, act_stop},
+    {"kill", 8, J1 | J2 | J3, act_kill},
+    {"cut", 40, J1 | J2 | J3, act_cut},
 };
+
+static unsigned weight(const struct world *w, size_t i)
+{
+    return !w->promise || (acts[i].promises >> (w->promise - 1) & 1) ? acts[i].weight : 0;
+}
 
 void act(struct world *w)
 {
     unsigned sum = 0;
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
-        sum += acts[i].weight;
+        sum += weight(w, i);
     }
     uint64_t draw = dice(w, sum);
     size_t i = 0;
-    while (draw >= acts[i].weight) {
-        draw -= acts[i++].weight;
+    while (draw >= weight(w, i)) {
+        draw -= weight(w, i++);
     }
     w->acts++;
     w->last_act = acts[i].name;

@@ -56,6 +56,14 @@ static void maybe_this(void *to, const char *name)
     }
 }
 
+void damage_header(struct world *w, const char *name)
+{
+    w->damages++;
+    excuse_sealed(w, name);
+    excuse(w, name, 20, 21);
+    sim_flip(w->sim, name, 20, 3);
+}
+
 void damage_something(struct world *w)
 {
     const struct disk *d = sim_disk(w->sim);

@@ -19,6 +19,11 @@ static void make_plan(struct world *w)
     h->sync = syncs[dice(w, 4)];
     h->sync_ms = 10;
     h->when_full = FULL_STOP;
+    if (w->scripted) {
+        h->sync = SYNC_PERIOD;
+        h->segment_size = 4096;
+        h->journal_limit = 0;
+    }
     h->segment_size = (uint64_t)4096 << dice(w, 5);
     h->journal_limit = dice(w, 4) ? 0 : (UINT64_C(3) << 20) + dice(w, 1u << 20);
     plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "process")});
@@ -89,7 +94,7 @@ static void power_on(struct world *w)
 
 void world_restart(struct world *w, bool power_was_cut)
 {
-    if (dice(w, 4) == 0) {
+    if (!w->scripted && dice(w, 4) == 0) {
         sim_cut_power(w->sim, 1 + dice(w, 12));
     }
     while (!try_open(w)) {
@@ -170,15 +175,21 @@ static void end_in_order(struct world *w)
     close_all(w);
 }
 
-void world_live(struct world *w, uint64_t seed, uint64_t crashes, FILE *trace)
+void world_begin(struct world *w, uint64_t seed)
 {
-    *w = (struct world){
-        .seed = seed, .last_act = "start", .closing_from = UINT64_MAX, .trace = trace};
+    w->seed = seed;
+    w->last_act = "start";
+    w->closing_from = UINT64_MAX;
     w->sim = sim_new(seed);
-    sim_trace(w->sim, trace);
+    sim_trace(w->sim, w->trace);
     make_plan(w);
     w->account.life = 1;
     world_restart(w, false);
+}
+
+void world_live(struct world *w, uint64_t seed, uint64_t crashes)
+{
+    world_begin(w, seed);
     while (w->crashes < crashes && !w->ended) {
         must(w, w->acts < ACTS_MAX);
         act(w);
@@ -186,6 +197,11 @@ void world_live(struct world *w, uint64_t seed, uint64_t crashes, FILE *trace)
             world_crash(w, true);
         }
     }
+    world_end(w);
+}
+
+void world_end(struct world *w)
+{
     if (w->ended) {
         close_all(w);
     } else {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* storm [--points N] [--seed S] [--jobs J]: worlds of at most WORLD_CRASHES crash points each, until there were N of them.
+ * storm --promise N: the same with the acts that endanger promise JN (1 to 3), or the script that holds J4 or J5 to its word.
  * storm --world S: only that one, as a failure names it, telling all it does. */
 #include "storm.h"
 
@@ -29,6 +30,7 @@ void storm_fail(const struct world *w, const char *file, int line, const char *w
 }
 
 struct tally { /* shared by the processes that run worlds */
+    unsigned promise;
     _Atomic uint64_t next_seed, points, worlds, failed;
 };
 
@@ -41,8 +43,8 @@ static void run_worlds(struct tally *t, uint64_t points, FILE *trace)
         int status = 1;
         pid_t child = fork();
         if (child == 0) {
-            struct world w;
-            world_live(&w, seed, WORLD_CRASHES, trace);
+            struct world w = {.trace = trace, .promise = t->promise};
+            world_live(&w, seed, WORLD_CRASHES);
             atomic_fetch_add(&t->points, w.crashes);
             fflush(stdout);
             _exit(0);
@@ -51,6 +53,15 @@ static void run_worlds(struct tally *t, uint64_t points, FILE *trace)
         atomic_fetch_add(&t->worlds, 1);
         atomic_fetch_add(&t->failed, status != 0);
     }
+}
+
+static int play(void (*script)(struct world *w), uint64_t seed)
+{
+    struct world w = {.scripted = true};
+    world_begin(&w, seed);
+    script(&w);
+    world_end(&w);
+    return 0;
 }
 
 static uint64_t number(const char *text)
@@ -66,7 +77,7 @@ static uint64_t number(const char *text)
 
 int main(int argc, char **argv)
 {
-    uint64_t points = 1000, seed = 1, jobs = 1;
+    uint64_t points = 1000, seed = 1, jobs = 1, promise = 0;
     FILE *trace = NULL;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--points")) {
@@ -79,6 +90,8 @@ int main(int argc, char **argv)
             seed = number(argv[i + 1]);
             points = 1;
             trace = stdout;
+        } else if (!strcmp(argv[i], "--promise")) {
+            promise = number(argv[i + 1]);
         } else {
             fprintf(stderr, "storm: unknown option %s\n", argv[i]);
             return 2;
@@ -92,6 +105,10 @@ int main(int argc, char **argv)
         return 2;
     }
     atomic_store(&t->next_seed, seed);
+    if (promise > 3) {
+        return play(promise == 4 ? promise_damaged_segment : promise_stalled_disk, seed);
+    }
+    t->promise = (unsigned)promise;
     int64_t start = clock_mono_ns();
     for (uint64_t j = 1; j < jobs; j++) {
         if (fork() == 0) {

@@ -69,6 +69,8 @@ struct world {
     uint64_t
         closing_from; /* an orderly stop may add gaps of its own from this number on; UINT64_MAX: none */
     unsigned damages; /* times that something was damaged at rest */
+    unsigned promise; /* draws only acts that put this one to the test: 1 to 3; 0: all */
+    bool scripted;    /* no dice in its plan and its starts */
     bool ended;       /* nothing more is promised */
     const char *last_act;
     FILE *trace; /* NULL: silent */
@@ -114,6 +116,7 @@ uint32_t plant_tag(const struct world *w, uint64_t unit);
 size_t plant_sample(const struct world *w, uint64_t unit, struct slot *out);
 
 /* acts.c */
+void act_take(struct world *w);
 void act(struct world *w); /* one of the table, by chance */
 void engine_turn(struct world *w);
 void put_gap(struct world *w, const struct record_gap *gap);
@@ -122,7 +125,10 @@ void put_skip(struct world *w, uint64_t from, uint64_t to);
 void journal_turns(struct world *w, uint64_t most);
 
 /* life.c */
-void world_live(struct world *w, uint64_t seed, uint64_t crashes, FILE *trace);
+/* `w` is zeroed but for scripted, promise and trace. */
+void world_begin(struct world *w, uint64_t seed);
+void world_end(struct world *w);
+void world_live(struct world *w, uint64_t seed, uint64_t crashes);
 /* Opens the journal again, with crashes on the way if the dice say so, checks all, and goes on as an engine does. */
 void world_restart(struct world *w, bool power_was_cut);
 void world_crash(struct world *w, bool power_was_cut);
@@ -140,5 +146,10 @@ void check_history(struct world *w);
 
 /* damage.c: damage at rest, with an excuse for the records that it hits. */
 void damage_something(struct world *w);
+void damage_header(struct world *w, const char *name);
+
+/* promises.c */
+void promise_damaged_segment(struct world *w); /* J4 */
+void promise_stalled_disk(struct world *w);    /* J5 */
 
 #endif
