@@ -31,9 +31,9 @@ class Data(list):
         """How many of the samples that were read are the same to the bit, of those that there are."""
         good = 0
         for number, times, values in read:
-            t = self[number]
+            t, times = self[number], array.array("q", times)
             got = array.array("d", map(float, values))
-            if array.array("q", times) == t.times and got.tobytes() == t.values.tobytes():
+            if times == t.times and got.tobytes() == t.values.tobytes():
                 good += len(t.times)
             else:
                 known = dict(zip(t.times, t.values))

@@ -67,8 +67,8 @@ class VictoriaMetrics(Peer):
 
     def read(self, data):
         for line in request(self.port, "GET", "/api/v1/export?" + form(**{"match[]": "s"})).splitlines():
-            series = json.loads(line)
-            yield int(series["metric"]["tag"]), series["timestamps"], series["values"]
+            series = json.loads(line, parse_int=float)  # -0 is a number of its own
+            yield int(series["metric"]["tag"]), map(int, series["timestamps"]), series["values"]
 
     def means(self, data):
         seconds = (data.end - data.begin) // 1000
@@ -146,14 +146,14 @@ bind-address = "127.0.0.1:{plant.free_port()}"
         return request(self.port, "GET", "/query?" + form(db="d", epoch="ms", q=text))
 
     def series(self, text):
-        for result in json.loads(self.ask(text))["results"]:
+        for result in json.loads(self.ask(text), parse_int=float)["results"]:  # -0 is a number of its own
             for s in result.get("series", ()):
                 yield int(s["tags"]["tag"]), s["values"]
 
     def read(self, data):
         for t in data:
             for number, rows in self.series(f'SELECT {"i" if t.whole else "f"} FROM s WHERE "tag"=\'{t.number}\' GROUP BY "tag"'):
-                yield number, [r[0] for r in rows], [r[1] for r in rows]
+                yield number, [int(r[0]) for r in rows], [r[1] for r in rows]
 
     def means(self, data):
         text = f'SELECT mean(i), mean(f) FROM s WHERE time >= {data.begin}ms AND time < {data.end}ms GROUP BY "tag"'
