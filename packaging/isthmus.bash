@@ -6,7 +6,7 @@ _isthmus() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run check sim status devices browse get watch ledger sql export import verify backup restore version help'
+        words='run check sim status devices browse get watch ledger sql export import verify backup restore replay version help'
     else
         case $command in
             run) words='--json --help' ;;
@@ -36,12 +36,13 @@ _isthmus() {
             import) words='--check --utc --skip-unknown --json --help' ;;
             verify | backup) words='--json --help' ;;
             restore) words='--replace --skip-damaged --repair --json --help' ;;
+            replay) words='--from --to --speed --state --source --listen --north --json --help' ;;
             version) words='--json --help' ;;
-            help) words='run check sim status devices browse get watch ledger sql export import verify backup restore version --json --help' ;;
+            help) words='run check sim status devices browse get watch ledger sql export import verify backup restore replay version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
-    if [[ $command == run || $command == check || $command == export || $command == import || $command == verify || $command == backup || $command == restore ]] && ((COMP_CWORD == 2)); then
+    if [[ $command == run || $command == check || $command == export || $command == import || $command == verify || $command == backup || $command == restore || $command == replay ]] && ((COMP_CWORD == 2)); then
         mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$word")
     elif [[ $command == backup || $command == restore ]] && ((COMP_CWORD == 3)); then
         mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$word")

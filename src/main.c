@@ -30,6 +30,7 @@ static const struct {
     {"verify", cli_verify, "FOLDER", "whether history is whole and sound"},
     {"backup", cli_backup, "DIR BACKUP", "copy history, of a gateway that runs too"},
     {"restore", cli_restore, "DIR BACKUP", "bring history back"},
+    {"replay", cli_replay, "DIR", "play history as live devices"},
     {"version", cli_version, "", "the program's version"},
     {"help", cli_help, "[COMMAND]", "this, or a command's own help"},
 };

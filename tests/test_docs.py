@@ -10,6 +10,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import time
 import termios
 
 import plant
@@ -87,7 +88,8 @@ def test_the_first_device_of_the_readme(folder, started):
 
 HISTORY = plant.ROOT / "docs/history.md"
 SQL = plant.ROOT / "docs/sql.md"
-OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d not in (HISTORY, SQL) and (d != README or c.startswith("./run"))]
+REPLAY = plant.ROOT / "docs/replay.md"
+OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d not in (HISTORY, SQL, REPLAY) and (d != README or c.startswith("./run"))]
 
 
 @pytest.mark.parametrize("document, command", OTHERS, ids=[f"{d}: {c}" for d, c in OTHERS])
@@ -124,6 +126,24 @@ def test_sql_as_documented(folder, started):
         shown = said(folder, command, **there)
         assert shown is not None, command
         assert "journaled" in command or "plant/hall/meter/power" not in command or len(shown.splitlines()) > 1, shown
+
+
+def test_replay_as_documented(folder, started):
+    """Its commands with the last minute, which a gateway has just recorded."""
+    folder, ports = folder
+    started(plant.modbus_units(folder, ports[502], "--size", "200"))
+    shutil.copytree(folder / "plant", folder / "DIR")
+    gateway = started(start(folder, "isthmus run DIR"))
+    there = {"ISTHMUS_SOCKET": "DIR/.state/isthmus.sock"}
+    plant.wait_for(lambda: re.search(r"/power .* Good", said(folder, "isthmus get '**'", **there) or ""), "a value")
+    assert gateway.stop() == 0
+    now = time.time()
+    begin, end = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(t)) for t in (now - 60, now + 1))
+    for command in commands(REPLAY):
+        command = command.replace("2026-11-22T10:00:00Z", begin).replace("2026-11-22T11:00:00Z", end)
+        command = command.replace("8481", str(plant.free_port()))
+        shown = said(folder, command if "--speed" in command else f"{command} --speed 30")
+        assert shown and re.match(r"[1-9]\d* samples played; journaled in", shown), shown
 
 
 def test_the_care_of_history(folder, started):

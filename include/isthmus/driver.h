@@ -43,8 +43,9 @@ enum isthmus_option_type {
     ISTHMUS_OPTION_DURATION, /* "100ms", "5s", "1min"; passed on in milliseconds, within min..max */
     ISTHMUS_OPTION_CHOICE,   /* one of `choices`, separated by '|' */
     ISTHMUS_OPTION_ADDRESS, /* host:port to connect to; the sandbox lets it through. Passed on as ip:port */
-    ISTHMUS_OPTION_BIND, /* ip:port to listen on */
-    ISTHMUS_OPTION_FILE  /* readable before the box is locked in */
+    ISTHMUS_OPTION_BIND,  /* ip:port to listen on */
+    ISTHMUS_OPTION_FILE,  /* readable before the box is locked in */
+    ISTHMUS_OPTION_FOLDER /* files below it may be read at any time; one for all devices of a box */
 };
 
 struct isthmus_option {
@@ -166,6 +167,9 @@ struct isthmus_host {
     void (*item)(void *context, uint64_t job, const struct isthmus_item *item);
     void (*closed)(void *context, uint32_t device); /* the device's close is complete */
     void (*log)(void *context, const char *text);
+    /* Slots of 24 bytes that the way to the engine has free: a sample takes one, a text also its bytes, a batch four. For drivers that can
+     * wait instead of losing. */
+    uint64_t (*room)(void *context);
 };
 
 struct isthmus_driver {

@@ -16,6 +16,9 @@ int box_north_main(struct gateway *g, uint32_t box);
 typedef int seat_main(struct gateway *g);
 struct middle { /* the bodies of its processes, by seat */
     seat_main *main[SEAT_BOX];
+    bool (*is_done)(
+        struct gateway
+            *g); /* asked five times a second; true stops the gateway in order; NULL: never */
 };
 int keeper_run(struct gateway *g, const struct middle *middle);
 

@@ -127,8 +127,9 @@ int keeper_run(struct gateway *g, const struct middle *middle)
         pid_t pid = fork_supervisor(g, middle, &before, lock);
         int status = 0, number;
         while (pid > 0 && !reap_until(pid, &status)) {
-            number = wait_signal(&set, -1);
-            if (number == SIGTERM || number == SIGINT) {
+            number = wait_signal(&set, middle->is_done ? 200 : -1);
+            bool done = middle->is_done && middle->is_done(g);
+            if (done || number == SIGTERM || number == SIGINT) {
                 return stop_all(pid, &set);
             }
         }

@@ -166,6 +166,7 @@ static bool parse_one(const struct isthmus_option *o, const char *text, double *
     case ISTHMUS_OPTION_BIND:
         return parse_address(o, text, true, c);
     case ISTHMUS_OPTION_FILE:
+    case ISTHMUS_OPTION_FOLDER:
         return *text || complain(c, "%s: no file is named", o->name);
     }
     return complain(c, "%s: the table gives it no known type", o->name);

@@ -167,12 +167,29 @@ static int load_driver(struct south_host *host, char *why, size_t why_size)
     return ERR_OK;
 }
 
+/* The folder that the driver goes on reading; NULL: none. */
+static const char *folder_of(const struct south_host *host)
+{
+    const struct isthmus_option *o = host->driver->options;
+    while (o->name && o->type != ISTHMUS_OPTION_FOLDER) {
+        o++;
+    }
+    for (size_t i = 0; o->name && host->device_count && i < host->devices->config.setting_count;
+         i++) {
+        if (!strcmp(host->devices->settings[i].name, o->name)) {
+            return host->devices->settings[i].text;
+        }
+    }
+    return NULL;
+}
+
 static int run(struct south_host *host)
 {
     char why[96] = "";
     int err = load_driver(host, why, sizeof why);
     if (!err) {
-        err = sandbox_enter(host->g, &(struct sandbox_profile){.sockets = true});
+        err = sandbox_enter(
+            host->g, &(struct sandbox_profile){.sockets = true, .read_dir = folder_of(host)});
     }
     if (err) {
         south_log(host, "cannot start: %s", why[0] ? why : err_text(err));

@@ -109,6 +109,12 @@ static void publish(void *context, const struct isthmus_batch *batch)
     put_group(host, group, count);
 }
 
+static uint64_t room(void *context)
+{
+    struct south_host *host = context;
+    return ring_room(&host->up);
+}
+
 /* ---- gaps ---- */
 
 static bool put_gap(struct south_host *host, const struct record_gap *gap)
@@ -412,6 +418,7 @@ int south_host_init(struct south_host *host, struct gateway *g, uint32_t box)
                                         .now_utc = now_utc,
                                         .now_mono = now_mono,
                                         .publish = publish,
+                                        .room = room,
                                         .missed = missed,
                                         .state = state,
                                         .figures = figures,

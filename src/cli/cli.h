@@ -26,6 +26,7 @@ int cli_import(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_backup(int argc, char **argv);
 int cli_restore(int argc, char **argv);
+int cli_replay(int argc, char **argv);
 /* status, devices, browse, get, watch, ledger. */
 int cli_client(int argc, char **argv);
 

@@ -232,7 +232,8 @@ static int load_all(struct load *l, struct config_result *r)
     return l->tree.error_count ? ERR_OK : plan_build_finish(l->plan, &r->image, &r->image_size);
 }
 
-int config_load(const char *dir, int assign, struct config_result *result)
+static int load_folder(const char *dir, int assign, const struct config_replay *replay,
+                       struct config_result *result)
 {
     struct stat st;
     *result = (struct config_result){0};
@@ -242,7 +243,7 @@ int config_load(const char *dir, int assign, struct config_result *result)
     if (!S_ISDIR(st.st_mode)) {
         return ERR_TYPE;
     }
-    struct load l = {.dir = dir, .assign = assign};
+    struct load l = {.dir = dir, .assign = assign, .replay = replay};
     tree_init(&l.tree);
     int err = load_all(&l, result);
     if (!err) {
@@ -258,6 +259,17 @@ int config_load(const char *dir, int assign, struct config_result *result)
         config_free(result);
     }
     return err;
+}
+
+int config_load(const char *dir, int assign, struct config_result *result)
+{
+    return load_folder(dir, assign, NULL, result);
+}
+
+int config_load_replay(const char *dir, const struct config_replay *replay,
+                       struct config_result *result)
+{
+    return load_folder(dir, 1, replay, result);
 }
 
 void config_free(struct config_result *r)

@@ -27,6 +27,16 @@ struct config_result {
 /* Reads the folder. `assign` != 0: permanent ids of new tags are written to the id registry of the state folder
  * (run); 0: nothing is written anywhere (check). 0 even when there are problems; ERR_NOMEM, ERR_IO, ERR_NOT_FOUND. */
 MUST_USE int config_load(const char *dir, int assign, struct config_result *result);
+/* The same configuration, with history in the place of its devices (src/south/replay): one box plays the tags of all. What is played was scaled
+ * and thinned out by deadbands already. Ids of new tags are written, as for a run. */
+struct config_replay {
+    const char *source;            /* folder of a journal whose ids are those of the state folder */
+    const char *from, *to, *speed; /* as the driver takes them */
+    const char *listen;            /* instead of every service's own; NULL: those */
+    int north; /* 0: only services of module http are there, with their contracts */
+};
+MUST_USE int config_load_replay(const char *dir, const struct config_replay *replay,
+                                struct config_result *result);
 void config_free(struct config_result *result);
 
 /* The JSON Schema (2020-12) of a YAML file of the folder: made from the tables that check it, and from the option tables

@@ -2,6 +2,8 @@
 /* Devices and the boxes they live in; options of devices and services. */
 #include "config/load.h"
 
+#include "config/config.h"
+
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -134,6 +136,17 @@ static size_t find_draft(struct load *l, struct box_draft *drafts, size_t *count
     return (*count)++;
 }
 
+/* The options of the driver that plays history, in the place of the device's own. */
+static void play_instead(struct load *l, struct plan_device *device)
+{
+    const struct config_replay *r = l->replay;
+    device->first_option = plan_build_option(l->plan, "source", r->source);
+    plan_build_option(l->plan, "from", r->from);
+    plan_build_option(l->plan, "to", r->to);
+    plan_build_option(l->plan, "speed", r->speed);
+    device->option_count = 4;
+}
+
 static void load_device(struct load *l, const struct node *n, struct box_draft *drafts,
                         size_t *draft_count)
 {
@@ -158,7 +171,9 @@ static void load_device(struct load *l, const struct node *n, struct box_draft *
                                  .description =
                                      plan_build_text(l->plan, field_text(l, n, "description", ""))};
     device.zone = d->zone = load_zone(l, node_get(n, "zone"), field_text(l, n, "zone", NULL));
-    size_t box = find_draft(l, drafts, draft_count, field_text(l, n, "box", driver), driver, n);
+    const char *own_box = field_text(l, n, "box", driver);
+    size_t box = find_draft(l, drafts, draft_count, l->replay ? "replay" : own_box,
+                            l->replay ? "replay" : driver, n);
     device.box = d->box = (uint32_t)box;
     if (!d->driver) {
         node_problem(&l->tree, node_get(n, "driver"), "modbus is built in", "%s", why);
@@ -170,15 +185,22 @@ static void load_device(struct load *l, const struct node *n, struct box_draft *
             load_options(l, n, name, d->driver->options, addresses, 16, &count);
         device.first_option = range.first;
         device.option_count = range.count;
-        for (size_t i = 0; i < count && drafts[box].address_count < 256; i++) {
+        for (size_t i = 0; !l->replay && i < count && drafts[box].address_count < 256; i++) {
             drafts[box].addresses[drafts[box].address_count++] = addresses[i];
         }
         const char *period = field_text(l, n, "period", NULL);
         const struct isthmus_option *o = find_option(d->driver->options, "period");
         double ms = 0;
-        if (o && text_duration(period ? period : o->fallback ? o->fallback : "", &ms)) {
+        if (o && !l->replay &&
+            text_duration(period        ? period
+                          : o->fallback ? o->fallback
+                                        : "",
+                          &ms)) {
             device.period_ms = (uint32_t)ms;
         }
+    }
+    if (l->replay) {
+        play_instead(l, &device);
     }
     d->index = plan_build_device(l->plan, &device);
     l->device_count++;

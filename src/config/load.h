@@ -32,8 +32,11 @@ struct load_retention { /* a class of tags */
     bool *matched; /* owned: per glob */
 };
 
+struct config_replay;
+
 struct load {
     const char *dir;
+    const struct config_replay *replay; /* NULL: the devices themselves */
     struct tree tree;
     struct node *root; /* one map: all files' sections */
     struct plan_build *plan;

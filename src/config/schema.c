@@ -83,6 +83,7 @@ static void put_type(struct json *j, const struct isthmus_option *o)
         break;
     case ISTHMUS_OPTION_TEXT:
     case ISTHMUS_OPTION_FILE:
+    case ISTHMUS_OPTION_FOLDER:
         json_key(j, "type");
         put_raw(j, "[\"string\",\"number\",\"boolean\"]");
     }

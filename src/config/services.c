@@ -2,6 +2,8 @@
 /* Services and the contracts that say what they may deliver. */
 #include "config/load.h"
 
+#include "config/config.h"
+
 #include "box/service.h"
 #include "tag/glob.h"
 
@@ -21,6 +23,21 @@ static bool is_loopback(const char *address)
     return !strncmp(address, "127.", 4) || !strncmp(address, "[::1]:", 6);
 }
 
+/* While history is played only consoles and APIs are there, unless it was asked for: what is played must not be taken for what is. */
+static bool is_left_out(struct load *l, const char *service)
+{
+    const struct node *list = node_get(l->root, "services");
+    for (const struct node *n = list && l->replay && !l->replay->north ? list->child : NULL; n;
+         n = n->next) {
+        const struct node *name = n->kind == NODE_MAP ? node_get(n, "name") : NULL;
+        const struct node *module = name ? node_get(n, "module") : NULL;
+        if (name && name->text && service && !strcmp(name->text, service)) {
+            return module && module->text && strcmp(module->text, "http") != 0;
+        }
+    }
+    return false;
+}
+
 static void load_service(struct load *l, const struct node *n)
 {
     char why[256] = "";
@@ -35,6 +52,13 @@ static void load_service(struct load *l, const struct node *n)
                          "a box or service is called '%s' already", name);
             return;
         }
+    }
+    if (is_left_out(l, name)) {
+        return;
+    }
+    struct node *listen = l->replay && l->replay->listen ? node_get(n, "listen") : NULL;
+    if (listen) {
+        listen->text = tree_copy(&l->tree, l->replay->listen, strlen(l->replay->listen));
     }
     struct plan_box box = {.name = plan_build_text(l->plan, name),
                            .module = plan_build_text(l->plan, module),
@@ -132,7 +156,8 @@ static void load_contract(struct load *l, const struct node *n)
 {
     check_fields(l, n, "a contract", contract_fields, NULL);
     const char *name = field_text(l, n, "name", NULL);
-    if (!name || !check_name(l, node_get(n, "name"), name)) {
+    if (!name || !check_name(l, node_get(n, "name"), name) ||
+        is_left_out(l, field_text(l, n, "service", NULL))) {
         return;
     }
     struct plan_feed feed = {.name = plan_build_text(l->plan, name),

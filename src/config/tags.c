@@ -242,6 +242,11 @@ static void add_tag(struct load *l, const struct node *n, const char *path, cons
     t.description = plan_build_text(l->plan, field_text(l, n, "description", ""));
     t.asset_type = plan_build_text(l->plan, asset_type);
     t.asset_levels = count_levels(asset);
+    if (l->replay) { /* history is of what became of the device's values */
+        t.raw_type = t.type;
+        t.has_scale = 0;
+        t.deadband_kind = DEADBAND_NONE;
+    }
     keep(l, &(struct load_tag){.tag = t, .path = path, .node = n});
 }
 
