@@ -211,6 +211,7 @@ def test_wrong_questions_get_problems(gateway):
     check_problem(ask(gateway, "/api/v1/nothing"), 404)
     check_problem(ask(gateway, "/api/v1/now/no/such/tag"), 404)
     check_problem(ask(gateway, "/api/v1/history"), 400)
+    check_problem(ask(gateway, "/api/v1/history?tag=area/level&format=rows"), 400)
     check_problem(ask(gateway, "/api/v1/samples?limit=-1"), 400)
     check_problem(ask(gateway, "/api/v1/samples?after=99999999999999999999999"), 400)
     check_problem(ask(gateway, "/api/v1/gaps?from=yesterday"), 400)

@@ -13,6 +13,7 @@
 #include "base/ring.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +127,35 @@ static void numbers_read_back_the_same(void **state)
     assert_string_equal(text, "0.1");
     number_text(-INFINITY, text);
     assert_string_equal(text, "-Infinity");
+}
+
+/* What is written digit by digit is what %g of the fewest digits that do would be. */
+static void short_numbers_are_the_shortest(void **state)
+{
+    (void)state;
+    uint64_t random = 1;
+    for (int i = 0; i < 20000; i++) {
+        char text[NUMBER_TEXT_SIZE], expect[NUMBER_TEXT_SIZE];
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        double tens = 1;
+        for (int k = i % 19; k > 0; k--) {
+            tens *= 10;
+        }
+        double number = (double)((int64_t)random >> (12 + random % 50)) / tens;
+        for (int digits = 1; digits <= 17; digits++) {
+            snprintf(expect, sizeof expect, "%.*g", digits, number);
+            if (strtod(expect, NULL) == number) {
+                break;
+            }
+        }
+        if (!strchr(expect, 'e')) {
+            assert_int_equal(number_text(number, text), strlen(expect));
+            assert_string_equal(text, expect);
+        }
+        float single = (float)number;
+        assert_true(number_text_float(single, text) == strlen(text));
+        assert_true(strtof(text, NULL) == single);
+    }
 }
 
 static void json_is_well_formed(void **state)
@@ -242,6 +272,7 @@ int main(void)
         cmocka_unit_test(times_print_and_parse),
         cmocka_unit_test(checksums_agree_with_the_rfc),
         cmocka_unit_test(numbers_read_back_the_same),
+        cmocka_unit_test(short_numbers_are_the_shortest),
         cmocka_unit_test(json_is_well_formed),
         cmocka_unit_test(a_ring_keeps_order_and_is_bounded),
         cmocka_unit_test(a_ring_carries_long_records),

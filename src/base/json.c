@@ -243,15 +243,59 @@ static size_t number_special(double value, char out[NUMBER_TEXT_SIZE])
     return strlen(text);
 }
 
+size_t number_text_uint(uint64_t value, char out[NUMBER_TEXT_SIZE])
+{
+    char digits[20];
+    size_t n = 0;
+    do {
+        digits[n++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = digits[n - 1 - i];
+    }
+    out[n] = 0;
+    return n;
+}
+
+/* What people and most instruments give: a few decimals. As many digits as always survive in the type make the shortest text
+ * if they give the value again, which a division, rounded right, tells. 0: there are more. */
+static size_t decimal_text(double value, bool single, char out[NUMBER_TEXT_SIZE])
+{
+    double size = fabs(value), most = single ? 1e6 : 1e15, tens = 10;
+    for (unsigned places = 1; size >= 1e-4 && size * tens < most; places++, tens *= 10) {
+        uint64_t scaled = (uint64_t)(size * tens + 0.5);
+        double again = (double)scaled / tens;
+        if (single ? (float)again != (float)size : again != size) {
+            continue;
+        }
+        size_t n = value < 0;
+        out[0] = '-';
+        n += number_text_uint(scaled / (uint64_t)tens, out + n);
+        out[n] = '.';
+        scaled %= (uint64_t)tens;
+        for (unsigned i = places; i > 0; i--, scaled /= 10) {
+            out[n + i] = (char)('0' + scaled % 10);
+        }
+        out[n + places + 1] = 0;
+        return n + places + 1;
+    }
+    return 0;
+}
+
 size_t number_text(double value, char out[NUMBER_TEXT_SIZE])
 {
     if (!isfinite(value)) {
         return number_special(value, out);
     }
     if (fabs(value) < 1e15 && value == (double)(int64_t)value && !(value == 0 && signbit(value))) {
-        return (size_t)snprintf(out, NUMBER_TEXT_SIZE, "%lld", (long long)value);
+        out[0] = '-';
+        return (value < 0) + number_text_uint((uint64_t)fabs(value), out + (value < 0));
     }
-    int n = 0;
+    int n = (int)decimal_text(value, false, out);
+    if (n) {
+        return (size_t)n;
+    }
     for (int digits = 15; digits <= 17; digits++) {
         n = snprintf(out, NUMBER_TEXT_SIZE, "%.*g", digits, value);
         if (strtod(out, NULL) == value) {
@@ -266,7 +310,10 @@ size_t number_text_float(float value, char out[NUMBER_TEXT_SIZE])
     if (!isfinite(value)) {
         return number_special((double)value, out);
     }
-    int n = 0;
+    int n = (int)decimal_text((double)value, true, out);
+    if (n) {
+        return (size_t)n;
+    }
     for (int digits = 6; digits <= 9; digits++) {
         n = snprintf(out, NUMBER_TEXT_SIZE, "%.*g", digits, (double)value);
         if (strtof(out, NULL) == value) {

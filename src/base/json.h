@@ -48,5 +48,6 @@ void json_pair_time(struct json *j, const char *key, int64_t utc_ns);
 #define NUMBER_TEXT_SIZE 32
 size_t number_text(double value, char out[NUMBER_TEXT_SIZE]);
 size_t number_text_float(float value, char out[NUMBER_TEXT_SIZE]);
+size_t number_text_uint(uint64_t value, char out[NUMBER_TEXT_SIZE]);
 
 #endif

@@ -97,6 +97,11 @@ static void live_begin(struct request *r)
 void list_open(struct request *r, const char *name)
 {
     json_open(&r->body, '{');
+    list_begin(r, name);
+}
+
+void list_begin(struct request *r, const char *name)
+{
     json_key(&r->body, name);
     json_open(&r->body, '[');
 }
@@ -214,6 +219,15 @@ static void history_begin(struct request *r)
     ask.max_records = (uint32_t)points;
     if (ask.kind == ASK_STEPS) {
         steps_begin(r, tag, &ask);
+        return;
+    }
+    const char *format = request_argument(r, "format");
+    if (format && !strcmp(format, "columns")) {
+        columns_begin(r, tag, &ask);
+        return;
+    }
+    if (format && strcmp(format, "records") != 0) {
+        request_problem(r, 400, "Wrong argument", "'format' is records or columns.");
         return;
     }
     list_open(r, "samples");

@@ -46,6 +46,7 @@ struct route {
 struct stream;
 struct sql;
 struct prom;
+struct columns;
 
 struct ticket {
     struct request *request; /* NULL: gone */
@@ -80,6 +81,7 @@ struct request {
     struct stream *stream;     /* owned; NULL: a plain answer */
     struct sql *sql;           /* owned; NULL: no query */
     struct prom *prom;         /* owned; NULL: nothing of Prometheus' API */
+    struct columns *columns;   /* owned; NULL: none are being filled */
 };
 
 /* request.c */
@@ -101,6 +103,7 @@ void request_ask(struct request *r, struct ask *ask, const struct answer_handler
 /* api.c: an answer that is a list, from the reader's rows */
 typedef void row_handler(void *context, const void *row, size_t size);
 void list_open(struct request *r, const char *name);
+void list_begin(struct request *r, const char *name); /* in an object that is open */
 void list_end(void *context, const struct answer *end);
 void list_finish(void *context, const struct answer *end); /* when the list is closed already */
 void ask_rows(struct request *r, enum ask_kind kind, const char *name, row_handler *row);
@@ -125,6 +128,11 @@ bool sql_writable(struct request *r);
 
 /* steps.c: GET /api/v1/history with a step; `ask` says of which tag, from when to when. */
 void steps_begin(struct request *r, const struct plan_tag *tag, struct ask *ask);
+
+/* columns.c: the same with format=columns. */
+void columns_begin(struct request *r, const struct plan_tag *tag, struct ask *ask);
+size_t columns_size(const struct columns *c); /* bytes that are not in the body yet */
+void columns_free(struct columns *c);
 
 /* render.c */
 void render_scope(struct json *j, const struct plan *plan, uint32_t scope, uint32_t which);

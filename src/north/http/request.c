@@ -59,8 +59,9 @@ bool request_time(struct request *r, const char *name, int64_t fallback, int64_t
 
 void request_grown(struct request *r)
 {
-    r->http->held += r->body.size - r->held;
-    r->held = r->body.size;
+    size_t size = r->body.size + columns_size(r->columns);
+    r->http->held += size - r->held;
+    r->held = size;
     if (r->http->held > HELD_MAX) {
         r->body.bad = true;
     }
@@ -373,6 +374,7 @@ static void fini(struct request *r)
         }
         stream_free(r->stream);
         sql_free(r->sql);
+        columns_free(r->columns);
         prom_close(r);
         json_fini(&r->body);
         free(r->upload);
