@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """History as it grows: full segments are sealed while the gateway runs, whoever is killed, and go by the owner's retention."""
 
+import datetime
 import os
 import signal
 import subprocess
@@ -52,6 +53,11 @@ def history(gateway, tag, start="2020-01-01T00:00:00Z", end="2100-01-01T00:00:00
     return [(r["time"], r["status"], r.get("value")) for r in answer["samples"]]
 
 
+def nanoseconds(text):
+    seconds = datetime.datetime.fromisoformat(text[:19] + "+00:00").timestamp()
+    return int(seconds) * 10**9 + int(text[20:29])
+
+
 def sealed_files(gateway):
     return sorted((gateway.state / "journal").glob("*.col"))
 
@@ -69,6 +75,22 @@ def retired(gateway, tag):
 def verdict(gateway):
     done = subprocess.run([plant.ISTHMUS, "ledger", "--json", "--socket", gateway.socket], capture_output=True, text=True)
     return done.returncode, done.stdout
+
+
+def test_columns_hold_what_records_hold(waterworks):
+    gateway = waterworks("limit: 64MiB")
+    plant.wait_for(lambda: len(history(gateway, FLOW)) > 20, "samples")
+    samples = gateway.get(f"/api/v1/history?tag={FLOW}&from=2020-01-01T00:00:00Z")["samples"]
+    span = f"from=2020-01-01T00:00:00Z&to={samples[-1]['time']}"
+    columns = gateway.get(f"/api/v1/history?tag={FLOW}&format=columns&{span}")
+    assert (columns["tag"], columns["start"], columns["more"]) == (FLOW, samples[0]["time"], False)
+    assert columns["values"] == [s["value"] for s in samples] and columns["statuses"][0] == [0, samples[0]["code"]]
+    start = nanoseconds(columns["start"])
+    assert [start + round(ms * 1e6) for ms in columns["times"]] == [nanoseconds(s["time"]) for s in samples]
+    codes = [next(code for first, code in reversed(columns["statuses"]) if first <= i) for i in range(len(samples))]
+    assert codes == [s["code"] for s in samples]
+    empty = gateway.get(f"/api/v1/history?tag={FLOW}&format=columns&from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z")
+    assert "start" not in empty and empty["times"] == empty["values"] == empty["statuses"] == []
 
 
 def test_sealing_changes_no_answer(waterworks):

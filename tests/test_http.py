@@ -207,19 +207,6 @@ def test_pages_of_the_console(gateway):
         check_problem(ask(gateway, none), 404)
 
 
-def test_columns_hold_what_records_hold(gateway):
-    span = "/api/v1/history?tag=area/level&from=2020-01-01T00:00:00Z&to=" + time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    schema = DOCUMENT["components"]["schemas"]
-    columns = json.loads(ask(gateway, span + "&format=columns")[2])
-    samples = json.loads(ask(gateway, span)[2])["samples"]
-    assert samples and not faults(columns, schema["Columns"]) and columns["tag"] == "area/level"
-    assert columns["values"] == [s["value"] for s in samples] and columns["start"] == samples[0]["time"]
-    codes = [next(code for first, code in reversed(columns["statuses"]) if first <= i) for i in range(len(samples))]
-    assert codes == [s["code"] for s in samples]
-    start, last = (int(s["time"][-10:-1]) for s in (samples[0], samples[-1]))
-    assert len(columns["times"]) == len(samples) and (round(columns["times"][-1] * 1e6) + start - last) % 1_000_000_000 == 0
-
-
 def test_wrong_questions_get_problems(gateway):
     check_problem(ask(gateway, "/api/v1/nothing"), 404)
     check_problem(ask(gateway, "/api/v1/now/no/such/tag"), 404)
