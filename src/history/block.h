@@ -92,7 +92,10 @@ struct block_summary {
 };
 
 void block_summarise(const struct block *b, struct block_summary *out);
-/* The same of samples [from, to), as if they were a block; from < to. */
+/* The least and the greatest number of samples [from, to); false: not all are plainly good (status 0) numbers. from < to. */
+bool block_range(const struct block *b, uint32_t from, uint32_t to, double *least,
+                 double *greatest);
+/* The summary of samples [from, to), as if they were a block; from < to. */
 void block_summarise_part(const struct block *b, uint32_t from, uint32_t to,
                           struct block_summary *out);
 

@@ -9,7 +9,7 @@
 enum { HAS_VALUE = 1, HAS_BAD = 2, HAS_EXTREMES = 4 };
 enum { FIRST, LEAST, GREATEST, LAST, BAD };
 
-#define RUN_MIN      16u /* samples that are worth a summary */
+#define RUN_MIN      16u /* samples that are worth a look at all at once */
 #define SUMMARY_COST 16u /* of the budget: about what a table's row takes to decode */
 
 int pixels_init(struct pixels *p, enum value_type type, int64_t from_ns, int64_t to_ns,
@@ -97,31 +97,38 @@ static void take_summary(struct pixel *c, enum value_type type, const struct blo
                 (struct slot){.time = b->last_ns, .value.u64 = b->last, .status = b->last_status});
 }
 
-static bool all_good(const struct block *b, uint32_t from, uint32_t to)
+static struct slot sample_at(const struct block *b, uint32_t i)
 {
-    uint32_t all = 0;
-    for (uint32_t i = from; i < to; i++) {
-        all |= b->status[i];
-    }
-    return all == STATUS_GOOD;
+    return (struct slot){.time = b->time[i], .value.u64 = b->value[i], .status = b->status[i]};
 }
 
-/* Samples of one column; summed up like a block if they are many. */
+/* The first of these samples with that number; there is one. */
+static struct slot find(const struct block *b, uint32_t from, double number)
+{
+    while (value_as_double(b->type, (union slot_value){.u64 = b->value[from]}) != number) {
+        from++;
+    }
+    return sample_at(b, from);
+}
+
+/* Samples of one column. Of many good ones only those are looked for that change it. */
 static void take_run(struct pixel *c, const struct block *b, uint32_t from, uint32_t to, bool exact)
 {
-    struct block_summary sum;
-    if (!exact && to - from >= RUN_MIN && all_good(b, from, to)) {
-        block_summarise_part(b, from, to, &sum);
-        if (sum.good == sum.count) {
-            take_summary(c, b->type, &sum);
-            return;
+    double least, greatest;
+    if (exact || to - from < RUN_MIN || !block_range(b, from, to, &least, &greatest)) {
+        for (uint32_t i = from; i < to; i++) {
+            take_sample(c, b->type, sample_at(b, i));
         }
+        return;
     }
-    for (uint32_t i = from; i < to; i++) {
-        take_sample(
-            c, b->type,
-            (struct slot){.time = b->time[i], .value.u64 = b->value[i], .status = b->status[i]});
+    take_sample(c, b->type, sample_at(b, from));
+    if (least < c->least) {
+        take_sample(c, b->type, find(b, from, least));
     }
+    if (greatest > c->greatest) {
+        take_sample(c, b->type, find(b, from, greatest));
+    }
+    take_sample(c, b->type, sample_at(b, to - 1));
 }
 
 /* The column of a time; *end_ns: where the next one begins. */

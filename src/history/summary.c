@@ -187,6 +187,43 @@ static uint32_t find(const struct view *w, double number)
     return i;
 }
 
+COLUMN_CODE
+static bool range_of_numbers(const double *number, uint32_t count, double *low, double *high)
+{
+    const pair first = *(const pair *)number;
+    pair min[PAIRS], max[PAIRS]; /* max: of the negative numbers the least */
+    pair_mask numbers = first == first;
+    for (unsigned p = 0; p < PAIRS; p++) {
+        min[p] = max[p] = (pair){0} + INFINITY;
+    }
+    for (uint32_t i = 0; i < count; i += LANES) {
+        for (unsigned p = 0; p < PAIRS; p++) {
+            pair v = *(const pair *)(number + i + 2 * p);
+            numbers &= v == v;
+            min[p] = pick(v < min[p], v, min[p]);
+            max[p] = pick(-v < max[p], -v, max[p]);
+        }
+    }
+    *low = least(min);
+    *high = -least(max);
+    return numbers[0] && numbers[1];
+}
+
+bool block_range(const struct block *b, uint32_t from, uint32_t to, double *low, double *high)
+{
+    _Alignas(64) double number[PADDED];
+    const struct part part = {.type = b->type, .count = to - from, .value = b->value + from};
+    uint32_t status = 0;
+    for (uint32_t i = from; i < to; i++) {
+        status |= b->status[i];
+    }
+    number_all(&part, number);
+    for (uint32_t i = part.count; i % LANES; i++) {
+        number[i] = number[0];
+    }
+    return range_of_numbers(number, part.count, low, high) && status == 0;
+}
+
 void block_summarise(const struct block *b, struct block_summary *out)
 {
     block_summarise_part(b, 0, b->count, out);
