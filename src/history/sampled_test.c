@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every aggregate against an evaluator that is slow and obvious: for each step it looks at all samples. The data has late and equal
+/* Every aggregate, and a chart's columns, against an evaluator that is slow and obvious: for each step it looks at all samples. The data has late and equal
  * times, bad status, NaN, clocks that jump, and lies in raw, sealed, merged and thinned files. */
+#include "history/pixels.h"
 #include "history/sampled.h"
 #include "history/test_folder.h"
 
@@ -221,6 +222,78 @@ static void compare(struct folder *f, const struct seen *d, uint32_t id,
     tail_close(&tail);
 }
 
+/* ---- A chart's columns ---- */
+
+struct look { /* what one sees of some samples */
+    bool any, number, bad;
+    int64_t first_ns, last_ns, bad_ns;
+    double least, greatest;
+};
+
+static void look_at(struct look *l, enum value_type type, const struct slot *s)
+{
+    double number = value_as_double(type, s->value);
+    if (status_severity(s->status) == SEVERITY_BAD) {
+        l->bad_ns = l->bad ? l->bad_ns : s->time;
+        l->bad = true;
+        return;
+    }
+    l->first_ns = l->any ? l->first_ns : s->time;
+    l->last_ns = s->time;
+    l->any = true;
+    if (!isnan(number)) {
+        l->least = l->number && l->least < number ? l->least : number;
+        l->greatest = l->number && l->greatest > number ? l->greatest : number;
+        l->number = true;
+    }
+}
+
+static void compare_chart(struct folder *f, const struct seen *d, uint32_t id,
+                          const struct sampled_options *o)
+{
+    struct tail tail;
+    struct series *series;
+    struct pixels p;
+    size_t budget = SIZE_MAX;
+    struct series_options so = {.tag = id,
+                                .type = d->type,
+                                .from_ns = o->from_ns,
+                                .to_ns = o->to_ns - 1,
+                                .parts = BLOCK_VALUE | BLOCK_STATUS,
+                                .tail = &tail};
+    assert_int_equal(tail_open(&tail, &f->history, NULL, NULL, 0, id), 0);
+    assert_int_equal(tail_step(&tail, &budget, SIZE_MAX), 1);
+    assert_int_equal(series_open(&series, &f->history, &so), 0);
+    assert_int_equal(pixels_init(&p, d->type, o->from_ns, o->to_ns - 1, 1 + folder_random(f, 50)),
+                     0);
+    for (int got = 0; got == 0;) {
+        size_t some = 1 + folder_random(f, 40);
+        got = pixels_take(&p, series, &some);
+        assert_true(got >= 0);
+    }
+    for (uint32_t c = 0; c < p.count; c++) {
+        struct slot given[PIXEL_SAMPLES];
+        struct look all, seen;
+        memset(&all, 0, sizeof all);
+        memset(&seen, 0, sizeof seen);
+        int64_t from = o->from_ns + (int64_t)c * p.grid.step_ns, to = from + p.grid.step_ns;
+        for (size_t i = 0; i < d->count; i++) {
+            const struct slot *s = &d->all[i].slot;
+            if (s->time >= from && s->time < to && s->time < o->to_ns) {
+                look_at(&all, d->type, s);
+            }
+        }
+        size_t count = pixels_give(&p, c, given);
+        for (size_t i = 0; i < count; i++) {
+            look_at(&seen, d->type, given + i);
+        }
+        assert_memory_equal(&seen, &all, sizeof all);
+    }
+    pixels_fini(&p);
+    series_close(series);
+    tail_close(&tail);
+}
+
 /* A stretch and a step: anything from some samples to all; at times from just before or after a sample. */
 static struct sampled_options choose(struct folder *f, const struct seen *d)
 {
@@ -271,6 +344,7 @@ static void every_aggregate_is_what_is_obvious(void **state)
             for (int i = 0; d.count && i < 60; i++) {
                 struct sampled_options o = choose(&f, &d);
                 compare(&f, &d, id, &o);
+                compare_chart(&f, &d, id, &o);
             }
             free(found);
             free(d.all);
