@@ -262,6 +262,7 @@ void check_all(struct world *w, bool power_was_cut)
     look_at_history(w);
     read_all(w, &s);
     check_history(w);
+    check_care(w);
     check_accounts(w, &s, ring);
     go_on(w, ring, power_was_cut);
 }

@@ -144,6 +144,9 @@ void sealer_end(struct world *w);
 void look_at_history(struct world *w);
 void check_history(struct world *w);
 
+/* care.c: verify and backup. */
+void check_care(struct world *w);
+
 /* damage.c: damage at rest, with an excuse for the records that it hits. */
 void damage_something(struct world *w);
 void damage_header(struct world *w, const char *name);
