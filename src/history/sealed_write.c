@@ -384,7 +384,12 @@ int sealed_finish(struct sealed_writer *w)
     }
     int err = w->err, dir = w->dir;
     close_part(w, err != 0);
-    return err ? err : d->flush_dir(d->context, dir);
+    if (!err && (err = d->flush_dir(d->context, dir)) != 0) {
+        int ignored = d->remove(d->context, dir,
+                                name); /* a name that the power may take back stands for nothing */
+        (void)ignored;
+    }
+    return err;
 }
 
 void sealed_abandon(struct sealed_writer *w)

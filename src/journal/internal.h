@@ -82,8 +82,9 @@ struct journal {
 
     /* journal's thread */
     pthread_t thread;
-    bool threaded;      /* else the owner calls journal_step */
-    struct state state; /* what is durable adds up to */
+    bool threaded;                /* else the owner calls journal_step */
+    struct state_lost found_lost; /* by this start: no record in the journal tells of it yet */
+    struct state state;           /* what is durable adds up to */
     struct segment segment;
     uint64_t first_segment, closed_bytes; /* of all segments that are not open */
     uint64_t last_number;                 /* highest segment number ever used */

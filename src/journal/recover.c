@@ -94,12 +94,13 @@ static void note_lost(struct journal *j, uint64_t bytes, uint64_t first, int64_t
 {
     uint64_t next = j->state.next_sequence;
     if (bytes || first > next) {
-        state_note_lost(&j->state, &(struct state_lost){.bytes = bytes,
-                                                        .count = first > next ? first - next : 0,
-                                                        .from = next,
-                                                        .to = first,
-                                                        .from_ns = j->state.last_ns,
-                                                        .to_ns = now_ns});
+        state_note_lost(&j->found_lost,
+                        &(struct state_lost){.bytes = bytes,
+                                             .count = first > next ? first - next : 0,
+                                             .from = next,
+                                             .to = first,
+                                             .from_ns = j->state.last_ns,
+                                             .to_ns = now_ns});
     }
 }
 
@@ -185,7 +186,7 @@ static int replay(struct journal *j, int fd, uint64_t number, int64_t *size, uin
     struct scan scan;
     int err = scan_init(&scan, j->disk);
     scan_start(&scan, fd, sizeof(struct segment_header), (uint64_t)*size);
-    uint64_t sound = scan.offset, damaged = j->state.lost.bytes;
+    uint64_t sound = scan.offset, damaged = j->found_lost.bytes;
     bool last = limit == UINT64_MAX;
     for (int got = 1; !err && got > 0;) {
         struct frame_header h;
@@ -210,7 +211,7 @@ static int replay(struct journal *j, int fd, uint64_t number, int64_t *size, uin
                  "journal segment %016llu: %llu bytes of an unfinished write were cut off",
                  (unsigned long long)number, (unsigned long long)rest);
     }
-    damaged = j->state.lost.bytes - damaged;
+    damaged = j->found_lost.bytes - damaged;
     if (damaged) {
         snprintf(out->text, sizeof out->text,
                  "journal segment %016llu: %llu damaged bytes were stepped over",
@@ -339,6 +340,7 @@ static void report(const struct journal *j, struct journal_recovered *out)
 static int read_journal(struct journal *j, struct journal_recovered *out)
 {
     *out = (struct journal_recovered){0};
+    j->found_lost = (struct state_lost){0};
     struct found f = {0};
     int err = list(j, &f);
     size_t from = err ? 0 : find_start(j, &f, out);
@@ -372,6 +374,9 @@ static int read_journal(struct journal *j, struct journal_recovered *out)
     err = err ? err : folder_sum_up(j->disk, j->dir, &sum);
     j->closed_bytes = sum.bytes;
     out->segments = f.count;
+    if (j->found_lost.bytes || j->found_lost.count) {
+        state_note_lost(&j->state.lost, &j->found_lost);
+    }
     report(j, out);
     j->epoch++;
     j->last_number = sum.highest;

@@ -220,19 +220,19 @@ int state_apply(struct state *s, const struct frame_header *h, const struct slot
     return err;
 }
 
-void state_note_lost(struct state *s, const struct state_lost *lost)
+void state_note_lost(struct state_lost *to, const struct state_lost *lost)
 {
     struct state_lost sum = *lost;
-    if (s->lost.bytes || s->lost.count) {
-        sum.from_ns = s->lost.from_ns;
+    if (to->bytes || to->count) {
+        sum.from_ns = to->from_ns;
     }
-    if (s->lost.count) {
-        sum.from = s->lost.from;
-        sum.to = lost->count ? lost->to : s->lost.to;
+    if (to->count) {
+        sum.from = to->from;
+        sum.to = lost->count ? lost->to : to->to;
     }
-    sum.bytes += s->lost.bytes;
-    sum.count += s->lost.count;
-    s->lost = sum;
+    sum.bytes += to->bytes;
+    sum.count += to->count;
+    *to = sum;
 }
 
 const struct journal_account *state_find_account(const struct state *s, uint32_t id)

@@ -61,7 +61,7 @@ const struct journal_account *state_find_account(const struct state *s, uint32_t
 const struct state_stored *state_find_stored(const struct state *s, uint32_t box, const char *key);
 const struct frame_ring *state_find_ring(const struct state *s, uint32_t box);
 
-void state_note_lost(struct state *s, const struct state_lost *lost);
+void state_note_lost(struct state_lost *to, const struct state_lost *lost);
 
 /* Writes the catalogue of `plan` and the state as frames at *offset of a file, and moves *offset. `scratch` (owned by the
  * caller, 8-aligned) has STATE_SCRATCH bytes. Stops at the first error. */

@@ -23,6 +23,7 @@ static void set(_Atomic uint64_t *word, uint64_t n)
 
 int sealer_trouble(struct sealer *s, const char *what, const char *name, int err)
 {
+    s->clean = false;
     snprintf(s->trouble, sizeof s->trouble, "can't %s %s: %s", what, name, err_text(err));
     if (s->panel) {
         add(&s->panel->failures, 1);
@@ -105,7 +106,11 @@ static void take_leftover(void *to, const char *name)
 static int clean_up(struct sealer *s)
 {
     struct leftovers l = {s, ERR_OK};
-    int err = s->disk->list(s->disk->context, s->dir, take_leftover, &l);
+    int err = s->disk->flush_dir(s->disk->context, s->dir);
+    if (err) { /* invariant 14: a name that is not durable yet stands for nothing */
+        return sealer_trouble(s, "flush", "the journal's folder", err);
+    }
+    err = s->disk->list(s->disk->context, s->dir, take_leftover, &l);
     s->clean = !err && !l.err;
     return err ? err : l.err ? l.err : 1;
 }
