@@ -64,7 +64,7 @@ note_result() {
 
 test_unit() {
     step "Running the unit tests"
-    meson test -C build --no-rebuild --print-errorlogs >&2 || true
+    meson test -C build --no-rebuild --print-errorlogs --timeout-multiplier 3 >&2 || true
     cp build/meson-logs/testlog.junit.xml "$RESULTS/unit.xml" || note_result unit failed
 }
 

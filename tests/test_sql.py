@@ -240,12 +240,27 @@ def test_columns_tells_of_all_tables(gateway):
         ("tag GLOB '*flow' AND time < now()", "tag GLOB ? AND time<?"),
         ("id = 3 ORDER BY tag, ns", "id=?"),
         ("tag IN ('x', 'y')", "tag=?"),
+        ("tag LIKE 'w%' ORDER BY tag, time", "tag LIKE ? by path"),
+        ("tag LIKE 'w%' ORDER BY id, ns", "tag LIKE ?"),
     ],
 )
 def test_conditions_are_pushed_down(gateway, where, plan):
     said = rows(gateway, f"EXPLAIN QUERY PLAN SELECT * FROM history WHERE {where}")
     assert len(said) == 1, said
     assert set(said[0][3].split(":")[1].split(" AND ")) == set(plan.split(" AND "))
+
+
+def test_groups_of_tags_need_no_sorting(gateway):
+    """What comes tag by tag is grouped as it comes, however much it is."""
+    text = "SELECT tag, count(*), min(ns), max(ns) FROM history WHERE time < ago('1s') GROUP BY tag"
+    assert len(rows(gateway, f"EXPLAIN QUERY PLAN {text}")) == 1
+    said = rows(gateway, text)
+    tags = [r[0] for r in said]
+    assert tags == sorted(tags) and len(tags) >= 41 and sum(r[1] for r in said) > 1000
+    ordered = rows(gateway, "SELECT tag, ns FROM history WHERE time > ago('3s') AND time < ago('1s') ORDER BY tag, time", limit=100000)
+    assert ordered == sorted(ordered, key=lambda r: (r[0], int(r[1])))
+    mixed = rows(gateway, "SELECT ns, tag FROM history WHERE time > ago('2s') AND tag LIKE '%flow' ORDER BY time, tag")
+    assert mixed == sorted(mixed, key=lambda r: (int(r[0]), r[1]))
 
 
 def test_order_that_is_not_there_is_made(gateway):

@@ -28,7 +28,8 @@ static const struct word {
     {ROLE_STEP, SQLITE_INDEX_CONSTRAINT_EQ, "step=?", 0.1},
     {ROLE_AGGREGATE, SQLITE_INDEX_CONSTRAINT_EQ, "aggregate=?", 1},
 };
-#define WORDS (sizeof words / sizeof *words)
+#define WORDS   (sizeof words / sizeof *words)
+#define BY_PATH " by path" /* behind all conditions: in the order of the tags' paths */
 
 static const struct word *find_word(enum role role, unsigned char op)
 {
@@ -40,16 +41,25 @@ static const struct word *find_word(enum role role, unsigned char op)
     return NULL;
 }
 
-/* Whether rows of one tag, which come by time, come as asked for. */
-static bool is_ordered(const struct column *columns, const sqlite3_index_info *info, bool one_tag)
+/* Whether rows, which come tag by tag and of each by time, can come as asked for: of one tag by time; of many by path or by id,
+ * and then by time. *by_path: in the order of their paths. */
+static bool is_ordered(const struct column *columns, const sqlite3_index_info *info, bool one_tag,
+                       bool *by_path)
 {
+    bool by_tag = one_tag; /* what comes now is of one tag */
+    *by_path = false;
     for (int i = 0; i < info->nOrderBy; i++) {
         int at = info->aOrderBy[i].iColumn;
         enum role role = at >= 0 ? columns[at].role : ROLE_NONE;
-        bool fixed = one_tag && (role == ROLE_TAG || role == ROLE_ID);
-        if (!fixed && !(one_tag && role == ROLE_TIME && !info->aOrderBy[i].desc)) {
+        bool names = role == ROLE_TAG || role == ROLE_ID;
+        if (names && by_tag) {
+            continue; /* all the same */
+        }
+        if (info->aOrderBy[i].desc || (names ? i > 0 : !by_tag || role != ROLE_TIME)) {
             return false;
         }
+        *by_path |= role == ROLE_TAG;
+        by_tag = true;
     }
     return info->nOrderBy > 0;
 }
@@ -87,11 +97,20 @@ int pick_plan(const struct column *columns, double rows, bool by_tag, sqlite3_in
         rows *= word->share;
         one_tag |= word->op == SQLITE_INDEX_CONSTRAINT_EQ && (role == ROLE_TAG || role == ROLE_ID);
     }
+    bool by_path = false;
+    info->orderByConsumed = by_tag && is_ordered(columns, info, one_tag, &by_path);
+    if (info->orderByConsumed && by_path) {
+        char *longer = sqlite3_mprintf("%s" BY_PATH, text ? text : "");
+        sqlite3_free(text);
+        text = longer;
+        if (!text) {
+            return SQLITE_NOMEM;
+        }
+    }
     info->idxStr = text;
     info->needToFreeIdxStr = text != NULL;
     info->estimatedRows = rows < 1 ? 1 : (sqlite3_int64)rows;
     info->estimatedCost = 10 + rows;
-    info->orderByConsumed = by_tag && is_ordered(columns, info, one_tag);
     return SQLITE_OK;
 }
 
@@ -197,12 +216,39 @@ static int read_time(struct pick *p, unsigned char op, sqlite3_value *value, cha
     }
 }
 
+/* From the list of all in scope by path those that were picked. */
+static int sort_by_path(struct pick *p, struct session *s)
+{
+    uint32_t count, kept = 0, size = session_plan(s)->header->tags.count;
+    const uint32_t *sorted = session_by_path(s, &count);
+    uint64_t *picked = calloc(size / 64 + 1, sizeof *picked);
+    if (!sorted || !picked) {
+        free(picked);
+        return SQLITE_NOMEM;
+    }
+    for (uint32_t i = 0; i < p->count; i++) {
+        picked[p->tags[i] / 64] |= UINT64_C(1) << (p->tags[i] % 64);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (picked[sorted[i] / 64] >> (sorted[i] % 64) & 1) {
+            p->tags[kept++] = sorted[i];
+        }
+    }
+    free(picked);
+    return SQLITE_OK;
+}
+
 int pick_read(struct pick *p, struct session *s, const char *text, sqlite3_value **values,
               char **error)
 {
     int err = SQLITE_OK;
     *p = (struct pick){.from_ns = INT64_MIN, .to_ns = INT64_MAX};
+    bool by_path = false;
     for (size_t at = 0; text && *text && err == SQLITE_OK; at++) {
+        if (!strcmp(text, BY_PATH)) {
+            by_path = true;
+            break;
+        }
         size_t length = strcspn(text, "?") + 1, i = 0;
         while (strlen(words[i].text) != length || strncmp(words[i].text, text, length) != 0) {
             i++;
@@ -225,7 +271,8 @@ int pick_read(struct pick *p, struct session *s, const char *text, sqlite3_value
         text += length;
         text += strncmp(text, " AND ", 5) ? 0 : 5;
     }
-    return err || p->tags ? err : choose_tags(p, s, NULL, NULL);
+    err = err || p->tags ? err : choose_tags(p, s, NULL, NULL);
+    return err || !by_path ? err : sort_by_path(p, s);
 }
 
 void pick_fini(struct pick *p)
