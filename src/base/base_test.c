@@ -156,6 +156,9 @@ static void short_numbers_are_the_shortest(void **state)
         assert_true(number_text_float(single, text) == strlen(text));
         assert_true(strtof(text, NULL) == single);
     }
+    char whole[NUMBER_TEXT_SIZE];
+    assert_int_equal(number_text_float(-2, whole), 2);
+    assert_string_equal(whole, "-2");
 }
 
 static void json_is_well_formed(void **state)

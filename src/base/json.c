@@ -272,6 +272,9 @@ static size_t decimal_text(double value, bool single, char out[NUMBER_TEXT_SIZE]
         size_t n = value < 0;
         out[0] = '-';
         n += number_text_uint(scaled / (uint64_t)tens, out + n);
+        if (scaled % (uint64_t)tens == 0) {
+            return n; /* a whole number, found with the first place */
+        }
         out[n] = '.';
         scaled %= (uint64_t)tens;
         for (unsigned i = places; i > 0; i--, scaled /= 10) {
