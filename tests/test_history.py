@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """History as it grows: full segments are sealed while the gateway runs, whoever is killed, and go by the owner's retention."""
 
+import contextlib
 import datetime
+import json
 import os
+import random
 import signal
 import subprocess
+import time
 
 import plant
 import pytest
@@ -164,3 +168,29 @@ def test_stop_takes_nothing_new(waterworks):
         lambda: any(r.get("gap") == "journal full" for r in gateway.get("/api/v1/gaps")["records"]), "a gap says so"
     )
     assert not retired(gateway, FLOW)
+
+
+def test_the_ledger_balances_whoever_is_killed(waterworks):
+    """Processes die at random while segments are sealed, merged and dropped; then the whole gateway dies."""
+    gateway = waterworks("limit: 16MiB")
+    dice = random.Random(11)
+    begin = plant.wait_for(lambda: history(gateway, FLOW)[1:2], "two samples")
+    for round in range(12):
+        name = dice.choice(["engine", "sealer", "reader", "modbus", "engine", "sealer"])
+        pid = plant.wait_for(lambda: gateway.pids().get(name), f"{name} runs")
+        assert pid > 1
+        os.kill(pid, signal.SIGKILL)
+        plant.wait_for(lambda: gateway.pids().get(name, pid) != pid, f"another {name}")
+        time.sleep(dice.random())  # dies at any moment of its work
+    plant.wait_for(lambda: begin[0] not in history(gateway, FLOW), "the oldest went", 60)
+    plant.wait_for(lambda: verdict(gateway)[0] == 0, "the ledger balances", 30)
+    for pid in filter(None, gateway.pids().values()):  # 0: it is just being restarted
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    gateway.process.kill()
+    gateway.start()
+    plant.wait_for(lambda: verdict(gateway)[0] == 0, "and still does", 30)
+    told = json.loads(verdict(gateway)[1])
+    assert told["unexplained"] == 0 and told["balanced"], told
+    times = [sample[0] for sample in history(gateway, FLOW)]
+    assert times == sorted(set(times)), "in order, each once"
