@@ -10,6 +10,8 @@
 
 #include "journal/frame.h"
 
+#define LOOK_BACK 64u /* segments */
+
 static void add(_Atomic uint64_t *word, uint64_t n)
 {
     atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + n,
@@ -285,18 +287,38 @@ static int let_go(struct sealer *s, const char *name, uint64_t from, uint64_t ne
     return err ? err : 1;
 }
 
+/* The second newest raw segment with a sound header: recovery needs one, and the newest may be damaged before it does. 0: there are
+ * less than two. */
+static uint64_t kept_for_recovery(const struct sealer *s)
+{
+    uint64_t newest = s->journal.durable_segment;
+    uint32_t sound = 0;
+    for (uint64_t k = newest; k > 0 && newest - k < LOOK_BACK; k--) {
+        struct segment_header h;
+        int fd = segment_open(s->disk, s->dir, k, O_RDONLY, &h);
+        if (fd >= 0) {
+            s->disk->close(s->disk->context, fd);
+            if (++sound == 2) {
+                return k;
+            }
+        }
+    }
+    return 0;
+}
+
 /* Takes away raw segments that a sealed file stands for and no feed needs. Recovery may need the two newest. */
 static int take_away_raw(struct sealer *s)
 {
     const struct shelf *shelf = s->history.shelf;
     uint64_t needed =
         s->needed ? atomic_load_explicit(s->needed, memory_order_acquire) : UINT64_MAX;
+    uint64_t kept = kept_for_recovery(s);
     bool any = false;
     for (uint32_t i = 0; i < shelf->covered_count; i++) {
         uint64_t number = shelf->covered[i];
         struct segment_limit end;
         char name[SEGMENT_NAME_SIZE];
-        if (number + 1 >= s->journal.durable_segment) {
+        if (number >= kept) {
             break;
         }
         int err = segment_limit_find(s->disk, s->dir, number, s->journal.durable_segment, &end);
