@@ -59,6 +59,8 @@ struct seal sealer_tools(const struct sealer *s);
 /* tell.c: to the engine: what was lost or dropped, [from_ns, to_ns] of all tags (tag 0) or of one. */
 void tell_gap(struct sealer *s, enum gap_cause cause, uint32_t tag, int64_t from_ns, int64_t to_ns,
               uint64_t samples);
+/* Waits until what was told is durable in the journal; false: the engine has not got so far yet. */
+bool tell_is_durable(struct sealer *s);
 void tell_event(struct sealer *s, enum event_kind kind, uint64_t detail, const char *text);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Retention: by age and by size per class of tags, and by the limit of the whole journal. A file in which a class has grown too
  * old is written anew without its samples (thinned) or without it; when nothing is left of a file it goes. What was dropped is
- * told before it goes: told twice after a crash is better than not at all. */
+ * told, and that is durable, before it goes: told twice after a crash is better than not at all. */
 #include "sealer/core.h"
 
 #include <stdio.h>
@@ -173,7 +173,7 @@ static int drop_file(struct sealer *s, const struct history_file *file, const ch
     uint64_t samples = tell_dropped(s, file, &none, true);
     snprintf(text, sizeof text, "%.48s dropped: %s", file->name, why);
     tell_event(s, EVENT_HISTORY_RETIRED, samples, text);
-    int err = s->disk->remove(s->disk->context, s->dir, file->name);
+    int err = tell_is_durable(s) ? s->disk->remove(s->disk->context, s->dir, file->name) : ERR_BUSY;
     return err ? sealer_trouble(s, "remove", file->name, err) : 1;
 }
 
@@ -185,7 +185,7 @@ static int rewrite(struct sealer *s, struct history_file *file, struct keeping *
     uint64_t samples = tell_dropped(s, file, k, false);
     snprintf(text, sizeof text, "%.48s thinned out: %s", file->name, why);
     tell_event(s, EVENT_HISTORY_RETIRED, samples, text);
-    int err = seal_merge(&seal, &file, 1, keep_tag, k, &out);
+    int err = tell_is_durable(s) ? seal_merge(&seal, &file, 1, keep_tag, k, &out) : ERR_BUSY;
     if (!err) {
         err = s->disk->remove(s->disk->context, s->dir, file->name);
     }

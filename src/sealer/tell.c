@@ -40,3 +40,17 @@ void tell_event(struct sealer *s, enum event_kind kind, uint64_t detail, const c
     put(s, (struct slot){.time = s->utc_ns, .tag = record_tag(RECORD_EVENT), .status = kind},
         &event, sizeof event);
 }
+
+/* The engine gives room back only for what is durable (invariant 7). */
+bool tell_is_durable(struct sealer *s)
+{
+    for (int tries = 0;
+         s->up && atomic_load_explicit(&s->up->tail->tail, memory_order_acquire) != s->up->next;
+         tries++) {
+        if (tries == TRIES_MAX || !s->wait) {
+            return false;
+        }
+        s->wait(s->context);
+    }
+    return true;
+}
