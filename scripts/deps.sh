@@ -24,7 +24,7 @@ packages_for() {
     build)
         printf '%s\n' build-essential meson ninja-build pkg-config libuv1-dev libwebsockets-dev \
             libwebsockets-evlib-uv libmosquitto-dev libcurl4-openssl-dev libyaml-dev \
-            libjansson-dev libssl-dev libseccomp-dev libzstd-dev libsqlite3-dev libcmocka-dev ca-certificates python3-yaml
+            libjansson-dev libssl-dev libseccomp-dev libzstd-dev libsqlite3-dev libargon2-dev libcmocka-dev ca-certificates python3-yaml
         has_node || printf '%s\n' nodejs npm
         ;;
     demo)

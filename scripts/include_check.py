@@ -21,7 +21,7 @@ LEVELS = [
     {"rule", "guard"},
     {"box"},
     {"config"},
-    {"engine", "reader", "sealer", "south", "north", "compute", "sim"},
+    {"engine", "reader", "sealer", "identity", "south", "north", "compute", "sim"},
     {"cli"},
     {"main"},
 ]

@@ -77,6 +77,9 @@ static void lay_out(struct gateway *g, int index, struct segment *s, struct segm
     } else if (index == SEAT_SEALER) {
         g->sealer = carve(s, sizeof *g->sealer);
         seat->panel = (struct panel *)g->sealer;
+    } else if (index == SEAT_IDENTITY) {
+        g->identity = carve(s, sizeof *g->identity);
+        seat->panel = (struct panel *)g->identity;
     } else {
         seat->panel = carve(s, sizeof *seat->panel);
     }
@@ -220,6 +223,7 @@ static void start_epochs(struct gateway *g)
 
 static int allocate(struct gateway *g)
 {
+    static const char *const middle[SEAT_BOX] = {"engine", "reader", "sealer", "identity"};
     const struct plan_header *h = g->plan.header;
     g->seat_count = SEAT_BOX + h->boxes.count;
     g->seats = calloc(g->seat_count, sizeof *g->seats);
@@ -238,10 +242,7 @@ static int allocate(struct gateway *g)
     }
     for (size_t i = 0; i < g->seat_count; i++) {
         struct seat *s = g->seats + i;
-        s->name = i == SEAT_ENGINE   ? "engine"
-                  : i == SEAT_READER ? "reader"
-                  : i == SEAT_SEALER ? "sealer"
-                                     : plan_text(&g->plan, g->plan.boxes[i - SEAT_BOX].name);
+        s->name = i < SEAT_BOX ? middle[i] : plan_text(&g->plan, g->plan.boxes[i - SEAT_BOX].name);
         s->to_engine_read = s->to_engine_write = s->from_engine_read = s->from_engine_write = -1;
         s->to_reader_read = s->to_reader_write = s->from_reader_read = s->from_reader_write = -1;
     }

@@ -5,7 +5,7 @@
  * the mappings; gateway_enter then drops every writable mapping that isn't theirs, maps what they may read
  * read-only, and closes every descriptor that isn't theirs. A restarted process finds all as its predecessor left it.
  *
- *   seat: one process. SEAT_ENGINE, SEAT_READER, SEAT_SEALER, then one per box: seat = SEAT_BOX + box index.
+ *   seat: one process. SEAT_ENGINE, SEAT_READER, SEAT_SEALER, SEAT_IDENTITY, then one per box: seat = SEAT_BOX + box index.
  *
  *   segment                       writer       readers
  *   plan (and a part per box)     nobody       all (a box: its part)
@@ -15,6 +15,7 @@
  *   now of zone z                 engine       reader
  *   reader: panel                 reader       all
  *   sealer: panel                 sealer       engine, reader, supervisor
+ *   identity: panel, sessions     identity     engine, reader, supervisor
  *   reader: ring                  reader       engine, supervisor
  *   reader→box b: rings           reader       north box b
  *   health                        supervisor   engine, reader
@@ -26,11 +27,12 @@
 #include <sys/types.h>
 
 #include "base/ring.h"
+#include "guard/session.h"
 #include "journal/journal.h"
 #include "tag/now.h"
 #include "tag/plan.h"
 
-enum { SEAT_ENGINE, SEAT_READER, SEAT_SEALER, SEAT_BOX };
+enum { SEAT_ENGINE, SEAT_READER, SEAT_SEALER, SEAT_IDENTITY, SEAT_BOX };
 
 #define DOWN_RING_SLOTS   1024u
 #define ASK_RING_SLOTS    4096u
@@ -126,6 +128,11 @@ struct sealer_panel {
     _Atomic uint64_t failures; /* of its work; it tries again */
 };
 
+struct identity_panel {
+    struct panel panel;
+    struct session_table sessions;
+};
+
 /* One seat's pieces. A pointer is NULL where this process has no business; `const` ones are mapped read-only in every
  * process but the writer (the compiler's const is for the others: the writer casts through seat_own_* below). */
 struct seat {
@@ -165,6 +172,7 @@ struct gateway {
     struct engine_panel *engine;
     struct reader_panel *reader;
     struct sealer_panel *sealer;
+    struct identity_panel *identity;
     struct now_table *zones; /* [plan zone count]; views */
     struct health *health;
     size_t seat_count;

@@ -60,6 +60,7 @@ static void forget(struct gateway *g)
         if (gone(seat_segment(g, i, 0))) {
             s->panel = i == SEAT_READER ? s->panel : NULL;
             g->sealer = i == SEAT_SEALER ? NULL : g->sealer;
+            g->identity = i == SEAT_IDENTITY ? NULL : g->identity;
             s->up = s->ask = NULL;
             s->down_tail = s->answer_tail = NULL;
             s->devices = NULL;

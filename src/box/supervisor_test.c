@@ -106,8 +106,10 @@ static int middle(struct gateway *own)
     return 0;
 }
 
-static const struct middle all_middle = {
-    .main = {[SEAT_ENGINE] = middle, [SEAT_READER] = middle, [SEAT_SEALER] = middle}};
+static const struct middle all_middle = {.main = {[SEAT_ENGINE] = middle,
+                                                  [SEAT_READER] = middle,
+                                                  [SEAT_SEALER] = middle,
+                                                  [SEAT_IDENTITY] = middle}};
 
 /* Waits until `condition` holds, for at most `seconds`. */
 #define AWAIT(condition, seconds)                                                                  \

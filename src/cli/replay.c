@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "box/box.h"
 #include "engine/engine.h"
+#include "identity/identity.h"
 #include "reader/reader.h"
 #include "sealer/sealer.h"
 
@@ -195,7 +196,8 @@ static int run(const struct options *o, const char *state)
     cli_progress_init(&played.progress);
     int status = keeper_run(g, &(struct middle){.main = {[SEAT_ENGINE] = engine_main,
                                                          [SEAT_READER] = reader_main,
-                                                         [SEAT_SEALER] = sealer_main},
+                                                         [SEAT_SEALER] = sealer_main,
+                                                         [SEAT_IDENTITY] = identity_main},
                                                 .is_done = look});
     gateway_free(g);
     cli_progress_clear(&played.progress);

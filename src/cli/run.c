@@ -5,6 +5,7 @@
 #include "box/box.h"
 #include "config/config.h"
 #include "engine/engine.h"
+#include "identity/identity.h"
 #include "reader/reader.h"
 #include "sealer/sealer.h"
 
@@ -74,7 +75,8 @@ int cli_run(int argc, char **argv)
     malloc_trim(0); /* every process is forked from this one: what loading left would be in all */
     int status = keeper_run(g, &(struct middle){.main = {[SEAT_ENGINE] = engine_main,
                                                          [SEAT_READER] = reader_main,
-                                                         [SEAT_SEALER] = sealer_main}});
+                                                         [SEAT_SEALER] = sealer_main,
+                                                         [SEAT_IDENTITY] = identity_main}});
     gateway_free(g);
     return status ? CLI_FAILED : CLI_OK;
 }

@@ -55,7 +55,7 @@ static int open_inlet(struct engine *e, struct inlet *in, size_t i)
 {
     struct seat *s = in->seat = e->g->seats + SEAT_READER + i;
     uint64_t life;
-    in->box = i >= BOX_INLET ? (uint32_t)(i - BOX_INLET) : i ? FRAME_SEALER : FRAME_READER;
+    in->box = i >= BOX_INLET ? (uint32_t)(i - BOX_INLET) : FRAME_READER - (uint32_t)i;
     in->ring_life = e->g->life;
     in->starts = atomic_load(&s->memory->starts);
     if (!journal_ring_position(e->journal, in->box, &life, &in->journaled) ||

@@ -9,11 +9,14 @@
 #define INTAKE_SLOTS 4096u /* taken from one ring in one go */
 
 /* Frames of the reader's and the engine's own records carry these instead of a box index. */
-#define FRAME_ENGINE PLAN_NONE
-#define FRAME_READER (PLAN_NONE - 1)
-#define FRAME_SEALER (PLAN_NONE - 2)
+#define FRAME_ENGINE   PLAN_NONE
+#define FRAME_READER   (PLAN_NONE - 1)
+#define FRAME_SEALER   (PLAN_NONE - 2)
+#define FRAME_IDENTITY (PLAN_NONE - 3)
 
-#define BOX_INLET (SEAT_BOX - SEAT_READER) /* inlets: the reader's, the sealer's, then the boxes' */
+#define BOX_INLET                                                                                  \
+    (SEAT_BOX -                                                                                    \
+     SEAT_READER) /* inlets: the reader's, the sealer's, the identity's, then the boxes' */
 
 struct tag_state {
     const struct plan_tag *tag;
@@ -27,7 +30,7 @@ struct tag_state {
 
 struct inlet { /* one seat's ring, as the engine sees it */
     struct seat *seat;
-    uint32_t box; /* index in the plan; FRAME_READER, FRAME_SEALER */
+    uint32_t box; /* index in the plan; or one of FRAME_* */
     struct ring_consumer up;
     struct ring_producer down;
     uint64_t

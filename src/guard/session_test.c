@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,46 +122,6 @@ static void a_half_written_entry_is_none(void **state)
     free(t);
 }
 
-struct race {
-    struct session_table *t;
-    _Atomic bool stop;
-    int seen, torn;
-};
-
-static void *look(void *argument)
-{
-    struct race *r = argument;
-    while (!atomic_load(&r->stop)) {
-        struct session s;
-        for (uint32_t i = 0; i < SESSIONS_MAX; i++) {
-            bool found = session_at(r->t, i, &s);
-            r->seen += found;
-            r->torn += found && (uint64_t)s.used_mono_ns != s.revision;
-        }
-    }
-    return NULL;
-}
-
-static void a_reader_never_sees_half_a_change(void **state)
-{
-    (void)state;
-    struct race r = {.t = new_table()};
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, look, &r), 0);
-    for (uint64_t i = 1; i < 100000; i++) {
-        struct session s = person(1);
-        uint8_t id[SESSION_ID_SIZE];
-        s.revision = i;
-        s.used_mono_ns = (int64_t)i;
-        assert_int_equal(session_add(r.t, &s, id), ERR_OK);
-        session_end(r.t, &s);
-    }
-    atomic_store(&r.stop, true);
-    pthread_join(thread, NULL);
-    assert_int_equal(r.torn, 0);
-    free(r.t);
-}
-
 static void zones_limit(void **state)
 {
     (void)state;
@@ -205,7 +164,6 @@ int main(void)
         cmocka_unit_test(the_table_does_not_hold_the_id),
         cmocka_unit_test(a_full_table_says_so),
         cmocka_unit_test(a_half_written_entry_is_none),
-        cmocka_unit_test(a_reader_never_sees_half_a_change),
         cmocka_unit_test(zones_limit),
         cmocka_unit_test(roles_have_names_and_rights),
     };

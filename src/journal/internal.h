@@ -61,7 +61,7 @@ struct journal {
     int64_t stalled_since;      /* 0: the buffer has room */
     bool stalled;
     uint64_t next_sequence;
-    struct box_track *boxes; /* box_count, then the reader and the sealer */
+    struct box_track *boxes; /* box_count, then the reader, the sealer, the identity */
     uint32_t box_count;
     struct loss *losses; /* as the plan's tags */
     uint64_t lost;       /* tags with something in losses */
@@ -111,6 +111,7 @@ static inline struct box_track *journal_box(struct journal *j, uint32_t box)
     return box < j->box_count     ? j->boxes + box
            : box == PLAN_NONE - 1 ? j->boxes + j->box_count
            : box == PLAN_NONE - 2 ? j->boxes + j->box_count + 1
+           : box == PLAN_NONE - 3 ? j->boxes + j->box_count + 2
                                   : NULL;
 }
 

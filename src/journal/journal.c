@@ -81,7 +81,7 @@ static int prepare(struct journal *j, const struct journal_options *o)
     const struct plan_header *h = o->plan->header;
     choose_sizes(j, o);
     j->box_count = h->boxes.count;
-    j->boxes = calloc(j->box_count + 2, sizeof *j->boxes);
+    j->boxes = calloc(j->box_count + 3, sizeof *j->boxes);
     j->losses = calloc(h->tags.count + 1, sizeof *j->losses);
     j->scratch = malloc(STATE_SCRATCH);
     uint32_t id_limit = h->tags.count ? o->plan->tags[h->tags.count - 1].id + 1 : 1;
