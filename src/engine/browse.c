@@ -9,45 +9,26 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The inlet of a box of that kind; NULL: there is none. */
-static struct inlet *inlet_of(struct engine *e, uint32_t box, enum box_kind kind)
-{
-    const struct plan *p = &e->g->plan;
-    bool fits = box < p->header->boxes.count && p->boxes[box].kind == (uint32_t)kind;
-    return fits ? e->inlets + BOX_INLET + box : NULL;
-}
-
-static bool send(struct engine *e, struct inlet *to, enum record_kind kind, const void *payload,
-                 size_t size)
-{
-    struct slot head = {.time = e->utc_ns, .tag = record_tag(kind)};
-    if (to->condemned || ring_put_record(&to->down, &head, payload, size)) {
-        return false;
-    }
-    ring_publish(&to->down);
-    return true;
-}
-
 static void refuse(struct engine *e, struct inlet *asker, const struct record_browse *request,
                    uint32_t status, const char *why)
 {
     struct record_browsed end = {.asker = request->asker, .status = status};
     memcpy(end.id, request->id, sizeof end.id);
     snprintf(end.text, sizeof end.text, "%s", why);
-    send(e, asker, RECORD_BROWSED, &end, sizeof end); /* else the asker's patience ends it */
+    reply_send(e, asker, RECORD_BROWSED, &end, sizeof end); /* else the asker's patience ends it */
 }
 
 static void pass_request(struct engine *e, struct inlet *asker, struct record_browse *request)
 {
     const struct plan *p = &e->g->plan;
     bool known = request->device < p->header->devices.count;
-    struct inlet *to = known ? inlet_of(e, p->devices[request->device].box, BOX_SOUTH) : NULL;
+    struct inlet *to = known ? reply_inlet(e, p->devices[request->device].box, BOX_SOUTH) : NULL;
     request->asker = asker->box;
     asker->items_lost = 0;
     if (!to) {
         refuse(e, asker, request, (uint32_t)STATUS_BAD_NODE_UNKNOWN, "there is no such device");
     } else if (to->down_noted || !to->starts ||
-               !send(e, to, RECORD_BROWSE, request, sizeof *request)) {
+               !reply_send(e, to, RECORD_BROWSE, request, sizeof *request)) {
         refuse(e, asker, request, (uint32_t)STATUS_BAD_NO_COMMUNICATION,
                "the device's box is down or busy");
     }
@@ -58,18 +39,18 @@ static const char *pass_back(struct engine *e, const struct slot *s, uint32_t as
 {
     enum record_kind kind = (enum record_kind)record_kind(s);
     size_t size = (size_t)s->value.u64;
-    struct inlet *to = inlet_of(e, asker, BOX_NORTH);
+    struct inlet *to = reply_inlet(e, asker, BOX_NORTH);
     if (!to) {
         return "it answers a box that can't have asked";
     }
     if (kind == RECORD_ITEM) {
-        to->items_lost += !send(e, to, kind, slot_payload(s), size);
+        to->items_lost += !reply_send(e, to, kind, slot_payload(s), size);
         return NULL;
     }
     struct record_browsed end;
     memcpy(&end, slot_payload(s), sizeof end);
     end.lost += to->items_lost;
-    send(e, to, kind, &end, sizeof end);
+    reply_send(e, to, kind, &end, sizeof end);
     return NULL;
 }
 
@@ -78,11 +59,11 @@ const char *browse_pass(struct engine *e, struct inlet *in, const struct slot *s
     struct record_browse request;
     struct record_item item;
     struct record_browsed end;
-    bool south = inlet_of(e, in->box, BOX_SOUTH) != NULL;
+    bool south = reply_inlet(e, in->box, BOX_SOUTH) != NULL;
     size_t size = (size_t)s->value.u64;
     switch (record_kind(s)) {
     case RECORD_BROWSE:
-        if (!inlet_of(e, in->box, BOX_NORTH) || size != sizeof request) {
+        if (!reply_inlet(e, in->box, BOX_NORTH) || size != sizeof request) {
             return "a browse record is malformed";
         }
         memcpy(&request, slot_payload(s), sizeof request);

@@ -265,6 +265,10 @@ static void take_control(struct frame *f, struct slot *s, size_t count)
     case RECORD_BROWSED:
         f->fault = browse_pass(f->e, f->in, s);
         break;
+    case RECORD_SIGN:
+    case RECORD_SIGNED:
+        f->fault = sign_pass(f->e, f->in, s);
+        break;
     case RECORD_RECEIPT: /* nothing was commanded: the guard refuses all */
         break;
     default:

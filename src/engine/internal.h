@@ -109,7 +109,14 @@ void watch_condemn(struct engine *e, struct inlet *in, const char *reason);
 /* browse.c: requests, items and ends, passed on. NULL, or why the record's owner is at fault. */
 const char *browse_pass(struct engine *e, struct inlet *in, const struct slot *s);
 
-/* reply.c: records to a seat. */
+/* sign.c: sign-ins and their answers, passed on. NULL, or why the record's owner is at fault. */
+const char *sign_pass(struct engine *e, struct inlet *in, const struct slot *s);
+
+/* reply.c: records to a seat. False: it is condemned, or its ring is full. */
+bool reply_send(struct engine *e, struct inlet *to, enum record_kind kind, const void *payload,
+                size_t size);
+/* The inlet of a box of that kind; NULL: there is none. */
+struct inlet *reply_inlet(struct engine *e, uint32_t box, enum box_kind kind);
 void reply_refused(struct engine *e, struct inlet *in, const struct slot *request,
                    const struct record_command *command);
 

@@ -31,6 +31,7 @@ struct account {
     uint32_t disabled;              /* 1: exists, and can't sign in */
     int64_t created_ns, expires_ns; /* UTC; 0: never */
     uint64_t revision;
+    uint64_t totp_last; /* the step of the last code that was taken; not kept */
 };
 
 struct token {
@@ -69,7 +70,7 @@ MUST_USE bool token_is_good(const struct token *token);
 /* Adds, with a revision of its own. ERR_EXISTS, ERR_FULL, ERR_MALFORMED. */
 MUST_USE int accounts_add(struct accounts *a, const struct account *account);
 MUST_USE int tokens_add(struct accounts *a, const struct token *token);
-/* After a change to it, ERR_MALFORMED if it may not be so. */
+/* After a change to it. */
 void accounts_changed(struct accounts *a, struct account *account);
 void accounts_remove(struct accounts *a, struct account *account);
 void tokens_remove(struct accounts *a, struct token *token);

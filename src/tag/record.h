@@ -22,6 +22,8 @@ enum record_kind {
     RECORD_BROWSE = 0x0c,  /* R  north box → engine → south box: what does this device offer? */
     RECORD_ITEM = 0x0d,    /* R  one thing that it offers, on the way back */
     RECORD_BROWSED = 0x0e, /* R  the end of a browse, exactly once */
+    RECORD_SIGN = 0x10,    /* R  north box → engine → identity (guard/sign.h) */
+    RECORD_SIGNED = 0x11,  /* R  its answer, on the way back */
 };
 
 static inline uint32_t record_tag(enum record_kind kind)
