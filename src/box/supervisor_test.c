@@ -138,7 +138,8 @@ static const char *reason_of(int seat)
 static bool all_run(void)
 {
     return state_of(SEAT_ENGINE) == SEAT_RUNNING && state_of(SEAT_READER) == SEAT_RUNNING &&
-           state_of(SEAT_SEALER) == SEAT_RUNNING && state_of(TEST_FIELD) == SEAT_RUNNING;
+           state_of(SEAT_SEALER) == SEAT_RUNNING && state_of(SEAT_IDENTITY) == SEAT_RUNNING &&
+           state_of(TEST_FIELD) == SEAT_RUNNING;
 }
 
 static int start_gateway(void **state)

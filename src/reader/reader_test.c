@@ -409,7 +409,7 @@ static void state_is_answered_within_the_scope(void **state)
         {ASK_LEDGER, WORLD_CLOUD, 0, 3},    {ASK_LEDGER, WORLD_CONSOLE, 0, 5},
         {ASK_FEEDS, WORLD_CLOUD, 0, 1},     {ASK_FEEDS, WORLD_CONSOLE, 0, 1},
         {ASK_DEVICES, WORLD_CLOUD, 0, 1},   {ASK_DEVICES, WORLD_CONSOLE, 0, 2},
-        {ASK_PROCESSES, WORLD_CLOUD, 0, 6}, {ASK_PROCESSES, WORLD_CONSOLE, 0, 8},
+        {ASK_PROCESSES, WORLD_CLOUD, 0, 7}, {ASK_PROCESSES, WORLD_CONSOLE, 0, 9},
         {ASK_JOURNAL, WORLD_CLOUD, 0, 1},   {99, WORLD_CLOUD, 0, 0},
     };
     struct world *w = world_new(false);
