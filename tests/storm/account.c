@@ -33,7 +33,9 @@ void account_tell(struct account *a, const struct told *t, const struct slot *sl
     a->slots = grow(a->slots, &a->slot_room, a->slot_count + t->slot_count, sizeof *a->slots);
     a->told[a->count] = *t;
     a->told[a->count++].slots = a->slot_count;
-    memcpy(a->slots + a->slot_count, slots, t->slot_count * sizeof *slots);
+    if (t->slot_count) {
+        memcpy(a->slots + a->slot_count, slots, t->slot_count * sizeof *slots);
+    }
     a->slot_count += t->slot_count;
 }
 

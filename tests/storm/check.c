@@ -135,11 +135,22 @@ static void trace_frame(const struct world *w, const struct follow_frame *f)
     }
 }
 
-/* An orderly stop journals the gaps that are still open by itself. */
+/* An orderly stop journals the gaps that are still open by itself. If the power goes meanwhile, a later one may be there
+ * and an earlier one not: neither was acknowledged. */
 static void learn(struct world *w, const struct follow_frame *f)
 {
     must(w, f->box == PLAN_NONE && f->end_sequence == f->first_sequence + 1);
     must(w, record_kind(f->slots) == RECORD_GAP);
+    const struct account *a = &w->account;
+    const struct told *last = a->count ? a->told + a->count - 1 : NULL;
+    uint64_t end = last && last->first + last->sequences > w->closing_from
+                       ? last->first + last->sequences
+                       : w->closing_from;
+    if (end < f->first_sequence) {
+        struct told torn = {
+            .first = end, .sequences = f->first_sequence - end, .box = PLAN_NONE, .excused = true};
+        account_tell(&w->account, &torn, NULL);
+    }
     struct told t = {.first = f->first_sequence,
                      .sequences = 1,
                      .box = f->box,
@@ -185,8 +196,7 @@ static void read_all(struct world *w, struct seen *s)
         if (frame.end_sequence == frame.first_sequence) {
             continue; /* stored values and tallies of the journal's own: in the sums */
         }
-        bool closing = frame.first_sequence >= w->closing_from;
-        if (closing && !account_find(a, frame.first_sequence)) {
+        if (frame.first_sequence >= w->closing_from && !account_find(a, frame.first_sequence)) {
             learn(w, &frame);
         }
         uint64_t skipped = 0;
@@ -197,7 +207,7 @@ static void read_all(struct world *w, struct seen *s)
         }
         must(w, at < a->count && is_told(w, a->told + at, &frame));
         a->told[at].found = true;
-        must(w, lost == skipped || !began || closing); /* J2: no hole */
+        must(w, lost == skipped || !began); /* J2: no hole */
         began = true;
         lost = 0;
         at++;
