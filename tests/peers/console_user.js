@@ -108,12 +108,16 @@ const steps = {
     return page.evaluate(([tag, text, legend, most]) => new Promise((done, fail) => {
       const target = text ? [...document.querySelectorAll('button')].find((b) => b.textContent === text) : document.querySelector(tag);
       const start = performance.now();
-      let began = false; // a button's click makes what is there busy again
+      const state = () => document.querySelector(legend)?.getAttribute('aria-busy');
+      let began = false; // a button's click makes what is there busy again, perhaps for less than a frame
+      const observer = new MutationObserver(() => { began ||= state() === 'true'; });
+      observer.observe(document.body, { subtree: true, attributeFilter: ['aria-busy'] });
       target.click();
       const look = () => {
-        const busy = document.querySelector(legend)?.getAttribute('aria-busy');
+        const busy = state();
         began ||= busy === 'true' || (!text && busy === 'false');
         if (performance.now() - start > most) fail(new Error('it was not loaded in time'));
+        if (began && busy === 'false') observer.disconnect();
         if (began && busy === 'false') requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start)));
         else requestAnimationFrame(look);
       };
