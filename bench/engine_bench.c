@@ -57,7 +57,7 @@ static double measure(const char *dir)
                                       .on_durable = ignore};
     struct seat *seat = g->seats + SEAT_BOX;
     if (journal_open(&journal, &options, &recovered) ||
-        engine_new(&e, g, journal, &recovered, clock_utc_ns(), clock_mono_ns()) ||
+        engine_new(&e, g, journal, NULL, &recovered, clock_utc_ns(), clock_mono_ns()) ||
         ring_producer_init(&p, seat->up, seat->up_capacity, seat->up_tail, -1)) {
         return 0;
     }

@@ -160,7 +160,7 @@ static bool drive(struct gateway *g, const char *dir, const double *values, doub
     struct seat *seat = g->seats + SEAT_BOX;
     pin_away_from(0); /* for the journal's thread */
     if (journal_open(&journal, &options, &recovered) ||
-        engine_new(&e, g, journal, &recovered, clock_utc_ns(), clock_mono_ns()) ||
+        engine_new(&e, g, journal, NULL, &recovered, clock_utc_ns(), clock_mono_ns()) ||
         ring_producer_init(&p, seat->up, seat->up_capacity, seat->up_tail, -1)) {
         return false;
     }

@@ -6,7 +6,7 @@ _isthmus() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run check sim status devices browse get watch ledger sql export import verify backup restore replay version help'
+        words='run check sim status devices browse get watch ledger sql set command export import verify backup restore replay version help'
     else
         case $command in
             run) words='--json --help' ;;
@@ -32,13 +32,20 @@ _isthmus() {
                 fi
                 ;;
             sql) words='--csv --limit --json --socket --help' ;;
+            set)
+                words='--reason --dry-run --id --json --socket --help'
+                if [[ $word != -* ]]; then
+                    words=$("${COMP_WORDS[0]}" get '**' 2>/dev/null | tail -n +2 | cut -d' ' -f1)
+                fi
+                ;;
+            command) words='approve reject renew release --reason --json --socket --help' ;;
             export) words='--from --to --json --help' ;;
             import) words='--check --utc --skip-unknown --json --help' ;;
             verify | backup) words='--json --help' ;;
             restore) words='--replace --skip-damaged --repair --json --help' ;;
             replay) words='--from --to --speed --state --source --listen --north --json --help' ;;
             version) words='--json --help' ;;
-            help) words='run check sim status devices browse get watch ledger sql export import verify backup restore replay version --json --help' ;;
+            help) words='run check sim status devices browse get watch ledger sql set command export import verify backup restore replay version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -25,6 +25,8 @@ static const struct {
     {"watch", cli_client, "TAG…", "values as they come"},
     {"ledger", cli_client, "[TAG]", "where every sample went, and why some are missing"},
     {"sql", cli_client, "STATEMENT", "a SELECT over history and current values"},
+    {"set", cli_client, "TAG VALUE", "write to a device, if the guard lets you"},
+    {"command", cli_client, "ID [ACT]", "what became of a command; approve it, end its lease"},
     {"export", cli_export, "DIR FILE", "history of tags as CSV or Parquet"},
     {"import", cli_import, "DIR FILE", "CSV or Parquet as history"},
     {"verify", cli_verify, "FOLDER", "whether history is whole and sound"},

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import time
+import uuid
 
 import plant
 import pytest
@@ -285,14 +286,14 @@ UNFIT = {
 
 @pytest.mark.parametrize("tag,value", [(t, v) for t, values in GOOD.items() for v in values])
 def test_each_command_gets_its_one_receipt(gateway, tag, value):
-    """From the engine, which refuses each until write contracts exist."""
-    ids = ["00112233-4455-6677-8899-aabbccddeeff", "FFEEDDCCBBAA99887766554433221100", None]
+    """From the engine, which refuses each: no write contract speaks for these tags."""
+    ids = [str(uuid.uuid4()), uuid.uuid4().hex.upper(), None]
     for id in ids:
         status, kind, body = command(gateway, {"tag": tag, "value": value, **({"id": id} if id else {})})
         receipt = json.loads(body)
         assert (status, kind) == (403, "application/problem+json")
         assert not faults(receipt, DOCUMENT["components"]["schemas"]["Receipt"])
-        assert (receipt["tag"], receipt["end"]) == (tag, "refused") and "no write contract" in receipt["detail"]
+        assert (receipt["tag"], receipt["state"]) == (tag, "refused") and "no write contract" in receipt["detail"]
         assert not id or receipt["id"].replace("-", "") == id.replace("-", "").lower()
 
 

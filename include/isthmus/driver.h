@@ -193,6 +193,11 @@ struct isthmus_driver {
     /* Jobs: each ends in host->job_done exactly once, on close at the latest. May be NULL. */
     void (*write)(void *device, const struct isthmus_write *write);
     void (*browse)(void *device, uint64_t job);
+
+    /* Pure: whether a tag at this address could be written, each write in one transaction that changes nothing else. 0 or -1
+     * as above. NULL: each can, if `write` is there. */
+    int (*check_write)(const char *address, enum isthmus_type type, uint32_t max_length, char *why,
+                       size_t why_size);
 };
 
 /* The one exported symbol. */

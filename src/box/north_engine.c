@@ -163,20 +163,30 @@ static void on_stored(struct service_host *host, uint32_t request, const uint8_t
     }
 }
 
+/* Whether the caller has what it waits for: an end, a wait for somebody else, or an answer to what it asked of a command. */
+static bool is_answer(const struct north_command *c, const struct record_receipt *r)
+{
+    return c->command.act != COMMAND_WRITE
+               ? r->act == c->command.act
+               : command_has_ended(r->state) || r->state == COMMAND_WAITING;
+}
+
 static void on_receipt(struct service_host *host, const uint8_t *payload, size_t size)
 {
-    struct record_command receipt;
+    struct record_receipt receipt;
     if (size < sizeof receipt) {
         return;
     }
     memcpy(&receipt, payload, sizeof receipt);
     receipt.reason[sizeof receipt.reason - 1] = '\0';
+    receipt.who[sizeof receipt.who - 1] = '\0';
+    receipt.approver[sizeof receipt.approver - 1] = '\0';
     for (uint32_t i = 0; i < NORTH_COMMANDS_MAX; i++) {
         struct north_command *c = host->commands + i;
-        if (c->used && !memcmp(c->command.id, receipt.id, sizeof receipt.id)) {
+        if (c->used && !memcmp(c->command.id, receipt.id, sizeof receipt.id) &&
+            is_answer(c, &receipt)) {
             c->used = false;
             c->done(c->context, &receipt);
-            return;
         }
     }
 }
@@ -203,9 +213,14 @@ static void end_commands(struct service_host *host)
     for (uint32_t i = 0; i < NORTH_COMMANDS_MAX; i++) {
         struct north_command *c = host->commands + i;
         if (c->used) {
-            struct record_command receipt = c->command;
-            receipt.end = COMMAND_UNKNOWN;
-            snprintf(receipt.reason, sizeof receipt.reason, "the engine has restarted");
+            struct record_receipt receipt = {.tag = c->command.tag,
+                                             .type = c->command.type,
+                                             .value = c->command.value,
+                                             .act = c->command.act,
+                                             .state = COMMAND_UNKNOWN,
+                                             .reason = "the engine has restarted: ask again for "
+                                                       "the receipt of this id"};
+            memcpy(receipt.id, c->command.id, sizeof receipt.id);
             c->used = false;
             c->done(c->context, &receipt);
         }

@@ -79,6 +79,7 @@ static bool set_landlock(const struct sandbox_profile *p)
     }
     bool ok =
         (!p->write_dir || landlock_allow(rules, p->write_dir, LANDLOCK_READ | LANDLOCK_WRITE)) &&
+        (!p->audit_dir || landlock_allow(rules, p->audit_dir, LANDLOCK_READ | LANDLOCK_WRITE)) &&
         (!p->read_dir || landlock_allow(rules, p->read_dir, LANDLOCK_READ)) &&
         syscall(SYS_landlock_restrict_self, rules, 0) == 0;
     close(rules);

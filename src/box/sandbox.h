@@ -29,6 +29,7 @@ const char *sandbox_layer_name(unsigned bit_number);
 
 struct sandbox_profile {
     const char *write_dir; /* files may be read and written below; NULL: nowhere */
+    const char *audit_dir; /* the engine's second one; NULL: none */
     const char *read_dir;  /* files may be read below; NULL: nowhere */
     bool sockets;          /* boxes: internet sockets to the allowed addresses */
     bool children;         /* may fork the short-lived children of box/child.h, and nothing else */

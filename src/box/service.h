@@ -51,8 +51,9 @@ MUST_USE int service_store(struct service_host *host, const char *key, const voi
 MUST_USE int service_fetch(struct service_host *host, const char *key, service_store_done *done,
                            void *context);
 
-/* A request to change the physical world; ends in done exactly once, with the guard's receipt. */
-typedef void service_command_done(void *context, const struct record_command *receipt);
+/* Asks something of the guard (struct record_command); ends in done exactly once: with the first receipt that is an end
+ * or waits for somebody, or at once for acts on an earlier command. ERR_FULL: too many are under way. */
+typedef void service_command_done(void *context, const struct record_receipt *receipt);
 MUST_USE int service_command(struct service_host *host, const struct record_command *command,
                              service_command_done *done, void *context);
 

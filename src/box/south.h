@@ -30,7 +30,8 @@ struct south_device {
 struct south_command {
     bool used;
     bool answered; /* the receipt waits for room in the ring */
-    struct record_command command;
+    struct record_write write;
+    struct record_written written;
 };
 
 struct south_browse {

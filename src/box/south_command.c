@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands: what the engine sends down the ring becomes a write of the driver, and its end a receipt up the ring.
+/* Writes: what the engine sends down the ring becomes a write of the driver, and its end goes up the ring.
  *
- * Exactly once: a command is released from the ring before the driver gets it, so a restarted box never sees it
- * again; its receipt is kept until the ring has room. No free place for a command: it stays in the ring, the engine
- * sees a full one. */
+ * Exactly once: a write is released from the ring before the driver gets it, so a restarted box never sees it again;
+ * its end is kept until the ring has room. No free place for a write: it stays in the ring, the engine sees a full
+ * one. */
 #include "box/south.h"
 
 #include <stdio.h>
@@ -12,19 +12,19 @@
 #include "base/clock.h"
 #include "tag/status.h"
 
-static bool put_receipt(struct south_host *host, const struct record_command *receipt)
+static bool put_end(struct south_host *host, const struct record_written *end)
 {
-    struct slot head = {.time = clock_utc_ns(), .tag = record_tag(RECORD_RECEIPT)};
-    return ring_put_record(&host->up, &head, receipt, sizeof *receipt) == 0;
+    struct slot head = {.time = clock_utc_ns(), .tag = record_tag(RECORD_WRITTEN)};
+    return ring_put_record(&host->up, &head, end, sizeof *end) == 0;
 }
 
-static void end_command(struct south_host *host, struct south_command *c, enum command_end end,
+static void end_command(struct south_host *host, struct south_command *c, enum written_end end,
                         const char *reason)
 {
-    c->command.end = end;
-    memset(c->command.reason, 0, sizeof c->command.reason);
-    snprintf(c->command.reason, sizeof c->command.reason, "%s", reason ? reason : "");
-    if (put_receipt(host, &c->command)) {
+    c->written =
+        (struct record_written){.number = c->write.number, .tag = c->write.tag, .end = end};
+    snprintf(c->written.reason, sizeof c->written.reason, "%s", reason ? reason : "");
+    if (put_end(host, &c->written)) {
         c->used = false;
     } else {
         c->answered = true;
@@ -40,11 +40,11 @@ void south_command_done(struct south_host *host, uint64_t job, uint32_t status, 
         return;
     }
     if (!status) {
-        end_command(host, c, COMMAND_CONFIRMED, text);
+        end_command(host, c, WRITTEN_DONE, text);
     } else if (status == (uint32_t)STATUS_BAD_TIMEOUT || status == (uint32_t)STATUS_BAD_SHUTDOWN) {
-        end_command(host, c, COMMAND_UNKNOWN, text); /* it may have reached the device */
+        end_command(host, c, WRITTEN_UNKNOWN, text); /* it may have reached the device */
     } else {
-        end_command(host, c, COMMAND_FAILED, text ? text : status_name(status));
+        end_command(host, c, WRITTEN_FAILED, text && *text ? text : status_name(status));
     }
 }
 
@@ -52,7 +52,7 @@ void south_command_retry(struct south_host *host)
 {
     for (uint32_t i = 0; i < SOUTH_COMMANDS_MAX; i++) {
         struct south_command *c = host->commands + i;
-        if (c->used && c->answered && put_receipt(host, &c->command)) {
+        if (c->used && c->answered && put_end(host, &c->written)) {
             *c = (struct south_command){.used = false};
         }
         host->waiting = host->waiting || c->answered;
@@ -71,19 +71,18 @@ static struct south_command *free_command(struct south_host *host)
 
 static void begin_command(struct south_host *host, struct south_command *c)
 {
-    const struct plan_tag *tag = plan_find_tag(&host->g->plan, c->command.tag);
+    const struct plan_tag *tag = plan_find_tag(&host->g->plan, c->write.tag);
     struct south_device *d = tag ? south_device_find(host, tag->device) : NULL;
     if (!d || !d->state || host->stopping) {
-        end_command(host, c, COMMAND_REFUSED, "the device is not open");
+        end_command(host, c, WRITTEN_REFUSED, "the device is not open");
     } else if (!host->driver->write) {
-        end_command(host, c, COMMAND_REFUSED, "the driver cannot write");
-    } else if (c->command.type != tag->raw_type || value_is_long((enum value_type)tag->raw_type) ||
-               !value_is_legal((enum value_type)tag->raw_type, c->command.value)) {
-        end_command(host, c, COMMAND_REFUSED, "the value does not fit the tag's type");
+        end_command(host, c, WRITTEN_REFUSED, "the driver cannot write");
+    } else if (c->write.type != tag->raw_type || value_is_long((enum value_type)tag->raw_type) ||
+               !value_is_legal((enum value_type)tag->raw_type, c->write.value)) {
+        end_command(host, c, WRITTEN_REFUSED, "the value does not fit the tag's type");
     } else {
-        struct isthmus_write w = {.job = (uint64_t)(c - host->commands),
-                                  .tag = tag->id,
-                                  .value.u64 = c->command.value.u64};
+        struct isthmus_write w = {
+            .job = (uint64_t)(c - host->commands), .tag = tag->id, .value.u64 = c->write.value.u64};
         host->driver->write(d->state, &w);
     }
 }
@@ -108,11 +107,11 @@ static int take_one(struct south_host *host, const struct slot *slots, size_t co
         south_browse_take(host, &request);
         return (int)length;
     }
-    if (slots->tag != record_tag(RECORD_COMMAND)) {
+    if (slots->tag != record_tag(RECORD_WRITE)) {
         ring_release(&host->down, host->down.next - (count - length));
         return (int)length;
     }
-    if (slots->value.u64 != sizeof(struct record_command)) {
+    if (slots->value.u64 != sizeof(struct record_write)) {
         return ERR_GARBAGE;
     }
     struct south_command *c = free_command(host);
@@ -120,7 +119,7 @@ static int take_one(struct south_host *host, const struct slot *slots, size_t co
         return 0;
     }
     *c = (struct south_command){.used = true};
-    memcpy(&c->command, slot_payload(slots), sizeof c->command);
+    memcpy(&c->write, slot_payload(slots), sizeof c->write);
     ring_release(&host->down, host->down.next - (count - length));
     begin_command(host, c);
     return (int)length;

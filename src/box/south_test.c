@@ -257,20 +257,20 @@ static void each_reason_becomes_its_cause(void **state)
 
 static void send_command(struct stage *s, uint32_t tag, enum value_type type, uint64_t value)
 {
-    struct record_command c = {.id = {1}, .tag = tag, .type = type, .value.u64 = value};
-    struct slot head = {.tag = record_tag(RECORD_COMMAND)};
+    struct record_write c = {.number = 1, .tag = tag, .type = type, .value.u64 = value};
+    struct slot head = {.tag = record_tag(RECORD_WRITE)};
     assert_int_equal(ring_put_record(&s->commands, &head, &c, sizeof c), 0);
     ring_publish(&s->commands);
 }
 
-static uint32_t receipt_end(struct stage *s)
+static uint32_t written_end(struct stage *s)
 {
     struct slot got[UP_SLOTS];
-    struct record_command c;
+    struct record_written c;
     assert_int_equal(take(s, got), slot_count_for(sizeof c));
-    assert_int_equal(got[0].tag, record_tag(RECORD_RECEIPT));
+    assert_int_equal(got[0].tag, record_tag(RECORD_WRITTEN));
     memcpy(&c, slot_payload(got), sizeof c);
-    assert_int_equal(c.id[0], 1);
+    assert_int_equal(c.number, 1);
     return c.end;
 }
 
@@ -282,21 +282,21 @@ static void each_command_ends_once(void **state)
     assert_int_equal(south_command_take(&s->host), 0);
     assert_int_equal(writes, 1);
     s->host.calls.job_done(&s->host, written[0], 0, "");
-    assert_int_equal(receipt_end(s), COMMAND_CONFIRMED);
+    assert_int_equal(written_end(s), WRITTEN_DONE);
     s->host.calls.job_done(&s->host, written[0], 0, ""); /* a driver's mistake: no second end */
     s->host.calls.job_done(&s->host, 99999, 0, "");
     struct slot got[UP_SLOTS];
     assert_int_equal(take(s, got), 0);
     send_command(s, 30, VALUE_UINT16, 70000);
     assert_int_equal(south_command_take(&s->host), 0);
-    assert_int_equal(receipt_end(s), COMMAND_REFUSED);
+    assert_int_equal(written_end(s), WRITTEN_REFUSED);
     send_command(s, 77, VALUE_UINT16, 1);
     assert_int_equal(south_command_take(&s->host), 0);
-    assert_int_equal(receipt_end(s), COMMAND_REFUSED);
+    assert_int_equal(written_end(s), WRITTEN_REFUSED);
     send_command(s, 30, VALUE_UINT16, 1);
     assert_int_equal(south_command_take(&s->host), 0);
     s->host.calls.job_done(&s->host, written[1], (uint32_t)STATUS_BAD_TIMEOUT, "no answer");
-    assert_int_equal(receipt_end(s), COMMAND_UNKNOWN);
+    assert_int_equal(written_end(s), WRITTEN_UNKNOWN);
     assert_int_equal(writes, 2);
     end(s);
 }
@@ -314,7 +314,7 @@ static void commands_without_a_place_stay_in_the_ring(void **state)
     assert_int_equal(writes, SOUTH_COMMANDS_MAX);
     assert_int_equal(south_command_take(&s->host), 0);
     s->host.calls.job_done(&s->host, written[3], 0, "");
-    assert_int_equal(receipt_end(s), COMMAND_CONFIRMED);
+    assert_int_equal(written_end(s), WRITTEN_DONE);
     assert_int_equal(south_command_take(&s->host), 0);
     assert_int_equal(writes, SOUTH_COMMANDS_MAX + 1);
     end(s);

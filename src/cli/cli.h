@@ -27,7 +27,7 @@ int cli_verify(int argc, char **argv);
 int cli_backup(int argc, char **argv);
 int cli_restore(int argc, char **argv);
 int cli_replay(int argc, char **argv);
-/* status, devices, browse, get, watch, ledger. */
+/* status, devices, browse, get, watch, ledger, sql, set, command. */
 int cli_client(int argc, char **argv);
 
 #endif

@@ -95,8 +95,9 @@ static char *read_file(struct load *l, const char *file, size_t *size)
 /* Sections of the same name from several files are merged: lists are joined. */
 static void merge_sections(struct load *l)
 {
-    static const char *const known[] = {"gateway", "journal", "zones",    "devices",   "types",
-                                        "assets",  "tags",    "services", "contracts", "retention"};
+    static const char *const known[] = {"gateway",   "journal",   "zones", "devices",
+                                        "types",     "assets",    "tags",  "services",
+                                        "contracts", "retention", "writes"};
     enum { KNOWN = sizeof known / sizeof *known };
     struct node *firsts[KNOWN] = {NULL};
     for (struct node *n = l->root->child, *before = NULL; n; before = n, n = n->next) {
@@ -221,6 +222,7 @@ static int load_all(struct load *l, struct config_result *r)
         load_tags(l);
         check_retentions(l);
         load_services(l);
+        load_writes(l);
     }
     r->devices = l->device_count;
     r->tags = l->tag_count;
@@ -254,6 +256,7 @@ static int load_folder(const char *dir, int assign, const struct config_replay *
     free(l.boxes);
     free(l.devices);
     free(l.tags);
+    free(l.writes);
     tree_fini(&l.tree);
     if (err) {
         config_free(result);

@@ -34,7 +34,26 @@ static const struct isthmus_option options[] = {
     {"address", ISTHMUS_OPTION_ADDRESS, NULL, 0, 0, NULL, ""},
     {"period", ISTHMUS_OPTION_DURATION, "1s", 10, 60000, NULL, ""},
     {0}};
-static const struct isthmus_driver driver = {.options = options, .check_address = check_address};
+static int check_write(const char *address, enum isthmus_type type, uint32_t max_length, char *why,
+                       size_t why_size)
+{
+    (void)type;
+    (void)max_length;
+    snprintf(why, why_size, "it is read-only");
+    return strcmp(address, "h9") ? 0 : -1;
+}
+
+static void write_tag(void *device, const struct isthmus_write *write)
+{
+    (void)device;
+    (void)write;
+}
+
+static const struct isthmus_driver driver = {.size = sizeof driver,
+                                             .options = options,
+                                             .check_address = check_address,
+                                             .write = write_tag,
+                                             .check_write = check_write};
 static const struct isthmus_option service_options[] = {
     {"listen", ISTHMUS_OPTION_BIND, "127.0.0.1:1", 0, 0, NULL, ""}, {0}};
 static const struct service service = {.options = service_options};
@@ -55,6 +74,15 @@ const struct service *module_service(const char *name, char *why, size_t why_siz
     "gateway: {name: g}\n"                                                                         \
     "devices:\n"                                                                                   \
     "  - {name: pump, driver: plc, address: \"127.0.0.1:502\"}\n"
+
+/* Write contracts of a level, from 0 to 6 m. */
+#define LEVEL                                                                                      \
+    HEAD "  - {name: guard, driver: plc, address: \"127.0.0.1:1\", safety: true}\n"                \
+         "tags: [{path: a, device: pump, address: h1, range: [0, 6]}, {path: r, device: pump, "    \
+         "address: h9}, {path: s, device: guard, address: h1}, {path: p, device: pump, address: "  \
+         "h3, type: bool}]\n"
+#define WRITES(more)                                                                               \
+    LEVEL "writes:\n  - {name: w, tags: [a], owner: ops, callers: [local], " more "}\n"
 
 static const char good_yaml[] =
     HEAD "types:\n"
@@ -142,6 +170,37 @@ static void test_good(void **state)
     config_free(&r);
 }
 
+static void test_a_write_contract(void **state)
+{
+    (void)state;
+    struct config_result r;
+    struct plan plan;
+    put_both(WRITES("approvers: [\"user:berta\"], approval: 5min, range: [1, 5], step: 0.5, rate: "
+                    "10/5min, lifetime: 1000, times: [\"Mon-Fri 06:00-22:00\", \"Sun "
+                    "23:00-01:00\", \"Sat-Mon 00:00-24:00\"], presence: p, lease: 10min, revert: "
+                    "2, tolerance: 0.1"),
+             "");
+    assert_int_equal(config_load(folder, 0, &r), 0);
+    assert_int_equal(r.error_count, 0);
+    assert_int_equal(r.problem_count, 1); /* a lease without a heartbeat is worth a look */
+    assert_true(r.problems[0].warning && strstr(r.problems[0].proposal, "heartbeat"));
+    assert_int_equal(plan_open(&plan, r.image, r.image_size), 0);
+    const struct plan_tag *a = plan_find_path(&plan, "a"), *p = plan_find_path(&plan, "p");
+    const struct plan_write *w = plan_find_write(&plan, a->id);
+    assert_non_null(w);
+    assert_null(plan_find_write(&plan, p->id));
+    assert_string_equal(plan_text(&plan, w->name), "w");
+    assert_string_equal(plan_text(&plan, w->place), "g.yaml:7");
+    assert_true(w->low == 1 && w->high == 5 && w->step == 0.5 && w->revert == 2);
+    assert_true(w->rate_count == 10 && w->rate_ms == 300000 && w->lifetime == 1000);
+    assert_true(w->approval_ms == 300000 && w->lease_ms == 600000 && w->presence == p->id);
+    assert_true(w->readback_ms == 5000 && w->tolerance == 0.1 && w->caller_count == 2);
+    assert_true(w->hour_count == 3 && w->hours[0].days == 0x1f && w->hours[0].from_minute == 360);
+    assert_true(w->hours[1].days == 0x40 && w->hours[1].to_minute == 60);
+    assert_true(w->hours[2].days == 0x61 && w->hours[2].to_minute == 1440);
+    config_free(&r);
+}
+
 /* An asset's own zone goes before its device's. */
 static void test_zones(void **state)
 {
@@ -191,6 +250,37 @@ static const struct {
     const char *yaml, *text, *proposal;
     int line, column; /* 0: not looked at */
 } mistakes[] = {
+    {LEVEL "writes: [{name: w, tags: [a], owner: o}]\n", "lacks 'callers'", "add callers", 0, 0},
+    {LEVEL "writes: [{name: w, tags: [a], owner: o, callers: []}]\n", "must be a list", "", 0, 0},
+    {LEVEL "writes: [{name: w, tags: [a], owner: o, callers: [operator]}]\n", "nobody is called",
+     "role:NAME", 6, 51},
+    {LEVEL "writes: [{name: w, tags: [a], owner: o, callers: [\"service:x\"]}]\n",
+     "nobody is called", "", 0, 0},
+    {LEVEL "writes: [{name: w, tags: [r], owner: o, callers: [local]}]\n", "'r' can't be written",
+     "read-only", 6, 27},
+    {LEVEL "writes: [{name: w, tags: [s], owner: o, callers: [local]}]\n", "safety device guard",
+     "", 6, 27},
+    {LEVEL "writes: [{name: w, tags: [x], owner: o, callers: [local]}]\n", "no tag matches", "", 0,
+     0},
+    {WRITES("range: [0, 5]") "  - {name: v, tags: [\"*\"], owner: ops, callers: [local]}\n",
+     "in the write contract w already", "", 0, 0},
+    {WRITES("range: [0, 7]"), "more than the range", "[0, 6]", 7, 63},
+    {WRITES("range: [3, 2]"), "no range", "", 0, 0},
+    {WRITES("step: 0"), "no change", "", 0, 0},
+    {WRITES("rate: 6"), "no usable rate", "6/min", 0, 0},
+    {WRITES("rate: 600/min"), "no usable rate", "at most 100", 0, 0},
+    {WRITES("lifetime: 1.5"), "no count", "", 0, 0},
+    {WRITES("times: \"Mon-Fri 6-22\""), "no time of the week", "Mon-Fri", 0, 0},
+    {WRITES("times: \"06:00-25:00\""), "no time of the week", "", 0, 0},
+    {WRITES("lease: 10min"), "needs a value to revert to", "", 0, 0},
+    {WRITES("lease: 10min, revert: 9"), "not allow this value", "", 0, 0},
+    {WRITES("revert: 1"), "without a lease", "", 0, 0},
+    {WRITES("approvers: [local]"), "nobody is asked", "approval: 10min", 0, 0},
+    {WRITES("presence: a"), "presence is true or false", "", 0, 0},
+    {WRITES("presence: q"), "no tag 'q'", "", 0, 0},
+    {WRITES("readback: 1ms"), "no usable readback", "", 0, 0},
+    {HEAD "  - {name: b, driver: plc, address: \"127.0.0.1:1\", safety: ja}\n", "is neither", "", 4,
+     60},
     {"gatway: {name: g}\n", "no section 'gatway'", "'gateway'", 1, 1},
     {"devices: []\n", "names no gateway", "", 0, 0},
     {"gateway: {name: g, nam: x}\n", "no key 'nam'", "'name'", 1, 20},
@@ -380,6 +470,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_good, setup, teardown),
         cmocka_unit_test_setup_teardown(test_zones, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_write_contract, setup, teardown),
         cmocka_unit_test_setup_teardown(test_twins_in_a_large_map, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_all_in_one_pass, setup, teardown),

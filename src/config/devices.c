@@ -111,8 +111,13 @@ struct plan_range load_options(struct load *l, const struct node *map, const cha
     return range;
 }
 
-const struct field device_fields[] = {{"name", true},  {"driver", true},       {"box", false},
-                                      {"zone", false}, {"description", false}, {0}};
+const struct field device_fields[] = {{"name", true},
+                                      {"driver", true},
+                                      {"box", false},
+                                      {"zone", false},
+                                      {"description", false},
+                                      {"safety", false},
+                                      {0}};
 
 struct box_draft { /* boxes are added to the plan when all their devices are known */
     const char *name, *driver;
@@ -172,6 +177,11 @@ static void load_device(struct load *l, const struct node *n, struct box_draft *
                                      plan_build_text(l->plan, field_text(l, n, "description", ""))};
     device.zone = d->zone = load_zone(l, node_get(n, "zone"), field_text(l, n, "zone", NULL));
     const char *own_box = field_text(l, n, "box", driver);
+    const char *safety = field_text(l, n, "safety", "false");
+    if (strcmp(safety, "true") != 0 && strcmp(safety, "false") != 0) {
+        node_problem(&l->tree, node_get(n, "safety"), "write true or false", "'%s' is neither",
+                     safety);
+    }
     size_t box = find_draft(l, drafts, draft_count, l->replay ? "replay" : own_box,
                             l->replay ? "replay" : driver, n);
     device.box = d->box = (uint32_t)box;

@@ -23,13 +23,18 @@ struct load_device {
 
 struct load_tag {
     struct plan_tag tag; /* without id */
-    const char *path;
+    const char *path, *address;
     const struct node *node; /* where it was declared: for messages */
 };
 
 struct load_retention { /* a class of tags */
     const struct node *globs;
     bool *matched; /* owned: per glob */
+};
+
+struct load_write {
+    uint32_t tag; /* id */
+    const char *contract;
 };
 
 struct config_replay;
@@ -48,6 +53,8 @@ struct load {
     size_t tag_count, tag_capacity;
     size_t contract_count;
     struct load_retention retentions[RETENTIONS_MAX];
+    struct load_write *writes; /* owned: tags that some write contract speaks for */
+    size_t write_count;
     const char *state_dir;
     int assign;
 };
@@ -59,7 +66,7 @@ struct field { /* a table per section; ends with name == NULL */
 };
 extern const struct field gateway_fields[], journal_fields[], zone_fields[], device_fields[],
     tag_fields[], type_fields[], retention_fields[], asset_fields[], service_fields[],
-    contract_fields[];
+    contract_fields[], write_fields[];
 /* Reports missing fields, and unknown ones (not in the table nor, when given, in `options`), with the nearest known. */
 void check_fields(struct load *l, const struct node *map, const char *what,
                   const struct field *fields, const struct isthmus_option *options);
@@ -78,6 +85,7 @@ void check_retentions(struct load *l);                  /* … and after them */
 void load_devices(struct load *l);                      /* devices.c: devices and their boxes */
 void load_tags(struct load *l);                         /* tags.c: tags, types, assets */
 void load_services(struct load *l);                     /* services.c: services and contracts */
+void load_writes(struct load *l);                       /* writes.c: write contracts */
 
 uint32_t load_zone(struct load *l, const struct node *at, const char *name);
 /* Adds options (and the addresses among them) of a device or service to the plan. */

@@ -247,7 +247,7 @@ static void add_tag(struct load *l, const struct node *n, const char *path, cons
         t.has_scale = 0;
         t.deadband_kind = DEADBAND_NONE;
     }
-    keep(l, &(struct load_tag){.tag = t, .path = path, .node = n});
+    keep(l, &(struct load_tag){.tag = t, .path = path, .address = address, .node = n});
 }
 
 static void load_listed(struct load *l)

@@ -101,7 +101,7 @@ struct node *tree_node(struct tree *t, struct node *parent, enum node_kind kind,
 static void problem_args(struct tree *t, const char *file, int line, int column,
                          const char *proposal, const char *format, va_list args)
 {
-    t->error_count++;
+    t->error_count += !t->warns;
     if (t->problem_count == TREE_PROBLEMS_MAX) {
         return;
     }
@@ -119,6 +119,7 @@ static void problem_args(struct tree *t, const char *file, int line, int column,
         .file = tree_copy(t, file, strlen(file)),
         .line = line,
         .column = column,
+        .warning = t->warns,
         .text = print_args(t, format, args),
         .proposal = tree_copy(t, proposal, strlen(proposal)),
     };
@@ -139,6 +140,17 @@ void node_problem(struct tree *t, const struct node *n, const char *proposal, co
     va_list args;
     va_start(args, format);
     problem_args(t, n->file, n->line, n->column, proposal, format, args);
+    va_end(args);
+}
+
+void node_warning(struct tree *t, const struct node *n, const char *proposal, const char *format,
+                  ...)
+{
+    va_list args;
+    va_start(args, format);
+    t->warns = true;
+    problem_args(t, n->file, n->line, n->column, proposal, format, args);
+    t->warns = false;
     va_end(args);
 }
 

@@ -35,6 +35,7 @@ struct tree {
     size_t problem_count, problem_capacity, error_count;
     uint32_t node_count;
     bool no_memory;
+    bool warns; /* while a warning is being noted */
 };
 
 void tree_init(struct tree *t);
@@ -52,6 +53,9 @@ void tree_problem(struct tree *t, const char *file, int line, int column, const 
                   const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* At a node's value, or at its key. */
 void node_problem(struct tree *t, const struct node *n, const char *proposal, const char *format,
+                  ...) __attribute__((format(printf, 4, 5)));
+/* Worth a look, and no reason not to run. */
+void node_warning(struct tree *t, const struct node *n, const char *proposal, const char *format,
                   ...) __attribute__((format(printf, 4, 5)));
 void key_problem(struct tree *t, const struct node *n, const char *proposal, const char *format,
                  ...) __attribute__((format(printf, 4, 5)));

@@ -17,22 +17,6 @@ static void ask(struct bed *b, int box, uint32_t device)
     bed_run(b, 1);
 }
 
-/* The next record that a box gets, whose payload goes to `out`; its kind, 0: none. */
-static uint32_t next(struct bed *b, int box, void *out, size_t size)
-{
-    struct slot slots[SLOT_RECORD_MAX];
-    int n = ring_take(b->down + box, slots, SLOT_RECORD_MAX);
-    if (n <= 0) {
-        return 0;
-    }
-    size_t length = slot_record_length(slots);
-    ring_step_back(b->down + box, (size_t)n - length);
-    ring_release(b->down + box, b->down[box].next);
-    assert_true(slots->value.u64 >= size);
-    memcpy(out, slot_payload(slots), size);
-    return record_kind(slots);
-}
-
 static bool is_condemned(struct bed *b, int box)
 {
     return atomic_load(&bed_seat(b, box)->verdict->raised) > 0;
@@ -47,15 +31,15 @@ static void a_browse_goes_there_and_back(void **state)
     struct record_browsed end = {.id = {7}, .asker = BED_CLOUD, .lost = 2, .text = "done"}, ended;
     bed_run(b, 1);
     ask(b, BED_CLOUD, 0);
-    assert_int_equal(next(b, BED_FIELD, &request, sizeof request), RECORD_BROWSE);
+    assert_int_equal(bed_take(b, BED_FIELD, &request, sizeof request), RECORD_BROWSE);
     assert_int_equal(request.asker, BED_CLOUD); /* whatever it said itself */
-    assert_int_equal(next(b, BED_OTHER, &request, sizeof request), 0);
+    assert_int_equal(bed_take(b, BED_OTHER, &request, sizeof request), 0);
     bed_record(b, BED_FIELD, RECORD_ITEM, 0, &item, sizeof item);
     bed_record(b, BED_FIELD, RECORD_BROWSED, 0, &end, sizeof end);
     bed_run(b, 1);
-    assert_int_equal(next(b, BED_CLOUD, &got, sizeof got), RECORD_ITEM);
+    assert_int_equal(bed_take(b, BED_CLOUD, &got, sizeof got), RECORD_ITEM);
     assert_int_equal(got.id[0], 7);
-    assert_int_equal(next(b, BED_CLOUD, &ended, sizeof ended), RECORD_BROWSED);
+    assert_int_equal(bed_take(b, BED_CLOUD, &ended, sizeof ended), RECORD_BROWSED);
     assert_int_equal(ended.lost, 2);
     assert_string_equal(ended.text, "done");
     bed_free(b);
@@ -68,7 +52,7 @@ static void an_unknown_device_is_said_so(void **state)
     struct record_browsed ended;
     bed_run(b, 1);
     ask(b, BED_CLOUD, 99);
-    assert_int_equal(next(b, BED_CLOUD, &ended, sizeof ended), RECORD_BROWSED);
+    assert_int_equal(bed_take(b, BED_CLOUD, &ended, sizeof ended), RECORD_BROWSED);
     assert_int_equal(ended.status, (uint32_t)STATUS_BAD_NODE_UNKNOWN);
     bed_free(b);
 }
@@ -87,13 +71,13 @@ static void what_the_asker_has_no_room_for_is_counted(void **state)
         bed_run(b, 1);
         bed_settle(b);
     }
-    while ((kind = next(b, BED_CLOUD, &item, sizeof item)) == RECORD_ITEM) {
+    while ((kind = bed_take(b, BED_CLOUD, &item, sizeof item)) == RECORD_ITEM) {
         taken++;
     }
     assert_int_equal(kind, 0);
     bed_record(b, BED_FIELD, RECORD_BROWSED, 0, &end, sizeof end);
     bed_run(b, 1);
-    assert_int_equal(next(b, BED_CLOUD, &ended, sizeof ended), RECORD_BROWSED);
+    assert_int_equal(bed_take(b, BED_CLOUD, &ended, sizeof ended), RECORD_BROWSED);
     assert_true(taken > 0 && ended.lost > 0);
     assert_int_equal(taken + ended.lost, sent);
     assert_false(is_condemned(b, BED_FIELD));

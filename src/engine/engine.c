@@ -73,7 +73,8 @@ static int open_inlet(struct engine *e, struct inlet *in, size_t i)
 }
 
 int engine_new(struct engine **engine, struct gateway *g, struct journal *journal,
-               const struct journal_recovered *recovered, int64_t utc_ns, int64_t mono_ns)
+               struct audit *audit, const struct journal_recovered *recovered, int64_t utc_ns,
+               int64_t mono_ns)
 {
     struct engine *e = calloc(1, sizeof *e);
     if (!e) {
@@ -81,6 +82,7 @@ int engine_new(struct engine **engine, struct gateway *g, struct journal *journa
     }
     e->g = g;
     e->journal = journal;
+    e->audit = audit;
     e->utc_ns = utc_ns;
     e->mono_ns = mono_ns;
     e->last_ns = recovered->last_ns;
@@ -92,10 +94,16 @@ int engine_new(struct engine **engine, struct gateway *g, struct journal *journa
         err = store_init(&e->store);
     }
     if (!err) {
+        err = commands_init(e);
+    }
+    if (!err) {
         restore_ledger(e);
     }
     for (size_t i = 0; !err && i < e->inlet_count; i++) {
         err = open_inlet(e, e->inlets + i, i);
+    }
+    if (!err) {
+        err = commands_recall(e);
     }
     if (err) {
         engine_free(e);
@@ -109,6 +117,7 @@ int engine_new(struct engine **engine, struct gateway *g, struct journal *journa
 void engine_free(struct engine *e)
 {
     if (e) {
+        commands_fini(e);
         store_fini(&e->store);
         free(e->touched);
         free(e->by_id);
@@ -198,6 +207,7 @@ bool engine_step(struct engine *e, int64_t utc_ns, int64_t mono_ns)
             more |= intake_run(e, in) > 0;
         }
     }
+    command_turn(e);
     release_durable(e);
     return more;
 }

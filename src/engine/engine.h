@@ -8,9 +8,12 @@
 int engine_main(struct gateway *g); /* the process's body; returns its exit status */
 
 struct engine;
-/* Attaches to the rings where the journal (just opened, `recovered` says how) left off. */
+struct audit;
+/* Attaches to the rings where the journal (just opened, `recovered` says how) left off. Without an audit (NULL) nothing
+ * can be commanded. */
 MUST_USE int engine_new(struct engine **engine, struct gateway *g, struct journal *journal,
-                        const struct journal_recovered *recovered, int64_t utc_ns, int64_t mono_ns);
+                        struct audit *audit, const struct journal_recovered *recovered,
+                        int64_t utc_ns, int64_t mono_ns);
 void engine_free(struct engine *engine);
 /* One step: takes what the rings hold (bounded), updates now, hands frames to the journal, releases what is durable.
  * Returns true when there is more to do at once. */

@@ -210,7 +210,7 @@ static void a_damaged_stretch_is_a_gap(void **state)
             memcpy(&event, slot_payload(e), sizeof event);
         }
     }
-    assert_string_equal(event.text, "records of sequence 14 to 23 are lost");
+    assert_string_equal(event.text, "records of sequence 15 to 24 are lost");
     free(f.bytes);
     bed_free(b);
 }

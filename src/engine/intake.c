@@ -50,6 +50,10 @@ static void take_sample(struct frame *f, struct slot *s, size_t count)
         ledger_add(&entry->rejected, 1);
         return;
     }
+    t->seen_ns = f->e->mono_ns;
+    if (t->awaited && !is_long) {
+        command_sample(f->e, t, s);
+    }
     if (!is_long && value_is_suppressed(t, s)) {
         touch(f, t);
         t->suppressed++;
@@ -222,23 +226,16 @@ static void take_store(struct frame *f, struct slot *s, size_t count)
 static void take_command(struct frame *f, const struct slot *s)
 {
     struct record_command command;
-    if (s->value.u64 != sizeof command) {
+    if (s->value.u64 != sizeof command || f->in->box >= f->e->g->plan.header->boxes.count ||
+        f->e->g->plan.boxes[f->in->box].kind != BOX_NORTH) {
         f->fault = "a command record is malformed";
         return;
     }
     memcpy(&command, slot_payload(s), sizeof command);
-    reply_refused(f->e, f->in, s, &command);
-    struct slot head = {.time = f->e->utc_ns,
-                        .tag = record_tag(RECORD_EVENT),
-                        .status = EVENT_COMMAND_REFUSED,
-                        .value.u64 = sizeof(struct record_event)};
-    struct record_event event = {.box = f->in->box, .device = PLAN_NONE, .detail = command.tag};
-    strcpy(event.text, "no write contract");
-    struct slot body[(sizeof event + sizeof(struct slot) - 1) / sizeof(struct slot)] = {0};
-    memcpy(body, &event, sizeof event);
-    emit(f, &head, 1);
-    emit(f, body, sizeof body / sizeof *body);
-    f->sequence++;
+    if (f->ring_position >=
+        f->in->asked_before) { /* else its caller knows that the engine has restarted */
+        command_ask(f->e, f->in, &command);
+    }
 }
 
 static void take_control(struct frame *f, struct slot *s, size_t count)
@@ -269,7 +266,8 @@ static void take_control(struct frame *f, struct slot *s, size_t count)
     case RECORD_SIGNED:
         f->fault = sign_pass(f->e, f->in, s);
         break;
-    case RECORD_RECEIPT: /* nothing was commanded: the guard refuses all */
+    case RECORD_WRITTEN:
+        f->fault = command_written(f->e, f->in, s);
         break;
     default:
         f->fault = "a record of unknown kind";
@@ -336,7 +334,7 @@ int intake_run(struct engine *e, struct inlet *in)
         watch_condemn(e, in, garbage ? "a record's length can't be true" : "a record is cut off");
         return 0;
     }
-    /* The worst a taken record can become: a tally of two slots, or a refusal's event of six. */
+    /* The worst a taken record can become: a tally of two slots. */
     struct journal_frame jf = {in->box, in->ring_life, from, from + whole, e->utc_ns};
     struct frame f = {.e = e, .in = in, .first_sequence = journal_next_sequence(e->journal)};
     f.sequence = f.first_sequence;

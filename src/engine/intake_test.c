@@ -183,11 +183,12 @@ static void a_command_is_refused(void **state)
     (void)state;
     struct bed *b = bed_new(1);
     struct bed_frames f;
-    struct record_command command = {.tag = 1, .type = VALUE_INT32}, receipt;
-    bed_record(b, BED_CLOUD, RECORD_COMMAND, 9, &command, sizeof command);
+    struct record_command command = {.act = COMMAND_WRITE, .tag = 3, .type = VALUE_INT32};
+    struct record_receipt receipt;
+    bed_record(b, BED_CLOUD, RECORD_COMMAND, 0, &command, sizeof command);
     bed_run(b, 0);
-    take_reply(b, BED_CLOUD, RECORD_RECEIPT, 9, &receipt, sizeof receipt);
-    assert_int_equal(receipt.end, COMMAND_REFUSED);
+    take_reply(b, BED_CLOUD, RECORD_RECEIPT, 0, &receipt, sizeof receipt);
+    assert_int_equal(receipt.state, COMMAND_REFUSED);
     bed_read(b, &f);
     size_t at = 0;
     uint32_t refused = 0;

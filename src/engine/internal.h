@@ -3,6 +3,7 @@
 #ifndef ISTHMUS_ENGINE_INTERNAL_H
 #define ISTHMUS_ENGINE_INTERNAL_H
 
+#include "engine/command.h"
 #include "engine/engine.h"
 #include "engine/store.h"
 
@@ -24,7 +25,9 @@ struct tag_state {
     double last;          /* the value last journaled, for the deadband */
     uint32_t last_status; /* its status */
     uint8_t has_last;
+    uint8_t awaited;               /* commands want to see its samples */
     uint32_t suppressed, rejected; /* in the frame under way */
+    int64_t seen_ns;               /* monotonic: when a sample came last, suppressed ones too */
     uint32_t box_index;            /* among its box's tags in id order, as in seat.drops */
 };
 
@@ -37,6 +40,7 @@ struct inlet { /* one seat's ring, as the engine sees it */
         starts; /* of the process that fills the ring, by the supervisor's count; 0: none yet */
     uint64_t told_sequence; /* durable up to here: so is what the journal tells of these starts */
     uint64_t ring_life;     /* what frames record as the box's epoch */
+    uint64_t asked_before;  /* commands below this ring position were for our predecessor */
     uint64_t journaled;     /* ring position that the journal had when we began */
     int64_t seen_heartbeat,
         alive_ns;          /* the last one, and when we saw it: our clock, not its word */
@@ -49,6 +53,7 @@ struct inlet { /* one seat's ring, as the engine sees it */
 struct engine {
     struct gateway *g;
     struct journal *journal;
+    struct audit *audit;    /* borrowed */
     struct tag_state *tags; /* in the plan's order */
     uint32_t *by_id;        /* id → position in tags + 1; 0: no such tag */
     uint32_t id_limit;
@@ -58,6 +63,7 @@ struct engine {
     uint32_t *touched;  /* tags with tallies in the frame under way */
     uint32_t touched_count;
     struct store store;
+    struct commands commands;
     int64_t utc_ns, mono_ns; /* of this step */
     int64_t next_tick_ns;
     int64_t last_ns; /* time of the journal's last frame before we began */
@@ -117,7 +123,5 @@ bool reply_send(struct engine *e, struct inlet *to, enum record_kind kind, const
                 size_t size);
 /* The inlet of a box of that kind; NULL: there is none. */
 struct inlet *reply_inlet(struct engine *e, uint32_t box, enum box_kind kind);
-void reply_refused(struct engine *e, struct inlet *in, const struct slot *request,
-                   const struct record_command *command);
 
 #endif

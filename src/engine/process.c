@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "box/sandbox.h"
+#include "guard/audit_key.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SLEEP_MAX_MS 100
@@ -54,6 +56,15 @@ static void on_durable(void *context)
         ssize_t ignored = write(w->durable_fd, &one, sizeof one);
         (void)ignored;
     }
+}
+
+/* Each group is waited for: a command goes on when its intent is durable. */
+static void on_audited(void *context)
+{
+    const struct wakes *w = context;
+    uint64_t one = 1;
+    ssize_t ignored = write(w->durable_fd, &one, sizeof one);
+    (void)ignored;
 }
 
 static void drain(int fd)
@@ -98,13 +109,13 @@ static void empty_rings(struct engine *e)
     }
 }
 
-static int run(struct gateway *g, struct journal *journal, struct wakes *w,
+static int run(struct gateway *g, struct journal *journal, struct audit *audit, struct wakes *w,
                const struct journal_recovered *recovered)
 {
     struct engine *e = NULL;
     struct pollfd *fds = calloc(g->seat_count + 1, sizeof *fds);
-    int err =
-        fds ? engine_new(&e, g, journal, recovered, clock_utc_ns(), clock_mono_ns()) : ERR_NOMEM;
+    int err = fds ? engine_new(&e, g, journal, audit, recovered, clock_utc_ns(), clock_mono_ns())
+                  : ERR_NOMEM;
     if (err) {
         free(fds);
         return err;
@@ -129,6 +140,35 @@ static int run(struct gateway *g, struct journal *journal, struct wakes *w,
     return ERR_OK;
 }
 
+/* NULL: there is none, and nothing that needs it can happen; all else goes on. */
+static struct audit *open_audit(struct gateway *g, const char *dir, struct wakes *w)
+{
+    char why[4300] = "";
+    uint8_t secret[32];
+    struct audit *audit = NULL;
+    struct audit_options options = {.dir = dir,
+                                    .secret = secret,
+                                    .gateway = plan_text(&g->plan, g->plan.header->name),
+                                    .on_durable = on_audited,
+                                    .context = w};
+    int err = mkdir(dir, 0700) && errno != EEXIST ? ERR_IO : ERR_OK;
+    err = err ? err : audit_key_load(g->state_dir, secret, why, sizeof why);
+    if (err && why[0]) {
+        fprintf(stderr, "isthmus: engine: %s: %s\n", why, err_text(err));
+    }
+    if (!err) {
+        err = audit_open(&audit, &options);
+    }
+    explicit_bzero(secret, sizeof secret);
+    if (err) {
+        fprintf(stderr,
+                "isthmus: engine: no audit can be written in %s (%s), so nothing can be "
+                "commanded\n",
+                dir, err_text(err));
+    }
+    return audit;
+}
+
 int engine_main(struct gateway *g)
 {
     struct seat *reader = g->seats + SEAT_READER;
@@ -137,8 +177,9 @@ int engine_main(struct gateway *g)
                       .reader_tail = (struct ring_tail *)reader->down_tail};
     signal(SIGTERM, on_signal);
     signal(SIGINT, SIG_IGN);
-    char dir[4096];
+    char dir[4096], audit_dir[4096];
     snprintf(dir, sizeof dir, "%s/journal", g->state_dir);
+    snprintf(audit_dir, sizeof audit_dir, "%s/audit", g->state_dir);
     struct journal_options options = {.dir = dir,
                                       .plan = &g->plan,
                                       .marks = &g->engine->marks,
@@ -156,11 +197,13 @@ int engine_main(struct gateway *g)
     if (recovered.text[0]) {
         fprintf(stderr, "isthmus: engine: %s\n", recovered.text);
     }
-    struct sandbox_profile profile = {.write_dir = dir};
+    struct audit *audit = open_audit(g, audit_dir, &w);
+    struct sandbox_profile profile = {.write_dir = dir, .audit_dir = audit ? audit_dir : NULL};
     err = sandbox_enter(g, &profile);
     if (!err) {
-        err = run(g, journal, &w, &recovered);
+        err = run(g, journal, audit, &w, &recovered);
     }
+    audit_close(audit);
     journal_close(journal);
     if (err) {
         fprintf(stderr, "isthmus: engine: %s\n", err_text(err));

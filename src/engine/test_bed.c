@@ -6,10 +6,12 @@
 
 #include <assert.h>
 #include <dirent.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define must(condition)                                                                            \
@@ -40,9 +42,31 @@ static void make_tags(struct plan_build *b)
     }
 }
 
+static void make_writes(struct plan_build *b)
+{
+    static const struct plan_write writes[] = {
+        {.high = 100, .rate_count = 3, .rate_ms = 60000, .readback_ms = 2000},
+        {.low = -10, .high = 10, .approval_ms = 60000, .readback_ms = 2000, .tolerance = 0.5},
+        {.high = 1000, .lease_ms = 10000, .revert = 5, .readback_ms = 2000}};
+    static const struct {
+        const char *name;
+        uint32_t tag;
+    } names[] = {{"plain", 1}, {"two", 2}, {"lent", 4}};
+    for (size_t i = 0; i < 3; i++) {
+        struct plan_write w = writes[i];
+        w.name = plan_build_text(b, names[i].name);
+        w.first_tag = plan_build_write_tag(b, names[i].tag);
+        w.tag_count = 1;
+        w.first_caller = plan_build_option(b, "caller", "service:cloud");
+        plan_build_option(b, "approver", "service:bridge");
+        w.caller_count = 2;
+        plan_build_write(b, &w);
+    }
+}
+
 static void *make_plan(const char *dir, uint32_t sync_ms, size_t *size)
 {
-    static const char *const names[BED_BOXES] = {"field", "other", "cloud"};
+    static const char *const names[BED_BOXES] = {"field", "other", "cloud", "bridge"};
     void *image = NULL;
     struct plan_build *b = plan_build_new();
     plan_build_header(b)->state_dir = plan_build_text(b, dir);
@@ -53,7 +77,7 @@ static void *make_plan(const char *dir, uint32_t sync_ms, size_t *size)
     plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "process")});
     for (uint32_t i = 0; i < BED_BOXES; i++) {
         plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, names[i]),
-                                             .kind = i == BED_CLOUD ? BOX_NORTH : BOX_SOUTH,
+                                             .kind = i >= BED_CLOUD ? BOX_NORTH : BOX_SOUTH,
                                              .ring_capacity = BED_RING});
     }
     for (uint32_t i = 0; i < 2; i++) {
@@ -66,17 +90,42 @@ static void *make_plan(const char *dir, uint32_t sync_ms, size_t *size)
     struct plan_feed feed = {.name = plan_build_text(b, "feed"), .box = BED_CLOUD, .tag_count = 1};
     feed.first_tag = plan_build_feed_tag(b, 1);
     plan_build_feed(b, &feed);
+    make_writes(b);
     must(plan_build_finish(b, &image, size) == 0);
     plan_build_free(b);
     return image;
 }
 
+static int64_t bed_utc(void *context)
+{
+    return ((struct bed *)context)->utc_ns;
+}
+
+static int64_t bed_mono(void *context)
+{
+    return ((struct bed *)context)->mono_ns;
+}
+
+static void open_audit(struct bed *b)
+{
+    static const uint8_t secret[32] = {7};
+    char dir[64];
+    struct clock clock = {.context = b, .utc_ns = bed_utc, .mono_ns = bed_mono};
+    b->clock = clock;
+    snprintf(dir, sizeof dir, "%s-audit", b->dir);
+    must(!mkdir(dir, 0700) || errno == EEXIST);
+    struct audit_options options = {
+        .dir = dir, .clock = &b->clock, .secret = secret, .gateway = "bed", .stepped = true};
+    must(audit_open(&b->audit, &options) == 0);
+}
+
 static void open_engine(struct bed *b)
 {
+    open_audit(b);
     struct journal_options options = {
         .dir = b->dir, .plan = &b->g->plan, .marks = &b->g->engine->marks, .buffer_bytes = 1 << 20};
     must(journal_open(&b->journal, &options, &b->recovered) == 0);
-    must(engine_new(&b->e, b->g, b->journal, &b->recovered, b->utc_ns, b->mono_ns) == 0);
+    must(engine_new(&b->e, b->g, b->journal, b->audit, &b->recovered, b->utc_ns, b->mono_ns) == 0);
     account_start(b->e, &b->recovered);
 }
 
@@ -117,22 +166,32 @@ struct bed *bed_new(uint32_t sync_ms)
 static void close_engine(struct bed *b)
 {
     engine_free(b->e);
+    audit_close(b->audit);
     journal_close(b->journal);
     b->e = NULL;
+    b->audit = NULL;
     b->journal = NULL;
+}
+
+static void remove_folder(const char *dir)
+{
+    char path[600];
+    DIR *d = opendir(dir);
+    for (const struct dirent *entry; (entry = readdir(d));) {
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        unlink(path);
+    }
+    closedir(d);
+    rmdir(dir);
 }
 
 void bed_free(struct bed *b)
 {
-    char path[600];
+    char audit[64];
+    snprintf(audit, sizeof audit, "%s-audit", b->dir);
     close_engine(b);
-    DIR *d = opendir(b->dir);
-    for (const struct dirent *entry; (entry = readdir(d));) {
-        snprintf(path, sizeof path, "%s/%s", b->dir, entry->d_name);
-        unlink(path);
-    }
-    closedir(d);
-    rmdir(b->dir);
+    remove_folder(audit);
+    remove_folder(b->dir);
     gateway_free(b->g);
     free(b);
 }
@@ -188,6 +247,21 @@ void bed_record(struct bed *b, int box, enum record_kind kind, uint32_t status, 
     ring_publish(b->up + box);
 }
 
+uint32_t bed_take(struct bed *b, int box, void *out, size_t size)
+{
+    struct slot slots[SLOT_RECORD_MAX];
+    int n = ring_take(b->down + box, slots, SLOT_RECORD_MAX);
+    if (n <= 0) {
+        return 0;
+    }
+    size_t length = slot_record_length(slots);
+    ring_step_back(b->down + box, (size_t)n - length);
+    ring_release(b->down + box, b->down[box].next);
+    must(slots->value.u64 >= size);
+    memcpy(out, slot_payload(slots), size);
+    return record_kind(slots);
+}
+
 void bed_run(struct bed *b, int64_t ms)
 {
     b->utc_ns += ms * NS_PER_MS;
@@ -199,6 +273,9 @@ void bed_run(struct bed *b, int64_t ms)
     }
     while (engine_step(b->e, b->utc_ns, b->mono_ns)) {
     }
+    while (!b->audit_stalls && audit_turn(b->audit)) {
+    }
+    engine_step(b->e, b->utc_ns, b->mono_ns); /* with what has become durable */
 }
 
 void bed_settle(struct bed *b)
@@ -254,7 +331,7 @@ size_t bed_honest(struct slot *slots)
     struct record_gap gap = {.scope = GAP_TAG, .which = 1, .cause = GAP_POLL_LATE, .missed = 1};
     struct record_event event = {.device = 0, .text = "up"};
     struct record_store fetch = {.key = "key"};
-    struct record_command command = {.tag = 1};
+    struct record_written written = {.number = 1, .tag = 1, .end = WRITTEN_DONE};
     const struct {
         uint32_t tag, status;
         const void *payload;
@@ -266,7 +343,7 @@ size_t bed_honest(struct slot *slots)
         {record_tag(RECORD_EVENT), EVENT_DEVICE_UP, &event, sizeof event},
         {record_tag(RECORD_STORE), 1, &fetch, sizeof fetch},
         {record_tag(RECORD_FETCH), 2, &fetch, sizeof fetch},
-        {record_tag(RECORD_COMMAND), 3, &command, sizeof command},
+        {record_tag(RECORD_WRITTEN), 0, &written, sizeof written},
     };
     slots[n++] = bed_sample(1, 5);
     slots[n] = bed_sample(2, 1);

@@ -8,8 +8,11 @@
 #include "journal/frame.h"
 
 /* Box "field" (south): device 0 with tags 1 int32, 2 float64 with a deadband of 1, 3 text of 40 bytes; box "other" (south):
- * device 1 with tag 4 uint16; box "cloud" (north) with a feed of tag 1. */
-enum { BED_FIELD, BED_OTHER, BED_CLOUD, BED_BOXES };
+ * device 1 with tag 4 uint16; box "cloud" (north) with a feed of tag 1.
+ *
+ * Write contracts: "plain" of tag 1 (0 to 100, 3 a minute), "two" of tag 2 (a second person within 60 s), "lent" of tag 4 (a lease of
+ * 10 s, back to 5). Callers are service:cloud; service:bridge, a second north box, approves; read-back within 2 s. */
+enum { BED_FIELD, BED_OTHER, BED_CLOUD, BED_BRIDGE, BED_BOXES };
 #define BED_TAGS  4u
 #define BED_RING  4096u
 #define BED_START INT64_C(1700000000000000000)
@@ -18,10 +21,13 @@ struct bed {
     char dir[32];
     struct gateway *g;
     struct journal *journal;
+    struct audit *audit; /* in DIR-audit; bed_run lets it write */
+    bool audit_stalls;   /* … unless this is set */
     struct journal_recovered recovered;
     struct engine *e;
     int64_t utc_ns, mono_ns;
-    char marked[300]; /* file of the journal */
+    struct clock clock; /* these two, for the audit */
+    char marked[300];   /* file of the journal */
     int64_t marked_size;
     struct ring_producer up[BED_BOXES];
     struct ring_consumer down[BED_BOXES];
@@ -42,6 +48,8 @@ void bed_restart_box(struct bed *b, int box, bool reset);
 void bed_put(struct bed *b, int box, const struct slot *slots, size_t count); /* and publish */
 void bed_record(struct bed *b, int box, enum record_kind kind, uint32_t status, const void *payload,
                 size_t size);
+/* The next record that a box gets, whose payload goes to `out`; its kind, 0: none. */
+uint32_t bed_take(struct bed *b, int box, void *out, size_t size);
 /* Beats all hearts, lets `ms` pass and steps until there is nothing more. */
 void bed_run(struct bed *b, int64_t ms);
 /* Waits until all is durable, then steps once more. */

@@ -111,6 +111,7 @@ static void adopt(struct engine *e, struct inlet *in, uint64_t starts)
     }
     in->starts = starts;
     in->down_noted = false;
+    command_box_gone(e, in->box);
     if (in->condemned || atomic_load(&in->up.tail->tail) > in->up.next) {
         reopen(e, in);
     }
@@ -126,6 +127,7 @@ static void attach(struct engine *e, struct inlet *in)
 {
     const struct seat *s = in->seat;
     int err = ring_consumer_init(&in->up, s->up, s->up_capacity, s->up_tail);
+    in->asked_before = in->up.next + (err ? 0 : ring_waiting(&in->up));
     if (err ||
         (in->journaled > in->up.next && in->journaled - in->up.next > ring_waiting(&in->up))) {
         watch_condemn(e, in, "its ring's position can't be true");

@@ -207,9 +207,9 @@ static void play_engine(struct world *w, char *heard, unsigned most)
     ring_publish(&w->box_down[WORLD_CLOUD]);
 }
 
-static struct record_command receipt;
+static struct record_receipt receipt;
 
-static void on_receipt(void *context, const struct record_command *r)
+static void on_receipt(void *context, const struct record_receipt *r)
 {
     (void)context;
     receipt = *r;
@@ -234,13 +234,13 @@ static void stores_survive_a_restart_of_the_engine(void **state)
     assert_int_equal(service_store(host, "a", "3", 1, on_done, "3"), 0);
     assert_int_equal(service_store(host, "c", "4", 1, on_done, "4"), 0);
     assert_int_equal(service_store(host, "a", "5", 1, on_done, "5"), 0);
-    struct record_command command = {.id = {1}, .tag = 1};
+    struct record_command command = {.id = {1}, .act = COMMAND_WRITE, .tag = 1};
     assert_int_equal(service_command(host, &command, on_receipt, NULL), 0);
     turn(w, host);
     play_engine(w, heard, 0);
     atomic_fetch_add(&w->engine.panel.epoch, 1);
     turn(w, host);
-    assert_int_equal(receipt.end, COMMAND_UNKNOWN);
+    assert_int_equal(receipt.state, COMMAND_UNKNOWN);
     assert_int_equal(service_store(host, "d", "6", 1, on_done, "6"), 0);
     turn(w, host);
     play_engine(w, strcpy(heard, ""), 9);

@@ -82,7 +82,23 @@ int map_write_config(const char *dir, uint32_t lines, int port1, int port2)
             "    purpose: show the plant in the cloud\n"
             "    owner: operations\n"
             "    custodian: data team\n"
-            "    freshness: 5s\n",
+            "    freshness: 5s\n\n"
+            "# What may be written at all: without such a contract every tag is read-only.\n"
+            "writes:\n"
+            "  - name: storage-levels\n"
+            "    tags: [\"waterworks/*/storage/set-point\"]\n"
+            "    owner: operations\n"
+            "    callers: [local, role:operator]\n"
+            "    range: [1, 5]\n"
+            "    step: 1\n"
+            "    rate: 6/min\n"
+            "  - name: pumps-by-hand\n"
+            "    tags: [\"waterworks/*/controller/manual-speed\"]\n"
+            "    owner: operations\n"
+            "    callers: [local, role:operator]\n"
+            "    approval: 5min\n"
+            "    lease: 2min\n"
+            "    revert: 0\n",
             port1, port2, port1, port2);
     int bad = ferror(f);
     bad |= fclose(f);

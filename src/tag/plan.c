@@ -30,6 +30,9 @@ static bool header_is_sound(const struct plan_header *h, size_t size)
            table_fits(h, size, h->tags, sizeof(struct plan_tag)) &&
            table_fits(h, size, h->feeds, sizeof(struct plan_feed)) &&
            table_fits(h, size, h->feed_tags, sizeof(uint32_t)) &&
+           table_fits(h, size, h->writes, sizeof(struct plan_write)) &&
+           table_fits(h, size, h->write_tags, sizeof(uint32_t)) &&
+           table_fits(h, size, h->code, 1) &&
            table_fits(h, size, h->options, sizeof(struct plan_option)) &&
            table_fits(h, size, h->strings, 1) && h->strings.count > 0 && h->sync >= SYNC_PERIOD &&
            h->sync <= SYNC_OS && h->when_full >= FULL_DROP_OLDEST && h->when_full <= FULL_STOP &&
@@ -115,6 +118,35 @@ static bool tags_are_sound(const struct plan *p)
     return true;
 }
 
+static bool hours_are_sound(const struct plan_write *w)
+{
+    for (uint32_t i = 0; i < w->hour_count; i++) {
+        if (w->hours[i].from_minute >= 1440 || w->hours[i].to_minute > 1440 ||
+            w->hours[i].days >> 7) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The permissive's code proves itself when it is opened (rule/expr.h). */
+static bool writes_are_sound(const struct plan *p)
+{
+    const struct plan_header *h = p->header;
+    for (uint32_t i = 0; i < h->writes.count; i++) {
+        const struct plan_write *w = p->writes + i;
+        if (w->name >= h->strings.count || w->owner >= h->strings.count ||
+            w->place >= h->strings.count || w->permissive >= h->strings.count ||
+            !range_in(w->code, w->code_size, h->code.count) || w->code % 8 ||
+            !range_in(w->first_tag, w->tag_count, h->write_tags.count) ||
+            !range_in(w->first_caller, w->caller_count, h->options.count) ||
+            w->hour_count > PLAN_HOURS_MAX || !hours_are_sound(w)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int plan_open(struct plan *plan, const void *image, size_t size)
 {
     const struct plan_header *h = image;
@@ -141,11 +173,14 @@ int plan_open(struct plan *plan, const void *image, size_t size)
         .tags = (const void *)(base + h->tags.offset),
         .feeds = (const void *)(base + h->feeds.offset),
         .feed_tags = (const void *)(base + h->feed_tags.offset),
+        .writes = (const void *)(base + h->writes.offset),
+        .write_tags = (const void *)(base + h->write_tags.offset),
         .options = (const void *)(base + h->options.offset),
+        .code = base + h->code.offset,
         .strings = (const char *)(base + h->strings.offset),
     };
     if (p.strings[0] || p.strings[h->strings.count - 1] || !boxes_are_sound(&p) ||
-        !devices_are_sound(&p) || !tags_are_sound(&p)) {
+        !devices_are_sound(&p) || !tags_are_sound(&p) || !writes_are_sound(&p)) {
         return ERR_MALFORMED;
     }
     *plan = p;
@@ -171,6 +206,27 @@ const struct plan_tag *plan_find_path(const struct plan *plan, const char *path)
     for (uint32_t i = 0; i < plan->header->tags.count; i++) {
         if (!strcmp(plan_text(plan, plan->tags[i].path), path)) {
             return plan->tags + i;
+        }
+    }
+    return NULL;
+}
+
+const struct plan_write *plan_find_write(const struct plan *plan, uint32_t tag)
+{
+    for (uint32_t i = 0; i < plan->header->writes.count; i++) {
+        const struct plan_write *w = plan->writes + i;
+        const uint32_t *ids = plan->write_tags + w->first_tag;
+        uint32_t low = 0, high = w->tag_count;
+        while (low < high) {
+            uint32_t middle = low + (high - low) / 2;
+            if (ids[middle] < tag) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if (low < w->tag_count && ids[low] == tag) {
+            return w;
         }
     }
     return NULL;

@@ -3,7 +3,7 @@
  * process maps it (a box: only the part that concerns it). All references are byte offsets or indexes; plan_open
  * proves them once, so that the accessors need no checks. A million tags stay within 400 bytes each.
  *
- *   header │ zones │ boxes │ devices │ tags (sorted by id) │ feeds │ feed tags │ options │ strings
+ *   header │ zones │ boxes │ devices │ tags (sorted by id) │ feeds │ feed tags │ writes │ write tags │ options │ code │ strings
  *
  * "Index" is the position in a table of this image: the same in the whole plan and in every part of it for boxes,
  * devices, zones and feeds (a part keeps these tables whole in length, with foreign entries blanked), so an index in
@@ -43,7 +43,8 @@ struct plan_header {
     uint32_t magic, version;
     uint64_t size;       /* of the image */
     uint64_t generation; /* rises with every applied configuration */
-    struct plan_table zones, boxes, devices, tags, feeds, feed_tags, options, strings;
+    struct plan_table zones, boxes, devices, tags, feeds, feed_tags, writes, write_tags, options,
+        code, strings;
     plan_str name; /* of the gateway */
     plan_str description;
     plan_str state_dir;     /* journal and socket live below; absolute */
@@ -119,6 +120,38 @@ struct plan_feed {
     uint32_t reserved;
 };
 
+#define PLAN_HOURS_MAX 4u
+
+struct
+    plan_hours { /* of the gateway's own time zone; to = 1440 is midnight; from > to runs over midnight */
+    uint16_t from_minute, to_minute;
+    uint8_t days; /* bit 0 is Monday: on which `from` lies */
+    uint8_t reserved[3];
+};
+
+/* A write contract: what OT allows to be written, to whom, and how. Without one a tag can't be written. */
+struct plan_write {
+    plan_str name, owner;
+    plan_str place; /* file:line that made it */
+    plan_str permissive;
+    uint32_t code, code_size;      /* of the permissive, bytes in the code table; size 0: none */
+    uint32_t first_tag, tag_count; /* in write_tags: ids, ascending; a tag is in one contract */
+    uint32_t first_caller,
+        caller_count; /* options: key "caller" or "approver", value as in `isthmus access` */
+    uint32_t heartbeat, presence; /* tag ids; 0: none */
+    uint32_t rate_count, rate_ms; /* at most so many writes of a tag in that time; 0: any */
+    uint32_t approval_ms;         /* a second person has so long to approve; 0: none is needed */
+    uint32_t lease_ms;            /* 0: the value stays */
+    uint32_t readback_ms;
+    uint32_t hour_count;
+    struct plan_hours hours[PLAN_HOURS_MAX];
+    uint64_t lifetime; /* writes of a tag, for ever; 0: any */
+    double low, high;  /* in the tag's unit */
+    double step;       /* largest change; 0: any */
+    double revert;     /* value at the lease's end */
+    double tolerance;  /* of read-back, in the unit */
+};
+
 struct plan_option {
     plan_str key, value;
 };
@@ -133,7 +166,10 @@ struct plan {
     const struct plan_tag *tags;
     const struct plan_feed *feeds;
     const uint32_t *feed_tags;
+    const struct plan_write *writes;
+    const uint32_t *write_tags;
     const struct plan_option *options;
+    const uint8_t *code;
     const char *strings;
 };
 
@@ -149,6 +185,8 @@ static inline const char *plan_text(const struct plan *plan, plan_str s)
 const struct plan_tag *plan_find_tag(const struct plan *plan, uint32_t id);
 /* The tag at that path, or NULL. Linear: for tests and tools, not for the sample path. */
 const struct plan_tag *plan_find_path(const struct plan *plan, const char *path);
+/* The write contract of a tag; NULL: it can't be written. */
+const struct plan_write *plan_find_write(const struct plan *plan, uint32_t tag);
 uint32_t plan_find_box(const struct plan *plan, const char *name); /* PLAN_NONE: no such */
 uint32_t plan_find_device(const struct plan *plan, const char *name);
 

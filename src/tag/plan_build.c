@@ -10,7 +10,20 @@ struct list {
     size_t entry, count, capacity;
 };
 
-enum { ZONES, BOXES, DEVICES, TAGS, FEEDS, FEED_TAGS, OPTIONS, STRINGS, LISTS };
+enum {
+    ZONES,
+    BOXES,
+    DEVICES,
+    TAGS,
+    FEEDS,
+    FEED_TAGS,
+    WRITES,
+    WRITE_TAGS,
+    OPTIONS,
+    CODE,
+    STRINGS,
+    LISTS
+};
 
 struct plan_build {
     struct plan_header header;
@@ -20,10 +33,17 @@ struct plan_build {
     bool bad;
 };
 
-static const size_t entry_sizes[LISTS] = {sizeof(struct plan_zone),   sizeof(struct plan_box),
-                                          sizeof(struct plan_device), sizeof(struct plan_tag),
-                                          sizeof(struct plan_feed),   sizeof(uint32_t),
-                                          sizeof(struct plan_option), 1};
+static const size_t entry_sizes[LISTS] = {sizeof(struct plan_zone),
+                                          sizeof(struct plan_box),
+                                          sizeof(struct plan_device),
+                                          sizeof(struct plan_tag),
+                                          sizeof(struct plan_feed),
+                                          sizeof(uint32_t),
+                                          sizeof(struct plan_write),
+                                          sizeof(uint32_t),
+                                          sizeof(struct plan_option),
+                                          1,
+                                          1};
 
 static uint32_t list_add(struct plan_build *b, int which, const void *entries, size_t count)
 {
@@ -168,6 +188,20 @@ uint32_t plan_build_feed_tag(struct plan_build *b, uint32_t tag_id)
 {
     return list_add(b, FEED_TAGS, &tag_id, 1);
 }
+uint32_t plan_build_write(struct plan_build *b, const struct plan_write *write)
+{
+    return list_add(b, WRITES, write, 1);
+}
+uint32_t plan_build_write_tag(struct plan_build *b, uint32_t tag_id)
+{
+    return list_add(b, WRITE_TAGS, &tag_id, 1);
+}
+uint32_t plan_build_code(struct plan_build *b, const void *code, size_t size)
+{
+    static const uint8_t zeros[8] = {0};
+    list_add(b, CODE, zeros, -b->lists[CODE].count % 8);
+    return list_add(b, CODE, code, size);
+}
 uint32_t plan_build_option(struct plan_build *b, const char *key, const char *value)
 {
     struct plan_option o = {plan_build_text(b, key), plan_build_text(b, value)};
@@ -194,6 +228,13 @@ static uint32_t ring_capacity_for(uint32_t tags)
         capacity *= 2;
     }
     return capacity;
+}
+
+static void sort_ids(struct list *l, uint32_t first, uint32_t count)
+{
+    if (count) {
+        qsort((uint32_t *)(void *)l->data + first, count, sizeof(uint32_t), by_number);
+    }
 }
 
 static void compute(struct plan_build *b)
@@ -232,11 +273,12 @@ static void compute(struct plan_build *b)
         }
     }
     struct plan_feed *feeds = (void *)b->lists[FEEDS].data;
-    uint32_t *ids = (void *)b->lists[FEED_TAGS].data;
     for (size_t i = 0; i < b->lists[FEEDS].count; i++) {
-        if (feeds[i].tag_count) {
-            qsort(ids + feeds[i].first_tag, feeds[i].tag_count, sizeof *ids, by_number);
-        }
+        sort_ids(b->lists + FEED_TAGS, feeds[i].first_tag, feeds[i].tag_count);
+    }
+    struct plan_write *writes = (void *)b->lists[WRITES].data;
+    for (size_t i = 0; i < b->lists[WRITES].count; i++) {
+        sort_ids(b->lists + WRITE_TAGS, writes[i].first_tag, writes[i].tag_count);
     }
 }
 
@@ -249,9 +291,10 @@ int plan_build_finish(struct plan_build *b, void **image, size_t *size)
         qsort(b->lists[TAGS].data, b->lists[TAGS].count, sizeof(struct plan_tag), by_id);
     }
     compute(b);
-    struct plan_table *tables[LISTS] = {&b->header.zones,   &b->header.boxes,  &b->header.devices,
-                                        &b->header.tags,    &b->header.feeds,  &b->header.feed_tags,
-                                        &b->header.options, &b->header.strings};
+    struct plan_table *tables[LISTS] = {
+        &b->header.zones,   &b->header.boxes,     &b->header.devices, &b->header.tags,
+        &b->header.feeds,   &b->header.feed_tags, &b->header.writes,  &b->header.write_tags,
+        &b->header.options, &b->header.code,      &b->header.strings};
     size_t at = sizeof b->header;
     for (int i = 0; i < LISTS; i++) {
         at = (at + 7) / 8 * 8;

@@ -15,7 +15,7 @@ plan_str plan_build_text(struct plan_build *b, const char *text);
 struct plan_header *
 plan_build_header(struct plan_build *b); /* fill in settings; borrowed until the next call */
 
-/* Each copies its argument and gives its index. Options, addresses and feed tags: add those of one owner in a row,
+/* Each copies its argument and gives its index. Options, addresses, feed tags and write tags: add those of one owner in a row,
  * note the first index and the count in the owner. Tags may come in any order; finish sorts them by id and computes
  * zone_index, text_offset, zone.tag_count, zone.text_size, box.tag_count, and box.ring_capacity where it is 0. */
 uint32_t plan_build_zone(struct plan_build *b, const struct plan_zone *zone);
@@ -24,6 +24,10 @@ uint32_t plan_build_device(struct plan_build *b, const struct plan_device *devic
 uint32_t plan_build_tag(struct plan_build *b, const struct plan_tag *tag);
 uint32_t plan_build_feed(struct plan_build *b, const struct plan_feed *feed);
 uint32_t plan_build_feed_tag(struct plan_build *b, uint32_t tag_id);
+uint32_t plan_build_write(struct plan_build *b, const struct plan_write *write);
+uint32_t plan_build_write_tag(struct plan_build *b, uint32_t tag_id);
+uint32_t plan_build_code(struct plan_build *b, const void *code,
+                         size_t size); /* begins on 8 bytes */
 uint32_t plan_build_option(struct plan_build *b, const char *key, const char *value);
 
 /* The image (owned, free()). 0 or ERR_NOMEM. */

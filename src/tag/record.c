@@ -41,6 +41,28 @@ const char *event_name(uint32_t kind)
         [EVENT_FEED_DOWN] = "feed down",
         [EVENT_HISTORY_FAULT] = "history fault",
         [EVENT_HISTORY_RETIRED] = "history retired",
+        [EVENT_COMMAND] = "command",
     };
     return names[kind < EVENT_KIND_END ? kind : 0];
+}
+
+const char *command_state_name(uint32_t state)
+{
+    static const char *const names[COMMAND_STATE_END] = {
+        [COMMAND_NEVER_HEARD] = "never heard", [COMMAND_CHECKED] = "checked",
+        [COMMAND_WAITING] = "waiting",         [COMMAND_SENT] = "sent",
+        [COMMAND_ACCEPTED] = "accepted",       [COMMAND_CONFIRMED] = "confirmed",
+        [COMMAND_REFUSED] = "refused",         [COMMAND_EXPIRED] = "expired",
+        [COMMAND_FAILED] = "failed",           [COMMAND_UNKNOWN] = "unknown",
+    };
+    return names[state < COMMAND_STATE_END ? state : COMMAND_UNKNOWN];
+}
+
+const char *lease_state_name(uint32_t state)
+{
+    static const char *const names[] = {
+        [LEASE_NONE] = "none", [LEASE_HELD] = "held",   [LEASE_REVERTED] = "reverted",
+        [LEASE_LEFT] = "left", [LEASE_STUCK] = "stuck",
+    };
+    return names[state <= LEASE_STUCK ? state : LEASE_NONE];
 }

@@ -15,8 +15,8 @@ enum record_kind {
     RECORD_STORE = 0x05, /* JR a small durable value: cursor, bdSeq …; request and stored state */
     RECORD_STORED = 0x06,  /*R  engine → box: the value is durable (or refused) */
     RECORD_FETCH = 0x07,   /* R  box → engine: send me a stored value */
-    RECORD_COMMAND = 0x08, /* R  a request to change the physical world */
-    RECORD_RECEIPT = 0x09, /* R  its answer */
+    RECORD_COMMAND = 0x08, /* R  north box → engine: a caller asks something of the guard */
+    RECORD_RECEIPT = 0x09, /* R  engine → north box: what became of it so far */
     RECORD_ASK = 0x0a,     /* R  north box → reader (box/link.h) */
     RECORD_ANSWER = 0x0b,  /*R  reader → north box (box/link.h) */
     RECORD_BROWSE = 0x0c,  /* R  north box → engine → south box: what does this device offer? */
@@ -24,6 +24,8 @@ enum record_kind {
     RECORD_BROWSED = 0x0e, /* R  the end of a browse, exactly once */
     RECORD_SIGN = 0x10,    /* R  north box → engine → identity (guard/sign.h) */
     RECORD_SIGNED = 0x11,  /* R  its answer, on the way back */
+    RECORD_WRITE = 0x12,   /* R  engine → south box: make a tag of the device have this value */
+    RECORD_WRITTEN = 0x13, /* R  south box → engine: its end, exactly once */
 };
 
 static inline uint32_t record_tag(enum record_kind kind)
@@ -100,6 +102,7 @@ enum event_kind {
     EVENT_FEED_DOWN,
     EVENT_HISTORY_FAULT, /* a file of the history is damaged; detail: samples in it, as far as known */
     EVENT_HISTORY_RETIRED, /* retention took something away; detail: samples */
+    EVENT_COMMAND,         /* a command that was sent has ended, or a lease; detail: the tag's id */
     EVENT_KIND_END
 };
 const char *event_name(uint32_t kind);
@@ -123,22 +126,100 @@ struct record_store {
     uint32_t error;
 };
 
-/* RECORD_COMMAND and RECORD_RECEIPT. Until the guard exists every command ends REFUSED. */
-enum command_end {
-    COMMAND_REFUSED = 1,
-    COMMAND_CONFIRMED,
-    COMMAND_EXPIRED,
-    COMMAND_FAILED,
-    COMMAND_UNKNOWN
+enum command_act {
+    COMMAND_WRITE = 1, /* the tag shall have this value */
+    COMMAND_TRY,       /* a dry run: would it be let through? */
+    COMMAND_APPROVE,   /* a second person's yes to the command `id` … */
+    COMMAND_REJECT,    /* … or no; of who asked: never mind */
+    COMMAND_RENEW,     /* the lease of `id` runs on … */
+    COMMAND_RELEASE,   /* … or ends now, and the value reverts */
+    COMMAND_LOOK,      /* the receipt as it is */
+    COMMAND_ACT_END
 };
+
+/* The life of a command, in the order in which it goes on; from COMMAND_CONFIRMED on they are its ends. */
+enum command_state {
+    COMMAND_NEVER_HEARD, /* no command has this id (any more) */
+    COMMAND_CHECKED,     /* let through; the intent is on its way to the disk */
+    COMMAND_WAITING,     /* for the second approval */
+    COMMAND_SENT,        /* to the device's box */
+    COMMAND_ACCEPTED,    /* by the device; its value is awaited back */
+    COMMAND_CONFIRMED,   /* read back */
+    COMMAND_REFUSED,     /* nothing was sent */
+    COMMAND_EXPIRED,     /* nobody approved in time; nothing was sent */
+    COMMAND_FAILED,      /* the device said no, or its value is another one */
+    COMMAND_UNKNOWN,     /* sent, and nothing proves what became of it */
+    COMMAND_STATE_END
+};
+const char *command_state_name(uint32_t state); /* "waiting" …; never NULL */
+static inline bool command_has_ended(uint32_t state)
+{
+    return state >= COMMAND_CONFIRMED;
+}
+
+enum lease_state {
+    LEASE_NONE,
+    LEASE_HELD,     /* until until_ns */
+    LEASE_REVERTED, /* the value is the contract's `revert` again */
+    LEASE_LEFT,     /* the device held another value than ours: the operator's hand wins */
+    LEASE_STUCK     /* it could not be reverted: an inhibit, or the device does not answer */
+};
+const char *lease_state_name(uint32_t state);
+
+#define COMMAND_WHO_SIZE    48u
+#define COMMAND_REASON_SIZE 96u
+
+/* RECORD_COMMAND. A command is named by its caller: the same id again gives the receipt of the first. */
 struct record_command {
-    uint8_t id[16]; /* caller's 128-bit id */
+    uint8_t id[16];
+    uint8_t session
+        [16]; /* of the person or token that asks (guard/session.h); zeros: the service itself */
+    uint32_t act; /* enum command_act */
     uint32_t tag;
-    uint32_t type; /* enum value_type */
-    union slot_value value;
-    uint32_t end; /* enum command_end in a receipt */
+    uint32_t type; /* enum value_type of the value; of acts on an earlier command all three are 0 */
     uint32_t reserved;
-    char reason[64];
+    union slot_value value; /* in the tag's unit */
+    char reason[COMMAND_REASON_SIZE];
+};
+
+/* RECORD_RECEIPT. Sent with each change of the state to the box that asked. */
+struct record_receipt {
+    uint8_t id[16];
+    uint32_t tag, type;
+    union slot_value value;
+    union slot_value before, after; /* what the tag was when it was asked, and what was read back */
+    uint32_t state;                 /* enum command_state */
+    uint32_t act;                   /* that this answers */
+    uint8_t has_before, has_after;
+    uint8_t lease;                /* enum lease_state */
+    uint8_t denied;               /* 1: the act was, for `reason`; the command stands as it did */
+    uint32_t reserved;            /* 0 */
+    int64_t asked_ns, changed_ns; /* UTC */
+    int64_t until_ns;             /* the approval's or the lease's end; 0: neither */
+    char who[COMMAND_WHO_SIZE], approver[COMMAND_WHO_SIZE];
+    char reason[160]; /* why it stands as it does, for a person */
+};
+
+/* RECORD_WRITE */
+struct record_write {
+    uint64_t number; /* the engine's: names the write in its end */
+    uint32_t tag;
+    uint32_t type; /* enum value_type, the raw one */
+    union slot_value value;
+};
+
+/* RECORD_WRITTEN */
+enum written_end {
+    WRITTEN_DONE = 1,
+    WRITTEN_REFUSED /* never sent */,
+    WRITTEN_FAILED,
+    WRITTEN_UNKNOWN
+};
+struct record_written {
+    uint64_t number;
+    uint32_t tag;
+    uint32_t end; /* enum written_end */
+    char reason[80];
 };
 
 /* RECORD_BROWSE. The asker is the index of the north box; the engine writes it, so nobody asks in another's name. */

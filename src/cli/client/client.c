@@ -26,7 +26,35 @@ static const struct {
      "-\n"
      "the statement is read from stdin. --csv gives all rows as they come.",
      client_sql},
+    {"set", " TAG VALUE [--reason TEXT] [--dry-run] [--id ID]",
+     "Asks the guard to write a value to a device, and waits until it is read back, refused or "
+     "waits\n"
+     "for a second person. --dry-run only asks whether it would be let through. The same id again\n"
+     "gives the same receipt: nothing is sent twice.",
+     client_set},
+    {"command", " ID [approve|reject|renew|release] [--reason TEXT]",
+     "Shows what became of a command; or approves or rejects one that waits, renews its lease, or\n"
+     "ends the lease now, so that the value reverts.",
+     client_command},
 };
+
+/* How many arguments each takes, beside those of which any number may come. */
+static bool arguments_fit(const struct client *c, int (*run)(const struct client *c), bool any)
+{
+    if (run == client_set) {
+        return c->argument_count == 2;
+    }
+    if (run == client_command) {
+        return c->argument_count == 1 || c->argument_count == 2;
+    }
+    if (run == client_ledger) {
+        return c->argument_count <= 1;
+    }
+    if (run == client_sql) {
+        return c->argument_count == 1 && !(c->csv && c->json);
+    }
+    return (c->argument_count > 0) == any;
+}
 
 static void print_usage(FILE *out, size_t i)
 {
@@ -52,6 +80,11 @@ static const char *default_socket(char *path, size_t size)
     return path;
 }
 
+static bool is_negative(const char *text)
+{
+    return text[0] == '-' && (text[1] == '.' || (text[1] >= '0' && text[1] <= '9'));
+}
+
 __attribute__((visibility("default"))) int isthmus_client(int argc, char **argv);
 
 int isthmus_client(int argc, char **argv)
@@ -72,6 +105,13 @@ int isthmus_client(int argc, char **argv)
             c.json = true;
         } else if (!strcmp(argv[k], "--feed") && k + 1 < argc && commands[i].run == client_ledger) {
             c.feed = argv[++k];
+        } else if (!strcmp(argv[k], "--reason") && k + 1 < argc &&
+                   (commands[i].run == client_set || commands[i].run == client_command)) {
+            c.reason = argv[++k];
+        } else if (!strcmp(argv[k], "--id") && k + 1 < argc && commands[i].run == client_set) {
+            c.id = argv[++k];
+        } else if (!strcmp(argv[k], "--dry-run") && commands[i].run == client_set) {
+            c.dry_run = true;
         } else if (!strcmp(argv[k], "--csv") && commands[i].run == client_sql) {
             c.csv = true;
         } else if (!strcmp(argv[k], "--limit") && k + 1 < argc && commands[i].run == client_sql &&
@@ -79,18 +119,15 @@ int isthmus_client(int argc, char **argv)
             c.limit = argv[++k];
         } else if (!strcmp(argv[k], "--socket") && k + 1 < argc) {
             c.socket = argv[++k];
-        } else if (argv[k][0] == '-' && !(argv[k][1] == 0 && commands[i].run == client_sql)) {
+        } else if (argv[k][0] == '-' && !is_negative(argv[k]) &&
+                   !(argv[k][1] == 0 && commands[i].run == client_sql)) {
             print_usage(stderr, i);
             return CLI_USAGE;
         } else {
             c.arguments[c.argument_count++] = argv[k];
         }
     }
-    bool fits = commands[i].run == client_ledger ? c.argument_count <= 1
-                : commands[i].run == client_sql
-                    ? c.argument_count == 1 && !(c.csv && c.json)
-                    : (c.argument_count > 0) == (*commands[i].arguments != 0);
-    if (!fits) {
+    if (!arguments_fit(&c, commands[i].run, *commands[i].arguments != 0)) {
         print_usage(stderr, i);
         return CLI_USAGE;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, devices, browse, get, watch, ledger, sql: clients of the API over the gateway's Unix socket. */
+/* status, devices, browse, get, watch, ledger, sql, set, command: clients of the API over the gateway's Unix socket. */
 #ifndef ISTHMUS_CLI_CLIENT_CLIENT_H
 #define ISTHMUS_CLI_CLIENT_CLIENT_H
 
@@ -14,6 +14,8 @@ struct client {
     const char *feed;  /* --feed; NULL: not given */
     const char *limit; /* --limit, a number; likewise */
     bool csv;
+    const char *reason, *id; /* --reason, --id; NULL: not given */
+    bool dry_run;
     char **arguments; /* what is left after the options */
     int argument_count;
 };
@@ -45,6 +47,8 @@ void table_print(struct table *t, bool colour);                /* and frees it *
 const char *text_of(const json_t *o, const char *key);
 const char *number_of(char out[32], const json_t *o, const char *key, double factor,
                       const char *format);
+/* A value as people read it: texts without quotes, no value as "-". */
+const char *value_text(char out[256], const json_t *value);
 void print_json(const json_t *root);
 int say_no_match(const char *command, const char *pattern);
 
@@ -55,5 +59,7 @@ int client_get_tags(const struct client *c);
 int client_watch(const struct client *c);
 int client_ledger(const struct client *c);
 int client_sql(const struct client *c);
+int client_set(const struct client *c);
+int client_command(const struct client *c);
 
 #endif

@@ -205,8 +205,7 @@ int client_browse(const struct client *c)
     return CLI_OK;
 }
 
-/* A value as people read it: texts without quotes, no value as "-". */
-static const char *value_text(char out[256], const json_t *value)
+const char *value_text(char out[256], const json_t *value)
 {
     if (json_is_string(value)) {
         snprintf(out, 256, "%s", json_string_value(value));

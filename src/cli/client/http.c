@@ -128,7 +128,7 @@ json_t *client_post(const struct client *c, const char *target, const char *body
     *status = perform(c, target, &r, &code);
     if (*status == CLI_OK && !(raw && code == 200)) {
         root = json_loadb(r.text ? r.text : "", r.size, 0, NULL);
-        if (code != 200 || !root) {
+        if (code / 100 != 2 || !root) {
             *problem = root ? root : json_object();
             *status = CLI_FAILED;
             root = NULL;

@@ -468,6 +468,8 @@ const struct route http_routes[] = {
     {"/api/v1/health/ready", false, ready_begin},
     {"/api/v1/stream", false, stream_begin},
     {"/api/v1/commands", true, command_begin},
+    {"/api/v1/commands/*", false, command_look_begin},
+    {"/api/v1/commands/*", true, command_act_begin},
     {"/api/v1/sql", true, sql_begin},
     {"/metrics", false, metrics_begin},
     {"/prometheus/api/v1/query", false, prom_query_begin},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POST /api/v1/commands: {"tag": path, "value": …, "id": UUID or 32 hex digits}. What can be judged here is: the tag is
- * there, the value is of its type and within its range. All else is the engine's, which answers each command with exactly
- * one receipt; until the guard exists it refuses all. */
+/* POST /api/v1/commands: {"tag": path, "value": …, "id": UUID or 32 hex digits, "reason": …, "dry_run": …}, and what may be
+ * asked of a command later: GET /api/v1/commands/ID, POST /api/v1/commands/ID/approve, reject, renew, release. What can be
+ * judged here is: the tag is there, the value is of its type and within its range. All else is the guard's, in the engine. */
 #include "north/http/http.h"
 
 #include <errno.h>
@@ -11,14 +11,19 @@
 #include <sys/random.h>
 
 static const struct {
-    const char *name, *title;
+    const char *title;
     int status;
-} ends[] = {
-    [COMMAND_REFUSED] = {"refused", "Command refused", 403},
-    [COMMAND_CONFIRMED] = {"confirmed", "Command confirmed", 200},
-    [COMMAND_EXPIRED] = {"expired", "Command expired", 504},
-    [COMMAND_FAILED] = {"failed", "Command failed", 502},
-    [COMMAND_UNKNOWN] = {"unknown", "It is not known what became of the command", 504},
+} states[COMMAND_STATE_END] = {
+    [COMMAND_NEVER_HEARD] = {"No such command", 404},
+    [COMMAND_CHECKED] = {"The guard lets it through", 202},
+    [COMMAND_WAITING] = {"Command waits for the second approval", 202},
+    [COMMAND_SENT] = {"Command sent", 202},
+    [COMMAND_ACCEPTED] = {"Command accepted by the device", 202},
+    [COMMAND_CONFIRMED] = {"Command confirmed", 200},
+    [COMMAND_REFUSED] = {"Command refused", 403},
+    [COMMAND_EXPIRED] = {"Command expired: nobody approved it in time", 504},
+    [COMMAND_FAILED] = {"Command failed", 502},
+    [COMMAND_UNKNOWN] = {"It is not known what became of the command", 504},
 };
 
 static void pair_id(struct json *j, const uint8_t id[16])
@@ -30,29 +35,73 @@ static void pair_id(struct json *j, const uint8_t id[16])
     json_pair_text(j, "id", text);
 }
 
-static void answer_receipt(struct request *r, const struct record_command *receipt)
+static void pair_value(struct json *j, const char *key, const struct plan_tag *tag,
+                       union slot_value value)
+{
+    struct slot s = {.tag = tag->id, .value = value};
+    json_key(j, key);
+    render_value(j, tag, &s);
+}
+
+static void pair_time(struct json *j, const char *key, int64_t ns)
+{
+    if (ns) {
+        json_pair_time(j, key, ns);
+    }
+}
+
+static int status_of(const struct record_receipt *receipt, uint32_t state)
+{
+    if (receipt->denied) {
+        return 403;
+    }
+    bool only_told = receipt->act == COMMAND_LOOK || receipt->act == COMMAND_TRY;
+    return only_told && state != COMMAND_NEVER_HEARD && state != COMMAND_REFUSED
+               ? 200
+               : states[state].status;
+}
+
+static void answer_receipt(struct request *r, const struct record_receipt *receipt)
 {
     struct json *j = &r->body;
     const struct plan_tag *tag = plan_find_tag(r->http->plan, receipt->tag);
-    unsigned end = receipt->end >= COMMAND_REFUSED && receipt->end <= COMMAND_UNKNOWN
-                       ? receipt->end
-                       : COMMAND_UNKNOWN;
-    r->status = ends[end].status;
-    r->type = r->status == 200 ? "application/json" : "application/problem+json";
+    uint32_t state = receipt->state < COMMAND_STATE_END ? receipt->state : COMMAND_UNKNOWN;
+    r->status = status_of(receipt, state);
+    r->type = r->status < 300 ? "application/json" : "application/problem+json";
     json_open(j, '{');
-    json_pair_text(j, "title", ends[end].title);
+    json_pair_text(j, "title", receipt->denied ? "Refused" : states[state].title);
     json_pair_int(j, "status", r->status);
-    json_key(j, "detail");
-    json_text_n(j, receipt->reason, strnlen(receipt->reason, sizeof receipt->reason));
-    json_pair_text(j, "end", ends[end].name);
-    json_pair_text(j, "tag", tag ? plan_text(r->http->plan, tag->path) : "");
+    json_pair_text(j, "detail", receipt->reason);
+    json_pair_text(j, "state", command_state_name(state));
     pair_id(j, receipt->id);
+    if (tag) {
+        json_pair_text(j, "tag", plan_text(r->http->plan, tag->path));
+        pair_value(j, "value", tag, receipt->value);
+        if (receipt->has_before) {
+            pair_value(j, "before", tag, receipt->before);
+        }
+        if (receipt->has_after) {
+            pair_value(j, "after", tag, receipt->after);
+        }
+    }
+    if (receipt->who[0]) {
+        json_pair_text(j, "who", receipt->who);
+    }
+    if (receipt->approver[0]) {
+        json_pair_text(j, "approver", receipt->approver);
+    }
+    if (receipt->lease) {
+        json_pair_text(j, "lease", lease_state_name(receipt->lease));
+    }
+    pair_time(j, "asked", receipt->asked_ns);
+    pair_time(j, "changed", receipt->changed_ns);
+    pair_time(j, "until", receipt->until_ns);
     json_close(j, '}');
     request_done(r);
 }
 
 /* The receipt comes even if the caller has left meanwhile: the exchange then takes itself out of the ticket. */
-static void command_done(void *context, const struct record_command *receipt)
+static void command_done(void *context, const struct record_receipt *receipt)
 {
     struct ticket *ticket = context;
     struct request *r = ticket->request;
@@ -63,19 +112,18 @@ static void command_done(void *context, const struct record_command *receipt)
     }
 }
 
-static bool send_command(struct request *r, const struct record_command *command)
+static void send_command(struct request *r, const struct record_command *command)
 {
     struct ticket *ticket = malloc(sizeof *ticket);
-    if (!ticket) {
-        return false;
-    }
-    ticket->request = r;
-    if (service_command(r->http->host, command, command_done, ticket)) {
+    if (ticket) {
+        ticket->request = r;
+        if (!service_command(r->http->host, command, command_done, ticket)) {
+            r->ticket = ticket;
+            return;
+        }
         free(ticket);
-        return false;
     }
-    r->ticket = ticket;
-    return true;
+    request_problem(r, 503, "Busy", "Too many commands are under way; try again in a moment.");
 }
 
 static int hex_digit(char c)
@@ -84,22 +132,22 @@ static int hex_digit(char c)
     return at ? (int)(at - digits) : -1;
 }
 
-/* 32 hex digits, with or without the hyphens of a UUID. */
-static bool parse_id(const char *text, uint8_t id[16])
+/* 32 hex digits, with or without the hyphens of a UUID; what follows them, or NULL: they aren't. */
+static const char *parse_id(const char *text, uint8_t id[16])
 {
-    bool hyphens = strlen(text) == 36;
+    bool hyphens = strlen(text) >= 36 && text[8] == '-';
     for (int i = 0; i < 16; i++) {
         if (hyphens && (i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-') {
-            return false;
+            return NULL;
         }
         int high = hex_digit(text[0]), low = high < 0 ? -1 : hex_digit(text[1]);
         if (low < 0) {
-            return false;
+            return NULL;
         }
         id[i] = (uint8_t)(high << 4 | low);
         text += 2;
     }
-    return !*text;
+    return text;
 }
 
 /* A whole number, as a number or, as we write 64 bits, as text. */
@@ -147,42 +195,40 @@ static bool is_within(const struct plan_tag *tag, union slot_value v)
     return !tag->has_range || (number >= tag->low && number <= tag->high);
 }
 
-static const char *unknown_key(json_t *root)
+static const char *unknown_key(json_t *root, const char *const *known)
 {
     const char *key;
     json_t *value;
     json_object_foreach(root, key, value)
     {
-        if (strcmp(key, "tag") != 0 && strcmp(key, "value") != 0 && strcmp(key, "id") != 0) {
+        const char *const *k = known;
+        while (*k && strcmp(*k, key) != 0) {
+            k++;
+        }
+        if (!*k) {
             return key;
         }
     }
     return NULL;
 }
 
-/* The command that the body asks for; false with the answer already made. */
-static bool read_command(struct request *r, json_t *root, struct record_command *command)
+static bool read_reason(struct request *r, const json_t *root, struct record_command *command)
 {
-    const struct plan *plan = r->http->plan;
-    const char *path = json_string_value(json_object_get(root, "tag"));
-    json_t *value = json_object_get(root, "value"), *id = json_object_get(root, "id");
-    const struct plan_tag *tag = path ? plan_find_path(plan, path) : NULL;
+    const json_t *reason = json_object_get(root, "reason");
+    const char *text = reason ? json_string_value(reason) : "";
+    if (!text || strlen(text) >= sizeof command->reason) {
+        request_problem(r, 400, "Wrong reason", "A reason is a text of at most 95 bytes.");
+        return false;
+    }
+    memcpy(command->reason, text, strlen(text));
+    return true;
+}
+
+/* The value, checked against the type and the range of the tag; false with the answer already made. */
+static bool read_value(struct request *r, const struct plan_tag *tag, const json_t *value,
+                       struct record_command *command)
+{
     char detail[160];
-    if (!path || !value || unknown_key(root)) {
-        request_problem(r, 400, "Wrong body",
-                        "It holds tag, value and, if you like, id: {\"tag\": \"site/area/tag\", "
-                        "\"value\": 1}.");
-        return false;
-    }
-    if (id ? !json_is_string(id) || !parse_id(json_string_value(id), command->id)
-           : getrandom(command->id, sizeof command->id, GRND_NONBLOCK) != sizeof command->id) {
-        request_problem(r, 400, "Wrong id", "An id is 128 bits: 32 hex digits, or a UUID.");
-        return false;
-    }
-    if (!tag) {
-        request_problem(r, 404, "No such tag", "See /api/v1/tags for the tags there are.");
-        return false;
-    }
     command->tag = tag->id;
     command->type = tag->type;
     if (!parse_value((enum value_type)tag->type, value, &command->value)) {
@@ -194,11 +240,41 @@ static bool read_command(struct request *r, json_t *root, struct record_command 
     }
     if (!is_within(tag, command->value)) {
         snprintf(detail, sizeof detail, "The tag's range is %g to %g %s.", tag->low, tag->high,
-                 plan_text(plan, tag->unit));
+                 plan_text(r->http->plan, tag->unit));
         request_problem(r, 422, "The value is out of range", detail);
         return false;
     }
     return true;
+}
+
+/* The command that the body asks for; false with the answer already made. */
+static bool read_command(struct request *r, const json_t *root, struct record_command *command)
+{
+    static const char *const known[] = {"tag", "value", "id", "reason", "dry_run", NULL};
+    const char *path = json_string_value(json_object_get(root, "tag"));
+    const json_t *value = json_object_get(root, "value"), *id = json_object_get(root, "id"),
+                 *dry = json_object_get(root, "dry_run");
+    const struct plan_tag *tag = path ? plan_find_path(r->http->plan, path) : NULL;
+    if (!path || !value || (dry && !json_is_boolean(dry)) ||
+        unknown_key((json_t *)(uintptr_t)root, known)) {
+        request_problem(r, 400, "Wrong body",
+                        "It holds tag, value and, if you like, id, reason and dry_run: {\"tag\": "
+                        "\"site/area/tag\", \"value\": 1, \"reason\": \"start-up\"}.");
+        return false;
+    }
+    const char *id_text = id ? json_string_value(id) : NULL;
+    const char *rest = id_text ? parse_id(id_text, command->id) : NULL;
+    if (id ? !rest || *rest
+           : getrandom(command->id, sizeof command->id, GRND_NONBLOCK) != sizeof command->id) {
+        request_problem(r, 400, "Wrong id", "An id is 128 bits: 32 hex digits, or a UUID.");
+        return false;
+    }
+    if (!tag) {
+        request_problem(r, 404, "No such tag", "See /api/v1/tags for the tags there are.");
+        return false;
+    }
+    command->act = json_is_true(dry) ? COMMAND_TRY : COMMAND_WRITE;
+    return read_reason(r, root, command) && read_value(r, tag, value, command);
 }
 
 void command_begin(struct request *r)
@@ -208,8 +284,59 @@ void command_begin(struct request *r)
     struct record_command command = {0};
     if (!root) {
         request_problem(r, 400, "Wrong body", error.text);
-    } else if (read_command(r, root, &command) && !send_command(r, &command)) {
-        request_problem(r, 503, "Busy", "Too many commands are under way; try again in a moment.");
+    } else if (read_command(r, root, &command)) {
+        send_command(r, &command);
     }
     json_decref(root);
+}
+
+void command_look_begin(struct request *r)
+{
+    struct record_command command = {.act = COMMAND_LOOK};
+    const char *rest = parse_id(r->rest, command.id);
+    if (!rest || *rest) {
+        request_problem(r, 400, "Wrong id", "An id is 128 bits: 32 hex digits, or a UUID.");
+        return;
+    }
+    send_command(r, &command);
+}
+
+/* The body may be empty, or hold a reason. */
+static bool read_act_reason(struct request *r, struct record_command *command)
+{
+    static const char *const known[] = {"reason", NULL};
+    json_error_t error;
+    json_t *root = r->upload_size
+                       ? json_loadb(r->upload, r->upload_size, JSON_REJECT_DUPLICATES, &error)
+                       : json_object();
+    bool good = json_is_object(root) && !unknown_key(root, known);
+    if (!good) {
+        request_problem(r, 400, "Wrong body", "It is empty, or holds a reason: {\"reason\": …}.");
+    }
+    good = good && read_reason(r, root, command);
+    json_decref(root);
+    return good;
+}
+
+void command_act_begin(struct request *r)
+{
+    static const struct {
+        const char *name;
+        enum command_act act;
+    } acts[] = {{"/approve", COMMAND_APPROVE},
+                {"/reject", COMMAND_REJECT},
+                {"/renew", COMMAND_RENEW},
+                {"/release", COMMAND_RELEASE}};
+    struct record_command command = {0};
+    const char *rest = parse_id(r->rest, command.id);
+    for (size_t i = 0; rest && i < sizeof acts / sizeof *acts; i++) {
+        command.act = strcmp(rest, acts[i].name) ? command.act : (uint32_t)acts[i].act;
+    }
+    if (!command.act) {
+        request_problem(r, 404, "Not found",
+                        "POST to /api/v1/commands/ID/approve, reject, renew or release; an id is "
+                        "32 hex digits, or a UUID.");
+    } else if (read_act_reason(r, &command)) {
+        send_command(r, &command);
+    }
 }

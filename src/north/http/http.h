@@ -116,6 +116,8 @@ void ledger_begin(struct request *r);
 void causes_begin(struct request *r);
 void feeds_begin(struct request *r);
 void command_begin(struct request *r);
+void command_look_begin(struct request *r);
+void command_act_begin(struct request *r);
 void metrics_begin(struct request *r);
 void browse_begin(struct request *r);
 

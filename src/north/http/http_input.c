@@ -31,7 +31,7 @@ static struct {
     bool asked[ASKS], waits[ASKS];
     service_command_done *command_done;
     void *command_context;
-    struct record_command command;
+    struct record_receipt receipt;
     struct browse_handler browse;
     bool browses;
 } world;
@@ -259,8 +259,12 @@ int service_command(struct service_host *host, const struct record_command *comm
     if (world.command_done) {
         return ERR_FULL;
     }
-    world.command = *command;
-    world.command.end = COMMAND_REFUSED;
+    world.receipt = (struct record_receipt){.tag = command->tag,
+                                            .type = command->type,
+                                            .value = command->value,
+                                            .act = command->act,
+                                            .state = COMMAND_REFUSED};
+    memcpy(world.receipt.id, command->id, sizeof world.receipt.id);
     world.command_done = done;
     world.command_context = context;
     return ERR_OK;
@@ -297,7 +301,7 @@ static void answer_engine(void)
     service_command_done *done = world.command_done;
     world.command_done = NULL;
     if (done) {
-        done(world.command_context, &world.command);
+        done(world.command_context, &world.receipt);
     }
     if (world.browses) {
         const struct browse_item item = {

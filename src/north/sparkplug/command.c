@@ -11,10 +11,10 @@
 #define COMMAND_SIZE_MAX 65536u
 #define COMMANDS_MAX     16u /* of one message */
 
-static void on_receipt(void *context, const struct record_command *receipt)
+static void on_receipt(void *context, const struct record_receipt *receipt)
 {
     struct node *n = context;
-    if (receipt->end != COMMAND_CONFIRMED) {
+    if (receipt->state != COMMAND_CONFIRMED) {
         n->refused++;
     }
 }
@@ -41,9 +41,11 @@ static void request(struct node *n, const struct metric *m)
     bool good = tag != UINT32_MAX && !m->is_null &&
                 metric_value(m, n->tags[tag].shape.type, &command.value) == 0;
     if (good) {
+        command.act = COMMAND_WRITE;
         command.tag = n->plan->tags[tag].id;
         command.type = (uint32_t)n->tags[tag].shape.type;
         good = getrandom(command.id, sizeof command.id, 0) == sizeof command.id &&
+               snprintf(command.reason, sizeof command.reason, "over MQTT") > 0 &&
                service_command(n->host, &command, on_receipt, n) == 0;
     }
     n->refused += !good;

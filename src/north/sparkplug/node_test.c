@@ -136,8 +136,7 @@ int service_fetch(struct service_host *host, const char *key, service_store_done
 int service_command(struct service_host *host, const struct record_command *command,
                     service_command_done *done, void *context)
 {
-    struct record_command receipt = *command;
-    receipt.end = COMMAND_REFUSED;
+    struct record_receipt receipt = {.tag = command->tag, .state = COMMAND_REFUSED};
     host->commands++;
     done(context, &receipt);
     return 0;

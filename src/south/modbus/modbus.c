@@ -129,6 +129,25 @@ static int parse_socket_address(const char *text, struct sockaddr_storage *out)
     return uv_ip4_addr(host, port, (struct sockaddr_in *)out);
 }
 
+static int check_write(const char *address, enum isthmus_type type, uint32_t max_length, char *why,
+                       size_t why_size)
+{
+    struct modbus_point p;
+    if (modbus_address_parse(&p, address, type, max_length, why, why_size)) {
+        return -1;
+    }
+    if (p.table == MODBUS_DISCRETE || p.table == MODBUS_INPUT) {
+        snprintf(why, why_size, "%s can't be written; only coils and holding registers can",
+                 p.table == MODBUS_INPUT ? "input registers" : "discrete inputs");
+        return -1;
+    }
+    if (p.count > MODBUS_WRITE_MAX) {
+        snprintf(why, why_size, "it is longer than one write of the protocol");
+        return -1;
+    }
+    return 0;
+}
+
 static int check_device(const struct isthmus_setting *settings, size_t count, char *why,
                         size_t why_size)
 {
@@ -280,6 +299,7 @@ static const struct isthmus_driver driver = {
     .close = close_device,
     .write = write_tag,
     .browse = browse,
+    .check_write = check_write,
 };
 
 const struct isthmus_driver *isthmus_driver(void)

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands to the physical world, and what became of them. */
+#include "cli/client/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A number or a truth value as it is; anything else is text, for the gateway to refuse or to take (64-bit integers). */
+static json_t *parse_value(const char *text)
+{
+    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+    if (json_is_number(value) || json_is_boolean(value)) {
+        return value;
+    }
+    json_decref(value);
+    return json_string(text);
+}
+
+static void print_pair(const json_t *receipt, const char *key, const char *label)
+{
+    char text[256];
+    const json_t *value = json_object_get(receipt, key);
+    if (value) {
+        printf("  %-10s %s\n", label, value_text(text, value));
+    }
+}
+
+/* A receipt is the answer, whatever became of the command; other problems only say what is wrong. */
+static int show(const struct client *c, const json_t *receipt, int status)
+{
+    const char *state = text_of(receipt, "state");
+    if (!*state) {
+        const char *detail = text_of(receipt, "detail");
+        fprintf(stderr, "isthmus: %s\n", *detail ? detail : "the gateway's answer can't be read");
+        return CLI_FAILED;
+    }
+    if (c->json) {
+        print_json(receipt);
+        return status;
+    }
+    printf("%s%s%s: %s\n", c->colour ? (status == CLI_OK ? "\033[1m" : "\033[1;31m") : "", state,
+           c->colour ? "\033[0m" : "", text_of(receipt, "detail"));
+    static const char *const rows[][2] = {{"tag", "tag"},        {"value", "value"},
+                                          {"before", "before"},  {"after", "read back"},
+                                          {"who", "asked by"},   {"approver", "approved"},
+                                          {"lease", "lease"},    {"until", "until"},
+                                          {"asked", "asked at"}, {"id", "id"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        print_pair(receipt, rows[i][0], rows[i][1]);
+    }
+    if (!strcmp(state, "waiting")) {
+        printf("A second person approves it with: isthmus command %s approve\n",
+               text_of(receipt, "id"));
+    }
+    return status;
+}
+
+static int post(const struct client *c, const char *target, json_t *body)
+{
+    int status = CLI_FAILED;
+    json_t *problem = NULL;
+    char *text = json_dumps(body, JSON_COMPACT);
+    json_t *receipt = text ? client_post(c, target, text, false, &problem, &status) : NULL;
+    if (receipt || problem) {
+        status = show(c, receipt ? receipt : problem, receipt ? CLI_OK : CLI_FAILED);
+    }
+    free(text);
+    json_decref(body);
+    json_decref(receipt);
+    json_decref(problem);
+    return status;
+}
+
+int client_set(const struct client *c)
+{
+    json_t *body = json_object();
+    json_object_set_new(body, "tag", json_string(c->arguments[0]));
+    json_object_set_new(body, "value", parse_value(c->arguments[1]));
+    if (c->reason) {
+        json_object_set_new(body, "reason", json_string(c->reason));
+    }
+    if (c->id) {
+        json_object_set_new(body, "id", json_string(c->id));
+    }
+    if (c->dry_run) {
+        json_object_set_new(body, "dry_run", json_true());
+    }
+    return post(c, "/api/v1/commands", body);
+}
+
+int client_command(const struct client *c)
+{
+    char target[2048] = "/api/v1/commands/";
+    if (!client_escape(target, sizeof target - 16, c->arguments[0])) {
+        fprintf(stderr, "isthmus command: an id is 32 hex digits, or a UUID\n");
+        return CLI_USAGE;
+    }
+    if (c->argument_count == 1) {
+        int status;
+        json_t *receipt = client_get(c, target, &status);
+        if (receipt) {
+            status = show(c, receipt, CLI_OK);
+        }
+        json_decref(receipt);
+        return status;
+    }
+    static const char *const acts[] = {"approve", "reject", "renew", "release"};
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        if (!strcmp(c->arguments[1], acts[i])) {
+            json_t *body = json_object();
+            if (c->reason) {
+                json_object_set_new(body, "reason", json_string(c->reason));
+            }
+            strcat(strcat(target, "/"), acts[i]);
+            return post(c, target, body);
+        }
+    }
+    fprintf(stderr, "isthmus command: approve, reject, renew or release, not '%s'\n",
+            c->arguments[1]);
+    return CLI_USAGE;
+}

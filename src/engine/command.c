@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of commands; command_check.c asks the guard, command_tell.c tells callers, audit and journal. */
+#include "engine/command.h"
+#include "engine/internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_NS (15 * INT64_C(1000000000)) /* of the device's box to a write */
+
+int commands_init(struct engine *e)
+{
+    const struct plan *p = &e->g->plan;
+    struct commands *k = &e->commands;
+    k->open = calloc(COMMANDS_OPEN, sizeof *k->open);
+    k->past = calloc(COMMANDS_PAST, sizeof *k->past);
+    k->memory = calloc(p->header->write_tags.count + 1, sizeof *k->memory);
+    if (!k->open || !k->past || !k->memory) {
+        return ERR_NOMEM;
+    }
+    for (uint32_t i = 0; i < p->header->tags.count; i++) { /* ascending */
+        if (plan_find_write(p, p->tags[i].id)) {
+            k->memory[k->memory_count++].tag = p->tags[i].id;
+        }
+    }
+    return ERR_OK;
+}
+
+void commands_fini(struct engine *e)
+{
+    free(e->commands.open);
+    free(e->commands.past);
+    free(e->commands.memory);
+}
+
+static struct command *find_open(struct commands *k, const uint8_t id[16])
+{
+    for (uint32_t i = 0; i < k->open_count; i++) {
+        if (!memcmp(k->open[i].receipt.id, id, 16)) {
+            return k->open + i;
+        }
+    }
+    return NULL;
+}
+
+static const struct record_receipt *find_past(const struct commands *k, const uint8_t id[16])
+{
+    for (uint32_t i = 0; i < COMMANDS_PAST; i++) {
+        if (k->past[i].state && !memcmp(k->past[i].id, id, 16)) {
+            return k->past + i;
+        }
+    }
+    return NULL;
+}
+
+static void remember(struct commands *k, const struct record_receipt *receipt)
+{
+    k->past[k->past_next] = *receipt;
+    k->past_next = (k->past_next + 1) % COMMANDS_PAST;
+}
+
+/* Samples of the tag concern commands as long as any of them is open. */
+static void await(struct engine *e, struct tag_state *t)
+{
+    t->awaited = 0;
+    for (uint32_t i = 0; i < e->commands.open_count; i++) {
+        t->awaited |= e->commands.open[i].tag == t;
+    }
+}
+
+/* The place is filled with the last one: whoever walks the open ones looks at the place again. */
+void command_close(struct engine *e, struct command *c)
+{
+    struct commands *k = &e->commands;
+    struct tag_state *t = c->tag;
+    remember(k, &c->receipt);
+    *c = k->open[--k->open_count];
+    await(e, t);
+}
+
+/* ---- What the state waits for. ---- */
+
+static void set_state(struct engine *e, struct command *c, enum command_state state,
+                      const char *reason)
+{
+    c->receipt.state = state;
+    c->receipt.changed_ns = e->utc_ns;
+    snprintf(c->receipt.reason, sizeof c->receipt.reason, "%s", reason);
+}
+
+void command_end(struct engine *e, struct command *c, enum command_state state, const char *reason)
+{
+    set_state(e, c, state, reason);
+    bool leased = state == COMMAND_CONFIRMED && c->contract->lease_ms;
+    if (leased) {
+        c->receipt.lease = LEASE_HELD;
+        c->due_ns = e->mono_ns + c->contract->lease_ms * NS_PER_MS;
+        c->receipt.until_ns = e->utc_ns + c->contract->lease_ms * NS_PER_MS;
+    } else {
+        c->receipt.until_ns = 0;
+    }
+    command_tell_end(e, c);
+    if (!leased) {
+        command_close(e, c);
+    }
+}
+
+static void send_value(struct engine *e, struct command *c, union slot_value raw)
+{
+    char reason[GUARD_REASON_SIZE] = "";
+    c->seen = false;
+    if (command_put_write(e, c, raw, reason)) {
+        c->due_ns = e->mono_ns + ANSWER_NS;
+        if (!c->reverting) {
+            set_state(e, c, COMMAND_SENT, "sent to the device's box");
+        }
+        if (!c->reverting) {
+            command_note(e, c, AUDIT_COMMAND_SENT);
+        }
+    } else if (c->reverting) {
+        command_end_lease(e, c, LEASE_STUCK, reason);
+        command_close(e, c);
+    } else {
+        command_end(e, c, COMMAND_REFUSED, reason);
+    }
+}
+
+/* Nothing stands in its way but that the guard may have changed its mind meanwhile. */
+static void send(struct engine *e, struct command *c)
+{
+    char why[GUARD_REASON_SIZE];
+    if (!command_still_lets(e, c, why)) {
+        command_end(e, c, COMMAND_REFUSED, why);
+    } else {
+        send_value(e, c, c->raw);
+    }
+}
+
+static void became_durable(struct engine *e, struct command *c)
+{
+    if (c->contract->approval_ms && !c->receipt.approver[0]) {
+        set_state(e, c, COMMAND_WAITING, "a second person has to approve it");
+        c->due_ns = e->mono_ns + c->contract->approval_ms * NS_PER_MS;
+        c->receipt.until_ns = e->utc_ns + c->contract->approval_ms * NS_PER_MS;
+        command_answer(e, c);
+    } else {
+        send(e, c);
+    }
+}
+
+static bool holds(const struct command *c, union slot_value seen, union slot_value wanted)
+{
+    enum value_type type = (enum value_type)c->receipt.type;
+    double difference = value_as_double(type, seen) - value_as_double(type, wanted);
+    return seen.u64 == wanted.u64 || fabs(difference) <= c->contract->tolerance;
+}
+
+static void read_back(struct engine *e, struct command *c)
+{
+    char reason[GUARD_REASON_SIZE];
+    bool as_wanted = c->seen && holds(c, c->seen_value, c->receipt.value);
+    c->receipt.has_after = c->seen;
+    c->receipt.after = c->seen_value;
+    if (as_wanted) {
+        command_end(e, c, COMMAND_CONFIRMED, "read back from the device");
+    } else if (e->mono_ns >= c->due_ns && c->receipt.state == COMMAND_ACCEPTED && c->seen) {
+        snprintf(reason, sizeof reason, "the device accepted it, but holds %.10g",
+                 value_as_double((enum value_type)c->receipt.type, c->seen_value));
+        command_end(e, c, COMMAND_FAILED, reason);
+    } else if (e->mono_ns >= c->due_ns) {
+        command_end(e, c, COMMAND_UNKNOWN,
+                    c->receipt.state == COMMAND_ACCEPTED
+                        ? "the device accepted it, but its value did not come back in time"
+                        : "sent, but no answer came, and its value was not read back");
+    }
+}
+
+/* ---- Leases. ---- */
+
+static void begin_revert(struct engine *e, struct command *c, const char *why)
+{
+    union slot_value wanted, raw, effective;
+    char reason[GUARD_REASON_SIZE];
+    struct now_value now;
+    bool known = now_read(c->tag->zone, c->tag->tag, &now) == ERR_OK && !now.slot.status;
+    if (known && !holds(c, now.slot.value, c->receipt.value)) {
+        command_end_lease(e, c, LEASE_LEFT,
+                          "the device holds another value: the operator's hand wins");
+        command_close(e, c);
+    } else if (!command_writes_allowed(e, reason)) {
+        command_end_lease(e, c, LEASE_STUCK, reason);
+        command_close(e, c);
+    } else if (value_from_double((enum value_type)c->receipt.type, c->contract->revert, &wanted) ||
+               !guard_raw(c->tag->tag, wanted, &raw, &effective, reason)) {
+        command_end_lease(e, c, LEASE_STUCK, "the contract's revert value does not fit the device");
+        command_close(e, c);
+    } else {
+        snprintf(c->receipt.reason, sizeof c->receipt.reason, "%s", why);
+        c->reverting = true;
+        send_value(e, c, raw);
+    }
+}
+
+/* ---- What boxes tell. ---- */
+
+void command_sample(struct engine *e, struct tag_state *t, const struct slot *sample)
+{
+    for (uint32_t i = 0; i < e->commands.open_count && !sample->status; i++) {
+        struct command *c = e->commands.open + i;
+        bool after = c->receipt.state == COMMAND_ACCEPTED || !c->write;
+        if (c->tag == t && after) {
+            c->seen = true;
+            c->seen_value = sample->value;
+        }
+    }
+}
+
+static void revert_ended(struct engine *e, struct command *c, const struct record_written *w)
+{
+    if (w->end == WRITTEN_DONE) {
+        command_end_lease(e, c, LEASE_REVERTED,
+                          "the lease has ended: the contract's value is back");
+    } else {
+        command_end_lease(e, c, LEASE_STUCK, w->reason);
+    }
+    command_close(e, c);
+}
+
+/* Nobody knows whether it took effect: what is read back tells. */
+void command_await_proof(struct engine *e, struct command *c, const char *reason)
+{
+    set_state(e, c, COMMAND_SENT, reason);
+    c->due_ns = e->mono_ns + c->contract->readback_ms * NS_PER_MS;
+}
+
+static void take_end(struct engine *e, struct command *c)
+{
+    struct record_written w = c->written;
+    c->write = 0;
+    c->answered = false;
+    if (c->reverting) {
+        revert_ended(e, c, &w);
+    } else if (w.end == WRITTEN_DONE) {
+        set_state(e, c, COMMAND_ACCEPTED, "accepted by the device; its value is awaited back");
+        command_note(e, c, AUDIT_COMMAND_ACCEPTED);
+        c->due_ns = e->mono_ns + c->contract->readback_ms * NS_PER_MS;
+    } else if (w.end == WRITTEN_REFUSED || w.end == WRITTEN_FAILED) {
+        command_end(e, c, w.end == WRITTEN_REFUSED ? COMMAND_REFUSED : COMMAND_FAILED, w.reason);
+    } else {
+        command_await_proof(e, c, w.reason);
+    }
+}
+
+const char *command_written(struct engine *e, struct inlet *in, const struct slot *s)
+{
+    struct record_written w;
+    if (s->value.u64 != sizeof w) {
+        return "the end of a write is malformed";
+    }
+    memcpy(&w, slot_payload(s), sizeof w);
+    w.reason[sizeof w.reason - 1] = '\0';
+    for (uint32_t i = 0; i < e->commands.open_count; i++) {
+        struct command *c = e->commands.open + i;
+        if (c->write && c->write == w.number && c->tag->tag->id == w.tag &&
+            c->tag->tag->box == in->box) {
+            c->written = w;
+            c->answered = true;
+        }
+    }
+    return NULL; /* of a life before, or too late: that command waits for its value, or has ended */
+}
+
+void command_box_gone(struct engine *e, uint32_t box)
+{
+    for (uint32_t i = 0; i < e->commands.open_count;) {
+        struct command *c = e->commands.open + i;
+        uint32_t count = e->commands.open_count;
+        if (c->tag->tag->box == box && c->write && !c->answered) {
+            c->written = (struct record_written){.end = WRITTEN_UNKNOWN,
+                                                 .reason = "the device's box was restarted"};
+            take_end(e, c);
+        }
+        i += e->commands.open_count == count;
+    }
+}
+
+/* ---- What callers ask. ---- */
+
+void command_ask(struct engine *e, struct inlet *in, const struct record_command *command)
+{
+    struct commands *k = &e->commands;
+    if (k->asked_count < COMMANDS_ASKED) {
+        k->asked[k->asked_count++] = (struct asked){in, *command};
+    } else {
+        struct record_receipt r = {.state = COMMAND_REFUSED,
+                                   .act = command->act,
+                                   .denied = 1,
+                                   .reason = "too many commands at once"};
+        memcpy(r.id, command->id, sizeof r.id);
+        command_reply(e, in, &r);
+    }
+}
+
+static bool is_same(const struct record_receipt *r, const struct record_command *w,
+                    const struct guard_caller *caller)
+{
+    return r->tag == w->tag && r->type == w->type && !strcmp(r->who, caller->name);
+}
+
+static void refuse(struct engine *e, struct command *c, const char *why)
+{
+    set_state(e, c, COMMAND_REFUSED, why);
+    remember(&e->commands, &c->receipt);
+    command_tell_end(e, c);
+}
+
+/* A new command; its place among the open ones is taken only if the guard lets it through. */
+static void begin_write(struct engine *e, struct inlet *in, const struct record_command *w,
+                        const struct guard_caller *caller)
+{
+    struct commands *k = &e->commands;
+    char why[GUARD_REASON_SIZE];
+    struct command c = {.caller = *caller, .box = in->box, .tag = engine_tag(e, w->tag)};
+    command_receipt(e, &c, w);
+    if (!command_lets(e, &c, why)) {
+        refuse(e, &c, why);
+        return;
+    }
+    if (w->act == COMMAND_TRY) {
+        set_state(e, &c, COMMAND_CHECKED, "the guard would let it through; nothing was sent");
+        command_reply(e, in, &c.receipt);
+        return;
+    }
+    if (k->open_count == COMMANDS_OPEN) {
+        refuse(e, &c, "too many commands are open");
+        return;
+    }
+    memcpy(c.session, w->session, sizeof c.session);
+    set_state(e, &c, COMMAND_CHECKED, "the guard lets it through");
+    guard_note(c.memory, e->mono_ns); /* first: the entry has the count */
+    if (!command_note_intent(e, &c, AUDIT_COMMAND_REQUESTED)) {
+        refuse(e, &c, "the audit can't be written, so nothing may be");
+        return;
+    }
+    k->open[k->open_count++] = c;
+    await(e, c.tag);
+}
+
+static void deny(struct engine *e, struct inlet *in, const struct record_receipt *r,
+                 const struct record_command *w, const char *why)
+{
+    struct record_receipt receipt = *r;
+    memcpy(receipt.id, w->id, sizeof receipt.id);
+    receipt.act = w->act;
+    receipt.denied = 1;
+    snprintf(receipt.reason, sizeof receipt.reason, "%s", why);
+    command_note_denial(e, in, w, why);
+    command_reply(e, in, &receipt);
+}
+
+/* Of a command that waits. NULL, or why not. */
+static const char *approve(struct engine *e, struct command *c, const struct record_command *w,
+                           const struct guard_caller *caller)
+{
+    if (c->receipt.state != COMMAND_WAITING || e->mono_ns >= c->due_ns) {
+        return "it does not wait for an approval";
+    }
+    static const uint8_t none[16];
+    bool same_session = memcmp(w->session, none, 16) && !memcmp(w->session, c->session, 16);
+    if (!strcmp(caller->name, c->caller.name) || same_session) {
+        return "who asked can't approve: it takes a second person";
+    }
+    if (!guard_names(&e->g->plan, c->contract, "approver", caller)) {
+        return "the contract does not name you as an approver";
+    }
+    snprintf(c->receipt.approver, sizeof c->receipt.approver, "%s", caller->name);
+    set_state(e, c, COMMAND_CHECKED, "approved");
+    if (!command_note_intent(e, c, AUDIT_COMMAND_APPROVED)) {
+        c->receipt.approver[0] = '\0';
+        set_state(e, c, COMMAND_WAITING, "a second person has to approve it");
+        return "the audit can't be written, so nothing may be";
+    }
+    return NULL;
+}
+
+static const char *reject(struct engine *e, struct command *c, const struct guard_caller *caller)
+{
+    char reason[GUARD_REASON_SIZE];
+    bool own = !strcmp(caller->name, c->caller.name);
+    if (c->receipt.state != COMMAND_WAITING) {
+        return "it does not wait for an approval";
+    }
+    if (!own && !guard_names(&e->g->plan, c->contract, "approver", caller)) {
+        return "the contract does not name you as an approver";
+    }
+    snprintf(reason, sizeof reason, "%s by %s", own ? "withdrawn" : "rejected", caller->name);
+    command_end(e, c, COMMAND_REFUSED, reason);
+    return NULL;
+}
+
+static const char *renew(struct engine *e, struct command *c, const struct guard_caller *caller)
+{
+    if (c->receipt.lease != LEASE_HELD || c->reverting) {
+        return "it has no lease that runs";
+    }
+    if (strcmp(caller->name, c->caller.name) != 0) {
+        return "only who asked can renew the lease";
+    }
+    c->due_ns = e->mono_ns + c->contract->lease_ms * NS_PER_MS;
+    c->receipt.until_ns = e->utc_ns + c->contract->lease_ms * NS_PER_MS;
+    command_note(e, c, AUDIT_LEASE_RENEWED);
+    return NULL;
+}
+
+static const char *release(struct engine *e, struct command *c, const struct guard_caller *caller)
+{
+    if (c->receipt.lease != LEASE_HELD || c->reverting) {
+        return "it has no lease that runs";
+    }
+    if (strcmp(caller->name, c->caller.name) != 0 &&
+        !guard_names(&e->g->plan, c->contract, "approver", caller)) {
+        return "only who asked, or an approver, can release the lease";
+    }
+    begin_revert(e, c, "released");
+    return NULL;
+}
+
+static void act_on(struct engine *e, struct inlet *in, struct command *c,
+                   const struct record_command *w, const struct guard_caller *caller)
+{
+    struct record_receipt before = c->receipt;
+    const char *why = w->act == COMMAND_APPROVE  ? approve(e, c, w, caller)
+                      : w->act == COMMAND_REJECT ? reject(e, c, caller)
+                      : w->act == COMMAND_RENEW  ? renew(e, c, caller)
+                                                 : release(e, c, caller);
+    if (why) {
+        deny(e, in, &before, w, why);
+        return;
+    }
+    const struct command *still = find_open(&e->commands, w->id);
+    const struct record_receipt *past = still ? &still->receipt : find_past(&e->commands, w->id);
+    struct record_receipt receipt = *past;
+    receipt.act = w->act;
+    command_reply(e, in, &receipt);
+}
+
+static void look(struct engine *e, struct inlet *in, const struct record_command *w,
+                 const struct record_receipt *known, const struct guard_caller *caller)
+{
+    struct record_receipt receipt = *known;
+    receipt.act = w->act;
+    if (w->act == COMMAND_WRITE || w->act == COMMAND_TRY) {
+        if (!is_same(known, w, caller)) {
+            deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w,
+                 "this id is another command's");
+            return;
+        }
+    } else if (w->act != COMMAND_LOOK) {
+        deny(e, in, known, w, "it has ended");
+        return;
+    }
+    command_reply(e, in, &receipt);
+}
+
+static void take_asked(struct engine *e, struct inlet *in, const struct record_command *w)
+{
+    static const struct record_receipt nothing = {.reason = "no command has this id"};
+    struct commands *k = &e->commands;
+    struct guard_caller caller;
+    char why[GUARD_REASON_SIZE];
+    struct command *c = find_open(k, w->id);
+    const struct record_receipt *known = c ? &c->receipt : find_past(k, w->id);
+    if (!command_caller(e, in, w, &caller, why)) {
+        deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, why);
+    } else if (c && w->act >= COMMAND_APPROVE && w->act <= COMMAND_RELEASE) {
+        act_on(e, in, c, w, &caller);
+    } else if (known) {
+        look(e, in, w, known, &caller);
+    } else if (w->act == COMMAND_WRITE || w->act == COMMAND_TRY) {
+        begin_write(e, in, w, &caller);
+    } else {
+        struct record_receipt receipt = nothing;
+        receipt.act = w->act;
+        memcpy(receipt.id, w->id, sizeof receipt.id);
+        command_reply(e, in, &receipt);
+    }
+}
+
+/* ---- The turn. ---- */
+
+static void turn_one(struct engine *e, struct command *c, uint64_t durable)
+{
+    if (c->answered) {
+        take_end(e, c);
+        return; /* the place may be another's now */
+    }
+    switch (c->receipt.state) {
+    case COMMAND_CHECKED:
+        if (c->intent < durable) {
+            became_durable(e, c);
+        }
+        break;
+    case COMMAND_WAITING:
+        if (e->mono_ns >= c->due_ns) {
+            command_end(e, c, COMMAND_EXPIRED, "nobody approved it in time");
+        }
+        break;
+    case COMMAND_SENT:
+        if (c->write && e->mono_ns >= c->due_ns) {
+            c->write = 0;
+            command_await_proof(e, c, "the device's box did not answer");
+        } else if (!c->write) {
+            read_back(e, c);
+        }
+        break;
+    case COMMAND_ACCEPTED:
+        read_back(e, c);
+        break;
+    default: /* confirmed, with a lease */
+        if (c->reverting && e->mono_ns >= c->due_ns) {
+            command_end_lease(e, c, LEASE_STUCK, "the device's box did not answer");
+            command_close(e, c);
+        } else if (!c->reverting && e->mono_ns >= c->due_ns) {
+            begin_revert(e, c, "the lease was not renewed");
+        }
+    }
+}
+
+void command_turn(struct engine *e)
+{
+    struct commands *k = &e->commands;
+    for (uint32_t i = 0; i < k->asked_count; i++) {
+        take_asked(e, k->asked[i].in, &k->asked[i].command);
+    }
+    k->asked_count = 0;
+    uint64_t durable = k->open_count && e->audit ? audit_durable(e->audit) : 0;
+    for (uint32_t i = 0; i < k->open_count;) {
+        uint32_t count = k->open_count;
+        turn_one(e, k->open + i, durable);
+        i += k->open_count == count;
+    }
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands: from the wish of a caller to the receipt (DESIGN section 5).
+ *
+ *   asked → checked ─────────────▶ sent → accepted → confirmed (→ lease held → reverted, or left to the operator)
+ *              └▶ waiting ─(approved)─▲
+ *
+ * The intent is durable in the audit before the device's box hears of it; so is an approval. Right before it is sent the
+ * guard is asked again. Nothing is ever sent twice: a command whose end is not known ends unknown, unless its value is read
+ * back. Deadlines are of the monotonic clock. Memory: COMMANDS_OPEN places, the receipts of COMMANDS_PAST more. */
+#ifndef ISTHMUS_ENGINE_COMMAND_H
+#define ISTHMUS_ENGINE_COMMAND_H
+
+#include "guard/audit.h"
+#include "guard/contract.h"
+
+struct engine;
+struct inlet;
+struct tag_state;
+
+#define COMMANDS_ASKED 128u  /* taken from the rings in one step */
+#define COMMANDS_OPEN  256u  /* not ended, or with a lease */
+#define COMMANDS_PAST  4096u /* receipts that are kept for who asks again with the same id */
+
+struct command {
+    struct record_receipt receipt; /* as it stands */
+    struct guard_caller caller;
+    uint8_t session[16];
+    char wish[COMMAND_REASON_SIZE]; /* why the caller wants it */
+    uint32_t box;                   /* that asked; PLAN_NONE: the engine before us took it */
+    const struct plan_write *contract;
+    struct tag_state *tag;
+    struct guard_tag *memory;
+    union slot_value raw;
+    uint64_t intent; /* number of the audit's entry that has to be durable before it goes on */
+    uint64_t write;  /* number of the RECORD_WRITE under way; 0: none */
+    int64_t due_ns;  /* monotonic: of what its state waits for */
+    bool answered;   /* the write has ended, as `written` says; not looked at yet */
+    struct record_written written;
+    bool reverting; /* the write under way is the lease's revert */
+    bool seen;      /* a sample came since the device accepted, its value: */
+    union slot_value seen_value;
+};
+
+struct asked { /* by a north box, not looked at yet */
+    struct inlet *in;
+    struct record_command command;
+};
+
+struct commands {
+    struct command *open;        /* [COMMANDS_OPEN], open_count used, in no order */
+    struct record_receipt *past; /* [COMMANDS_PAST], a ring */
+    uint32_t open_count, past_next;
+    struct guard_tag *memory; /* [memory_count], by tag id */
+    uint32_t memory_count;
+    struct asked asked[COMMANDS_ASKED];
+    uint32_t asked_count;
+    uint64_t writes; /* numbers given to writes */
+};
+
+MUST_USE int commands_init(struct engine *e);
+void commands_fini(struct engine *e);
+
+/* While a ring is being taken: only noted. */
+void command_ask(struct engine *e, struct inlet *in, const struct record_command *command);
+/* A sample of a tag that some command waits for (tag_state.awaited). */
+void command_sample(struct engine *e, struct tag_state *t, const struct slot *sample);
+/* The end of a write. NULL, or why the box is at fault. */
+const char *command_written(struct engine *e, struct inlet *in, const struct slot *s);
+
+/* Once a step, behind the intake: what was asked, what became durable, what is due. */
+void command_turn(struct engine *e);
+/* The box lost what was under way in it. */
+void command_box_gone(struct engine *e, uint32_t box);
+
+/* command.c, for the others: it has ended (its lease begins, or its place is free); its place is free; nobody knows whether it
+ * took effect, what is read back tells. */
+void command_end(struct engine *e, struct command *c, enum command_state state, const char *reason);
+void command_close(struct engine *e, struct command *c);
+void command_await_proof(struct engine *e, struct command *c, const char *reason);
+
+/* command_recall.c: from the audit, when all else is ready. */
+MUST_USE int commands_recall(struct engine *e);
+
+/* ---- command_check.c: what the engine lays before the guard. ---- */
+
+/* Who asks; false with the reason: the session is not alive, or not this box's. */
+bool command_caller(struct engine *e, struct inlet *in, const struct record_command *w,
+                    struct guard_caller *caller, char *why);
+/* The receipt as it begins, and what the contract is. */
+void command_receipt(struct engine *e, struct command *c, const struct record_command *w);
+bool command_lets(struct engine *e, struct command *c, char *why);
+/* Right before it is sent: all but the rate, which it has used already. */
+bool command_still_lets(struct engine *e, const struct command *c, char *why);
+struct guard_tag *command_memory(struct commands *k, uint32_t tag); /* NULL: it has no contract */
+/* Whether anything may be written at all. */
+bool command_writes_allowed(struct engine *e, char *why);
+
+/* ---- command_tell.c: to boxes, audit and journal. ---- */
+
+void command_reply(struct engine *e, struct inlet *in, const struct record_receipt *receipt);
+void command_answer(struct engine *e, const struct command *c); /* to the box that asked */
+/* Hands the value to the device's box; false with the reason: nothing was sent. */
+bool command_put_write(struct engine *e, struct command *c, union slot_value raw, char *why);
+/* An entry of the audit; what it can't take is counted there. */
+void command_note(struct engine *e, const struct command *c, enum audit_kind kind);
+/* The same, and c->intent is its number; false: the audit takes nothing. */
+bool command_note_intent(struct engine *e, struct command *c, enum audit_kind kind);
+/* An act that was refused; the command stands as it did. */
+void command_note_denial(struct engine *e, const struct inlet *in, const struct record_command *w,
+                         const char *why);
+/* Audit, journal and caller learn of the end. */
+void command_tell_end(struct engine *e, const struct command *c);
+void command_end_lease(struct engine *e, struct command *c, enum lease_state state,
+                       const char *reason);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the engine lays before the guard: who asks, what the plant is like at this moment. */
+#include "engine/internal.h"
+
+#include "base/clock.h"
+#include "guard/session.h"
+#include "tag/status.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define FRESH_NS                                                                                   \
+    (10 * NS_PER_S) /* a value counts as known for so long, or for three periods of its device */
+
+/* "user:anna", "token:mes"; the name of a local session says already what it is. */
+static void name_caller(struct guard_caller *caller, const struct session *s)
+{
+    const char *prefix = s->kind == SESSION_PERSON  ? "user:"
+                         : s->kind == SESSION_TOKEN ? "token:"
+                                                    : "";
+    snprintf(caller->name, sizeof caller->name, "%s%.*s", prefix,
+             (int)(sizeof caller->name - 1 - strlen(prefix)), s->name);
+    snprintf(caller->role, sizeof caller->role, "%s", role_name(s->role) ? role_name(s->role) : "");
+}
+
+bool command_caller(struct engine *e, struct inlet *in, const struct record_command *w,
+                    struct guard_caller *caller, char *why)
+{
+    static const uint8_t none[16];
+    struct session session;
+    *caller = (struct guard_caller){.name = ""};
+    if (!memcmp(w->session, none, sizeof none)) {
+        snprintf(caller->name, sizeof caller->name, "service:%.39s", in->seat->name);
+        return true;
+    }
+    if (!session_find(&e->g->identity->sessions, w->session, in->box, e->mono_ns, &session)) {
+        snprintf(why, GUARD_REASON_SIZE, "the session has ended: sign in again");
+        return false;
+    }
+    name_caller(caller, &session);
+    enum right needed = w->act == COMMAND_LOOK                                  ? RIGHT_READ
+                        : w->act == COMMAND_APPROVE || w->act == COMMAND_REJECT ? RIGHT_APPROVE
+                                                                                : RIGHT_COMMAND;
+    if (!role_may(session.role, needed)) {
+        snprintf(why, GUARD_REASON_SIZE, "the role %s may not do that", caller->role);
+        return false;
+    }
+    const struct plan_tag *tag = plan_find_tag(&e->g->plan, w->tag);
+    if (tag && !session_in_zone(&session, tag->zone)) {
+        snprintf(why, GUARD_REASON_SIZE, "your account does not reach into the zone %.60s",
+                 plan_text(&e->g->plan, e->g->plan.zones[tag->zone].name));
+        return false;
+    }
+    return true;
+}
+
+/* Its value, if it is good and fresh. */
+static bool known_value(struct engine *e, struct tag_state *t, double *number)
+{
+    struct now_value now;
+    const struct plan_tag *tag = t->tag;
+    int64_t fresh = FRESH_NS;
+    if (tag->device != PLAN_NONE) {
+        int64_t periods = e->g->plan.devices[tag->device].period_ms * 3 * NS_PER_MS;
+        fresh = periods > fresh ? periods : fresh;
+    }
+    if (value_is_long((enum value_type)tag->type) || now_read(t->zone, tag, &now) != ERR_OK ||
+        status_severity(now.slot.status) != SEVERITY_GOOD || !t->seen_ns ||
+        e->mono_ns - t->seen_ns > fresh) {
+        return false;
+    }
+    *number = value_as_double((enum value_type)tag->type, now.slot.value);
+    return true;
+}
+
+struct guard_tag *command_memory(struct commands *k, uint32_t tag)
+{
+    uint32_t low = 0, high = k->memory_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (k->memory[middle].tag < tag) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < k->memory_count && k->memory[low].tag == tag ? k->memory + low : NULL;
+}
+
+void command_receipt(struct engine *e, struct command *c, const struct record_command *w)
+{
+    struct record_receipt *r = &c->receipt;
+    struct now_value now;
+    *r = (struct record_receipt){.tag = w->tag,
+                                 .type = w->type,
+                                 .value = w->value,
+                                 .act = w->act,
+                                 .asked_ns = e->utc_ns,
+                                 .changed_ns = e->utc_ns};
+    memcpy(r->id, w->id, sizeof r->id);
+    snprintf(r->who, sizeof r->who, "%s", c->caller.name);
+    snprintf(c->wish, sizeof c->wish, "%.*s", (int)sizeof w->reason, w->reason);
+    c->contract = c->tag ? plan_find_write(&e->g->plan, w->tag) : NULL;
+    c->memory = command_memory(&e->commands, w->tag);
+    if (c->tag && !value_is_long((enum value_type)c->tag->tag->type) &&
+        now_read(c->tag->zone, c->tag->tag, &now) == ERR_OK && !now.slot.status) {
+        r->has_before = 1;
+        r->before = now.slot.value;
+    }
+}
+
+bool command_writes_allowed(struct engine *e, char *why)
+{
+    if (!e->audit || audit_failed(e->audit)) {
+        snprintf(why, GUARD_REASON_SIZE, "the audit can't be written, so nothing may be");
+        return false;
+    }
+    return true;
+}
+
+static bool is_present(struct engine *e, const struct plan_write *contract)
+{
+    double number = 0;
+    struct tag_state *t = contract->presence ? engine_tag(e, contract->presence) : NULL;
+    return !contract->presence || (t && known_value(e, t, &number) && number != 0);
+}
+
+static bool ask_guard(struct engine *e, const struct command *c, const struct guard_tag *memory,
+                      char *why)
+{
+    struct tm local;
+    time_t seconds = (time_t)(e->utc_ns / NS_PER_S);
+    struct guard_ask ask = {.plan = &e->g->plan,
+                            .contract = c->contract,
+                            .tag = c->tag ? c->tag->tag : NULL,
+                            .caller = &c->caller,
+                            .memory = memory,
+                            .type = c->receipt.type,
+                            .value = c->receipt.value,
+                            .mono_ns = e->mono_ns};
+    if (c->contract && c->contract->hour_count && localtime_r(&seconds, &local)) {
+        ask.weekday = (uint32_t)(local.tm_wday + 6) % 7;
+        ask.minute = (uint32_t)(local.tm_hour * 60 + local.tm_min);
+    }
+    ask.present = !c->contract || is_present(e, c->contract);
+    ask.has_now = c->tag && known_value(e, c->tag, &ask.now);
+    return command_writes_allowed(e, why) && guard_lets(&ask, why);
+}
+
+bool command_lets(struct engine *e, struct command *c, char *why)
+{
+    union slot_value effective;
+    if (!ask_guard(e, c, c->memory, why) ||
+        !guard_raw(c->tag->tag, c->receipt.value, &c->raw, &effective, why)) {
+        return false;
+    }
+    c->receipt.value = effective;
+    return true;
+}
+
+bool command_still_lets(struct engine *e, const struct command *c, char *why)
+{
+    static const struct guard_tag nothing_written;
+    return ask_guard(e, c, &nothing_written, why);
+}
