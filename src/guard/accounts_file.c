@@ -106,7 +106,6 @@ static void take_token(struct reader *r, struct token *t)
 
 size_t accounts_encode(const struct accounts *a, uint8_t *out)
 {
-    struct writer head = writer_of(out, HEAD_SIZE);
     struct writer w = writer_of(out + HEAD_SIZE, ACCOUNTS_FILE_SIZE - HEAD_SIZE);
     write_u64le(&w, a->revision);
     write_u32le(&w, a->count);
@@ -117,13 +116,15 @@ size_t accounts_encode(const struct accounts *a, uint8_t *out)
     for (uint32_t i = 0; i < a->token_count; i++) {
         put_token(&w, a->tokens + i);
     }
-    uint32_t size = (uint32_t)writer_used(&w);
-    write_bytes(&head, magic, sizeof magic);
-    write_u32le(&head, VERSION);
-    write_u32le(&head, 0); /* the checksum, when what it is of is there */
-    write_u32le(&head, size);
-    struct writer sum = writer_of(out + 12, 4);
-    write_u32le(&sum, crc32c(0, out + 16, size + 4));
+    uint32_t size = (uint32_t)writer_used(&w), sum = 0;
+    for (int pass = 0; pass < 2; pass++) { /* the checksum comes when what it is of is there */
+        struct writer head = writer_of(out, HEAD_SIZE);
+        write_bytes(&head, magic, sizeof magic);
+        write_u32le(&head, VERSION);
+        write_u32le(&head, sum);
+        write_u32le(&head, size);
+        sum = crc32c(0, out + 16, size + 4);
+    }
     return HEAD_SIZE + size;
 }
 
