@@ -116,15 +116,15 @@ size_t accounts_encode(const struct accounts *a, uint8_t *out)
     for (uint32_t i = 0; i < a->token_count; i++) {
         put_token(&w, a->tokens + i);
     }
-    uint32_t size = (uint32_t)writer_used(&w), sum = 0;
-    for (int pass = 0; pass < 2; pass++) { /* the checksum comes when what it is of is there */
-        struct writer head = writer_of(out, HEAD_SIZE);
-        write_bytes(&head, magic, sizeof magic);
-        write_u32le(&head, VERSION);
-        write_u32le(&head, sum);
-        write_u32le(&head, size);
-        sum = crc32c(0, out + 16, size + 4);
-    }
+    uint32_t size = (uint32_t)writer_used(&w);
+    uint8_t head[HEAD_SIZE], length[4];
+    struct writer l = writer_of(length, sizeof length), h = writer_of(head, sizeof head);
+    write_u32le(&l, size);
+    write_bytes(&h, magic, sizeof magic);
+    write_u32le(&h, VERSION);
+    write_u32le(&h, crc32c(crc32c(0, length, sizeof length), out + HEAD_SIZE, size));
+    write_bytes(&h, length, sizeof length);
+    memcpy(out, head, sizeof head);
     return HEAD_SIZE + size;
 }
 
