@@ -82,6 +82,7 @@ writes:
     range: [1, 5]
     step: 1
     readback: 2s
+    when: "good({{waterworks/line1/pump1/running}}) and {{{speed}}} < 80"
   - name: speeds
     tags: ["{speed}"]
     owner: operations
@@ -182,6 +183,23 @@ def test_what_the_contract_does_not_allow_never_reaches_the_device(works):
     status, receipt = works.set(LEVEL, 3.5, dry_run=True)
     assert (status, receipt["state"]) == (200, "checked")
     assert works.writes() == []
+
+
+def test_a_permissive_is_asked_of_the_live_plant(works):
+    works.write_device(1, 30, 0x42AA)  # 85 %
+    plant.wait_for(lambda: works.good(SPEED) == 85, "the gateway sees it")
+    status, receipt = works.set(LEVEL, 3.5)
+    assert status == 403 and f"{{{SPEED}}} < 80 does not hold (85)" in receipt["detail"], receipt
+    works.write_device(1, 30, 0x4220)  # 40 %
+    plant.wait_for(lambda: works.good(SPEED) == 40, "the gateway sees it")
+    works.wires[0].deaf = True  # nobody knows any more
+    plant.wait_for(lambda: works.gateway.get(f"/api/v1/now?tags={SPEED}")["values"][0]["status"] != "Good", "it is bad")
+    status, receipt = works.set(LEVEL, 3.5)
+    assert status == 403 and "(bad)" in receipt["detail"], receipt
+    works.wires[0].deaf = False
+    works.good(SPEED)
+    plant.wait_for(lambda: works.set(LEVEL, 3.5)[0] == 200, "it is let through again")
+    assert len(works.writes()) == 1
 
 
 def test_the_same_id_is_the_same_command(works):

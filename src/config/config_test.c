@@ -178,7 +178,7 @@ static void test_a_write_contract(void **state)
     put_both(WRITES("approvers: [\"user:berta\"], approval: 5min, range: [1, 5], step: 0.5, rate: "
                     "10/5min, lifetime: 1000, times: [\"Mon-Fri 06:00-22:00\", \"Sun "
                     "23:00-01:00\", \"Sat-Mon 00:00-24:00\"], presence: p, lease: 10min, revert: "
-                    "2, tolerance: 0.1"),
+                    "2, tolerance: 0.1, when: \"{p} and {a} < 5\""),
              "");
     assert_int_equal(config_load(folder, 0, &r), 0);
     assert_int_equal(r.error_count, 0);
@@ -195,6 +195,8 @@ static void test_a_write_contract(void **state)
     assert_true(w->rate_count == 10 && w->rate_ms == 300000 && w->lifetime == 1000);
     assert_true(w->approval_ms == 300000 && w->lease_ms == 600000 && w->presence == p->id);
     assert_true(w->readback_ms == 5000 && w->tolerance == 0.1 && w->caller_count == 2);
+    assert_string_equal(plan_text(&plan, w->permissive), "{p} and {a} < 5");
+    assert_true(w->code_size > 0);
     assert_true(w->hour_count == 3 && w->hours[0].days == 0x1f && w->hours[0].from_minute == 360);
     assert_true(w->hours[1].days == 0x40 && w->hours[1].to_minute == 60);
     assert_true(w->hours[2].days == 0x61 && w->hours[2].to_minute == 1440);
@@ -276,6 +278,9 @@ static const struct {
     {WRITES("lease: 10min, revert: 9"), "not allow this value", "", 0, 0},
     {WRITES("revert: 1"), "without a lease", "", 0, 0},
     {WRITES("approvers: [local]"), "nobody is asked", "approval: 10min", 0, 0},
+    {WRITES("when: \"{p} and {a} > 7\""), "can't be met: {a} > 7", "ranges", 7, 62},
+    {WRITES("when: \"{p} and {b} > 7\""), "character 10: there is no such tag as 'b'", "", 7, 62},
+    {WRITES("when: \"{a}\""), "true or false", "compare", 7, 62},
     {WRITES("presence: a"), "presence is true or false", "", 0, 0},
     {WRITES("presence: q"), "no tag 'q'", "", 0, 0},
     {WRITES("readback: 1ms"), "no usable readback", "", 0, 0},

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "guard/contract.h"
+#include "rule/expr.h"
 #include "tag/glob.h"
 
 #include <math.h>
@@ -405,6 +406,54 @@ static void load_numbers(struct write_load *w)
     w->write.readback_ms = w->write.readback_ms ? w->write.readback_ms : usual;
 }
 
+static bool find_expr_tag(void *context, const char *path, size_t size, struct expr_tag *out)
+{
+    const struct load *l = context;
+    bool by_id = size && path[0] == '#';
+    uint32_t id = by_id ? (uint32_t)strtoul(path + 1, NULL, 10) : 0;
+    for (size_t i = 0; i < l->tag_count; i++) {
+        const struct load_tag *t = l->tags + i;
+        bool same =
+            by_id ? t->tag.id == id : strlen(t->path) == size && !strncmp(t->path, path, size);
+        if (same && !value_is_long((enum value_type)t->tag.type)) {
+            *out = (struct expr_tag){.id = t->tag.id,
+                                     .boolean = t->tag.type == VALUE_BOOL,
+                                     .low = t->tag.has_range ? t->tag.low : -INFINITY,
+                                     .high = t->tag.has_range ? t->tag.high : INFINITY};
+            return true;
+        }
+    }
+    return false;
+}
+
+static void load_permissive(struct write_load *w)
+{
+    struct load *l = w->l;
+    const char *text = field_text(l, w->node, "when", NULL);
+    const struct expr_names names = {.context = l, .find = find_expr_tag};
+    struct expr_code code;
+    struct expr_error error;
+    struct expr x;
+    char why[160];
+    if (!text) {
+        return;
+    }
+    int err = expr_compile(text, &names, &code, &error);
+    if (err) {
+        l->tree.no_memory |= err == ERR_NOMEM;
+        node_problem(&l->tree, node_get(w->node, "when"), error.proposal, "at its character %u: %s",
+                     error.column, error.text);
+    } else if (!expr_open(&x, code.words, code.size) &&
+               expr_never(&x, text, &names, why, sizeof why)) {
+        node_problem(&l->tree, node_get(w->node, "when"), "compare with the tags' ranges",
+                     "the permissive can't be met: %s", why);
+    } else {
+        w->write.permissive = plan_build_text(l->plan, text);
+        w->write.code = plan_build_code(l->plan, code.words, code.size);
+        w->write.code_size = (uint32_t)code.size;
+    }
+}
+
 static void load_write(struct load *l, const struct node *n)
 {
     struct write_load w = {.l = l, .node = n, .low = -INFINITY, .high = INFINITY};
@@ -424,6 +473,7 @@ static void load_write(struct load *l, const struct node *n)
     load_lease(&w);
     load_rate(&w);
     load_hours(&w);
+    load_permissive(&w);
     plan_build_write(l->plan, &w.write);
 }
 

@@ -16,9 +16,17 @@ int commands_init(struct engine *e)
     struct commands *k = &e->commands;
     k->open = calloc(COMMANDS_OPEN, sizeof *k->open);
     k->past = calloc(COMMANDS_PAST, sizeof *k->past);
+    k->permissives = calloc(p->header->writes.count + 1, sizeof *k->permissives);
     k->memory = calloc(p->header->write_tags.count + 1, sizeof *k->memory);
-    if (!k->open || !k->past || !k->memory) {
+    if (!k->open || !k->past || !k->memory || !k->permissives) {
         return ERR_NOMEM;
+    }
+    for (uint32_t i = 0; i < p->header->writes.count; i++) {
+        const struct plan_write *w = p->writes + i;
+        int err = w->code_size ? expr_open(k->permissives + i, p->code + w->code, w->code_size) : 0;
+        if (err) {
+            return err;
+        }
     }
     for (uint32_t i = 0; i < p->header->tags.count; i++) { /* ascending */
         if (plan_find_write(p, p->tags[i].id)) {
@@ -32,6 +40,7 @@ void commands_fini(struct engine *e)
 {
     free(e->commands.open);
     free(e->commands.past);
+    free(e->commands.permissives);
     free(e->commands.memory);
 }
 

@@ -12,6 +12,7 @@
 
 #include "guard/audit.h"
 #include "guard/contract.h"
+#include "rule/expr.h"
 
 struct engine;
 struct inlet;
@@ -50,6 +51,7 @@ struct commands {
     struct command *open;        /* [COMMANDS_OPEN], open_count used, in no order */
     struct record_receipt *past; /* [COMMANDS_PAST], a ring */
     uint32_t open_count, past_next;
+    struct expr *permissives; /* [writes of the plan]; head NULL: none */
     struct guard_tag *memory; /* [memory_count], by tag id */
     uint32_t memory_count;
     struct asked asked[COMMANDS_ASKED];

@@ -126,6 +126,37 @@ static bool is_present(struct engine *e, const struct plan_write *contract)
     return !contract->presence || (t && known_value(e, t, &number) && number != 0);
 }
 
+static void read_for_permissive(void *context, uint32_t id, struct expr_value *out)
+{
+    struct engine *e = context;
+    struct tag_state *t = engine_tag(e, id);
+    struct now_value now;
+    *out = (struct expr_value){.none = true};
+    if (t && t->seen_ns && !value_is_long((enum value_type)t->tag->type) &&
+        now_read(t->zone, t->tag, &now) == ERR_OK) {
+        enum status_severity severity = status_severity(now.slot.status);
+        *out = (struct expr_value){
+            .good = severity == SEVERITY_GOOD,
+            .uncertain = severity == SEVERITY_UNCERTAIN,
+            .number = value_as_double((enum value_type)t->tag->type, now.slot.value),
+            .age_ns = e->mono_ns - t->seen_ns};
+    }
+}
+
+static bool permissive_lets(struct engine *e, const struct plan_write *contract, char *why)
+{
+    const struct plan *p = &e->g->plan;
+    const struct expr *x = e->commands.permissives + (contract - p->writes);
+    const struct expr_reader reader = {.context = e, .read = read_for_permissive};
+    char part[120];
+    if (!x->head || expr_holds(x, &reader) == EXPR_TRUE) {
+        return true;
+    }
+    expr_explain(x, plan_text(p, contract->permissive), &reader, part, sizeof part);
+    snprintf(why, GUARD_REASON_SIZE, "the permissive is not met: %s", part);
+    return false;
+}
+
 static bool ask_guard(struct engine *e, const struct command *c, const struct guard_tag *memory,
                       char *why)
 {
@@ -145,7 +176,8 @@ static bool ask_guard(struct engine *e, const struct command *c, const struct gu
     }
     ask.present = !c->contract || is_present(e, c->contract);
     ask.has_now = c->tag && known_value(e, c->tag, &ask.now);
-    return command_writes_allowed(e, why) && guard_lets(&ask, why);
+    return command_writes_allowed(e, why) && guard_lets(&ask, why) &&
+           permissive_lets(e, c->contract, why);
 }
 
 bool command_lets(struct engine *e, struct command *c, char *why)
