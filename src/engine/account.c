@@ -30,6 +30,29 @@ static bool note(struct engine *e, struct slot head, const void *payload, size_t
                    payload, size);
 }
 
+/* What the audit wants to know of what happens to the gateway itself. */
+static void audit_event(struct engine *e, enum event_kind kind, uint32_t box, const char *text)
+{
+    const struct plan *p = &e->g->plan;
+    struct audit_entry entry = {.kind = kind == EVENT_GATEWAY_START  ? AUDIT_GATEWAY_START
+                                        : kind == EVENT_GATEWAY_STOP ? AUDIT_GATEWAY_STOP
+                                        : kind == EVENT_BOX_START    ? AUDIT_BOX_START
+                                        : kind == EVENT_BOX_STOP     ? AUDIT_BOX_STOP
+                                                                     : 0,
+                                .utc_ns = e->utc_ns,
+                                .detail = p->header->generation};
+    uint64_t unused;
+    if (e->audit && entry.kind) {
+        bool known = box < p->header->boxes.count;
+        snprintf(entry.subject, sizeof entry.subject, "%.80s",
+                 plan_text(p, known ? p->boxes[box].name : p->header->name));
+        snprintf(entry.text, sizeof entry.text, "%.160s", text);
+        int full =
+            audit_append(e->audit, &entry, false, &unused); /* what needs it is refused then */
+        (void)full;
+    }
+}
+
 void account_event(struct engine *e, enum event_kind kind, uint32_t box, uint64_t detail,
                    const char *text)
 {
@@ -37,6 +60,7 @@ void account_event(struct engine *e, enum event_kind kind, uint32_t box, uint64_
     snprintf(event.text, sizeof event.text, "%s", text);
     struct slot head = {.time = e->utc_ns, .tag = record_tag(RECORD_EVENT), .status = kind};
     note(e, head, &event, sizeof event);
+    audit_event(e, kind, box, text);
 }
 
 static bool note_gap(struct engine *e, const struct record_gap *gap)

@@ -89,7 +89,7 @@ struct kinds {
 static void note_kind(void *context, const struct audit_entry *e)
 {
     struct kinds *k = context;
-    if (e->kind != AUDIT_CHECKPOINT && k->count < 64) {
+    if (e->kind >= AUDIT_COMMAND_REQUESTED && k->count < 64) {
         k->kinds[k->count++] = e->kind;
     }
 }
