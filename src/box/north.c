@@ -130,6 +130,7 @@ static void on_heartbeat(uv_timer_t *timer)
 {
     beat(timer->data);
     north_browse_watch(timer->data, NULL);
+    north_sign_watch(timer->data, false);
 }
 
 static void on_wake(uv_poll_t *poll, int status, int events)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the host of north services, shared by its parts: north.c (the process's life), north_link.c (asks to
- * the reader and their answers), north_engine.c (stored values and commands through the engine), north_browse.c (what devices offer). Services see only
+ * the reader and their answers), north_engine.c (stored values and commands through the engine), north_browse.c (what devices offer), north_sign.c (sign-ins). Services see only
  * box/service.h. One thread: the loop's. */
 #ifndef ISTHMUS_BOX_NORTH_H
 #define ISTHMUS_BOX_NORTH_H
@@ -13,6 +13,8 @@
 #define NORTH_STORES_MAX   32u /* stores and fetches under way */
 #define NORTH_COMMANDS_MAX 64u
 #define NORTH_BROWSE_MS    30000 /* after so long a browse has no answer */
+#define NORTH_SIGNS_MAX    64u   /* sign-ins under way */
+#define NORTH_SIGN_MS      10000 /* after so long one has no answer */
 #define NORTH_TAKE_SLOTS   2048u /* taken from a ring at once; more than the longest record */
 
 struct north_ask {    /* a request under way to the reader */
@@ -38,6 +40,14 @@ struct north_command {
     bool used;
     struct record_command command;
     service_command_done *done;
+    void *context;
+};
+
+struct north_sign {
+    uint8_t id[16];
+    uint32_t kind;
+    uint64_t until;          /* loop time */
+    service_sign_done *done; /* NULL: free */
     void *context;
 };
 
@@ -79,6 +89,8 @@ struct service_host {
     uint64_t browse_until; /* loop time */
     struct browse_handler browse;
 
+    struct north_sign signs[NORTH_SIGNS_MAX];
+
     struct slot taken[NORTH_TAKE_SLOTS];
 };
 
@@ -100,6 +112,10 @@ void north_link_watch(struct service_host *host);
 /* north_browse.c: a record from the engine; the end if there is none in time, or `why` it can't come any more. */
 void north_browse_word(struct service_host *host, const struct slot *s);
 void north_browse_watch(struct service_host *host, const char *why);
+
+/* north_sign.c: a record from the engine; the end of those that can't be answered any more. */
+void north_sign_word(struct service_host *host, const struct slot *s);
+void north_sign_watch(struct service_host *host, bool restarted);
 
 void north_engine_watch(struct service_host *host);
 

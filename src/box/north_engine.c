@@ -200,6 +200,8 @@ static void on_word(struct service_host *host, const struct slot *s, size_t coun
         on_receipt(host, slot_payload(s), (size_t)s->value.u64);
     } else if (s->tag == record_tag(RECORD_ITEM) || s->tag == record_tag(RECORD_BROWSED)) {
         north_browse_word(host, s);
+    } else if (s->tag == record_tag(RECORD_SIGNED)) {
+        north_sign_word(host, s);
     }
 }
 
@@ -250,6 +252,7 @@ void north_engine_watch(struct service_host *host)
         host->resend = true;
         end_commands(host);
         north_browse_watch(host, "the engine has restarted");
+        north_sign_watch(host, true);
     }
     if (!host->resend || !atomic_load_explicit(&panel->ready, memory_order_acquire)) {
         return;

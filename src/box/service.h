@@ -7,6 +7,7 @@
 #include <isthmus/driver.h> /* option tables are the same for drivers and services */
 
 #include "box/link.h"
+#include "guard/sign.h"
 #include "tag/plan.h"
 
 struct service_host;
@@ -72,6 +73,13 @@ struct browse_handler {
 };
 MUST_USE int service_browse(struct service_host *host, uint32_t device,
                             const struct browse_handler *handler);
+
+/* Asks the identity (guard/sign.h; `id` and `asker` are filled in on the way). One answer, exactly once; `rows` are answer->count
+ * of them, both borrowed during the call. Status SIGN_BUSY if no answer comes. ERR_FULL: too many are under way. */
+typedef void service_sign_done(void *context, const struct sign_answer *answer,
+                               const struct sign_row *rows);
+MUST_USE int service_sign(struct service_host *host, struct sign_request *request,
+                          service_sign_done *done, void *context);
 
 /* An event for the journal (EVENT_FEED_UP …). */
 void service_event(struct service_host *host, enum event_kind kind, const char *text);

@@ -17,6 +17,8 @@ const struct field contract_fields[] = {
     {"purpose", false},   {"owner", false},      {"custodian", false},
     {"freshness", false}, {"live_first", false}, {0}};
 
+#define LOCAL_BOX "local"
+
 /* Of a resolved address, "IP:PORT". */
 static bool is_loopback(const char *address)
 {
@@ -210,8 +212,27 @@ static void each(struct load *l, const char *section,
     }
 }
 
+/* Every gateway has one box more, which serves the API on the socket in the state folder and has no address: what it says of
+ * who calls can be believed, for no network reaches it. */
+static void add_local(struct load *l)
+{
+    struct plan_box box = {.name = plan_build_text(l->plan, LOCAL_BOX),
+                           .module = plan_build_text(l->plan, "http"),
+                           .kind = BOX_NORTH,
+                           .option_count = 1};
+    for (size_t i = 0; i < l->box_count; i++) {
+        if (!strcmp(l->boxes[i].name, LOCAL_BOX)) {
+            node_problem(&l->tree, l->boxes[i].node ? l->boxes[i].node : l->root,
+                         "choose another name", "'" LOCAL_BOX "' is the gateway's own");
+        }
+    }
+    box.first_option = plan_build_option(l->plan, "scope", "all");
+    plan_build_box(l->plan, &box);
+}
+
 void load_services(struct load *l)
 {
     each(l, "services", load_service);
     each(l, "contracts", load_contract);
+    add_local(l);
 }

@@ -12,8 +12,6 @@
 
 #define ACCOUNTS_MAX 256u
 #define TOKENS_MAX   256u
-#define ZONES_SIZE   256u /* of a list of zones' names: "a,b"; NUL-padded, with at least one NUL */
-#define NET_TEXT     64u
 
 /* Addresses are those of IPv6; one of IPv4 lies at ::ffff:0:0. */
 struct net {

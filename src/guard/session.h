@@ -20,6 +20,9 @@
 #define SESSION_ZONES   8u  /* that an account or token can be limited to */
 #define NAME_SIZE       64u /* of an account or a token, NUL-padded, with at least one NUL */
 
+#define ZONES_SIZE 256u /* of a list of zones' names: "a,b"; likewise */
+#define NET_TEXT   64u  /* of a network: "10.0.0.0/8"; likewise */
+
 enum session_kind { SESSION_PERSON = 1, SESSION_TOKEN, SESSION_LOCAL };
 
 struct session {

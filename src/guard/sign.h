@@ -5,7 +5,7 @@
 #ifndef ISTHMUS_GUARD_SIGN_H
 #define ISTHMUS_GUARD_SIGN_H
 
-#include "guard/accounts.h"
+#include "guard/password.h"
 #include "guard/session.h"
 
 /* In brackets what of the request counts beside the session. */

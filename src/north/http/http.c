@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP service: libwebsockets on the box's libuv loop, one virtual host on a loopback port and one on a Unix socket in
- * the state folder. Both listen before the box is locked in. Until identities exist it binds to loopback only. */
+/* The HTTP service: libwebsockets on the box's libuv loop. A service of the configuration listens on a loopback port; the box
+ * that every gateway has, and that has no address, on the Unix socket in the state folder and on nothing else. Either listens
+ * before the box is locked in. */
 #include "north/http/http.h"
 
 #include <arpa/inet.h>
@@ -12,6 +13,8 @@ static const struct isthmus_option options[] = {
      "where the API and the console listen: a loopback address"},
     {"scope", ISTHMUS_OPTION_CHOICE, "all", 0, 0, "all|feeds",
      "which tags it may show: all, or those of contracts that name this service"},
+    {"access", ISTHMUS_OPTION_CHOICE, "open", 0, 0, "open|signed_in",
+     "who may read: whoever reaches it, or who has signed in"},
     {0},
 };
 
@@ -86,7 +89,7 @@ static struct lws_vhost *make_host(struct http *h, const char *name, const char 
     return lws_create_vhost(h->context, &info);
 }
 
-static bool make_hosts(struct http *h, const char *listen, char *why, size_t why_size)
+static bool make_tcp(struct http *h, const char *listen, char *why, size_t why_size)
 {
     char ip[64];
     int port = split_listen(listen, ip);
@@ -95,7 +98,15 @@ static bool make_hosts(struct http *h, const char *listen, char *why, size_t why
         snprintf(why, why_size, "can't listen on %s: is the port taken?", listen);
         return false;
     }
-    note_authorities(h, ip, port ? port : lws_get_vhost_port(h->tcp));
+    port = port ? port : lws_get_vhost_port(h->tcp);
+    note_authorities(h, ip, port);
+    /* a browser gives a cookie to every port of a host */
+    snprintf(h->cookie_name, sizeof h->cookie_name, "isthmus-%d", port);
+    return true;
+}
+
+static bool make_local(struct http *h, char *why, size_t why_size)
+{
     int size = snprintf(h->socket_path, sizeof h->socket_path, "%s/isthmus.sock",
                         plan_text(h->plan, h->plan->header->state_dir));
     if (size >= (int)sizeof h->socket_path) {
@@ -119,7 +130,8 @@ static void http_free(void *state)
 static void *http_open(struct service_host *host, char *why, size_t why_size)
 {
     const char *listen = service_option_text(host, "listen");
-    if (!is_loopback(listen)) {
+    bool local = !service_plan(host)->boxes[service_box(host)].address_count;
+    if (!local && !is_loopback(listen)) {
         snprintf(
             why, why_size,
             "listen: %s is no loopback address; others need identities, which are not there yet",
@@ -133,11 +145,12 @@ static void *http_open(struct service_host *host, char *why, size_t why_size)
     }
     h->host = host;
     h->plan = service_plan(host);
+    h->signed_in = service_option_number(host, "access") > 0;
     lws_set_log_level(LLL_ERR, NULL);
     if (!make_context(h)) {
         snprintf(why, why_size,
                  "libwebsockets can't start on libuv; install libwebsockets-evlib-uv");
-    } else if (make_hosts(h, listen, why, why_size)) {
+    } else if (local ? make_local(h, why, why_size) : make_tcp(h, listen, why, why_size)) {
         return h;
     }
     if (h->context) {
@@ -150,7 +163,9 @@ static void *http_open(struct service_host *host, char *why, size_t why_size)
 static int http_start(void *state)
 {
     struct http *h = state;
-    service_log(h->host, "console and API on http://%s", h->authority[0]);
+    if (h->tcp) {
+        service_log(h->host, "console and API on http://%s", h->authority[0]);
+    }
     return ERR_OK;
 }
 

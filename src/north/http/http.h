@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of the HTTP service share. http.c: the service and the server; request.c: one exchange; api.c, command.c,
+/* What the parts of the HTTP service share. http.c: the service and the server; request.c: one exchange; session.h: who asks, and whether he may; api.c, command.c,
  * ledger.c, metrics.c, sql.c, prom.h: what each route answers; stream.c, stream_client.c: values as they come (NDJSON and WebSocket); assets.c: what
  * is served as it is; render.c: records as JSON. */
 #ifndef ISTHMUS_NORTH_HTTP_HTTP_H
@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "box/service.h"
+#include "north/http/session.h"
 
 #define BODY_MAX      (UINT32_C(64) << 20)  /* bytes of one answer */
 #define HELD_MAX      (UINT64_C(256) << 20) /* bytes of all answers that wait to be taken */
@@ -28,6 +29,9 @@ struct http {
     struct lws_vhost *tcp, *local;
     char authority[AUTHORITIES][64]; /* what a Host header may say */
     char socket_path[108];
+    char cookie_name[24];
+    bool signed_in; /* reading needs a session too */
+    struct known known[KNOWN_MAX];
     uint64_t requests, refused, open_streams;
     uint64_t connections; /* over TCP */
     uint64_t held;        /* bytes of answers, HELD_MAX */
@@ -37,9 +41,20 @@ struct http {
 struct request;
 struct asset;
 
+enum method { METHOD_GET, METHOD_POST, METHOD_DELETE };
+
+enum access {
+    ACCESS_FREE,   /* for whoever reaches us */
+    ACCESS_OPEN,   /* the same, unless the service's option says that reading needs a session */
+    ACCESS_SHOWN,  /* the same, and who shows who he is, is known */
+    ACCESS_SIGNED, /* with a session only */
+};
+
 struct route {
     const char *path; /* a trailing "/ *" (without the space) takes the rest as argument */
-    bool post;
+    enum method method;
+    enum access access;
+    uint32_t right; /* that the session's role needs */
     void (*begin)(struct request *r);
 };
 
@@ -64,6 +79,10 @@ struct request {
     int64_t begun_ns; /* monotonic */
     bool close;       /* after the answer, for a body that nobody wants may follow */
     const struct route *route;
+    struct caller caller;
+    uint8_t session[SESSION_ID_SIZE]; /* of whoever asks, once that is known; zeros: nobody's */
+    char cookie[136];                 /* to set with the answer; "": none */
+    char retry_after[12];             /* seconds; likewise */
     struct json body;
     const char *type; /* content type */
     int status;
@@ -77,7 +96,7 @@ struct request {
         int64_t since_ns;
     } total;
     const struct asset *asset; /* instead of the body */
-    struct ticket *ticket;     /* of the command or browse under way */
+    struct ticket *ticket;     /* of what the engine or the identity is asked, under way */
     struct stream *stream;     /* owned; NULL: a plain answer */
     struct sql *sql;           /* owned; NULL: no query */
     struct prom *prom;         /* owned; NULL: nothing of Prometheus' API */

@@ -11,11 +11,25 @@
 #define ASKS  SERVICE_ASKS_MAX
 #define TURNS 50 /* a stream that lives on is looked at so often */
 
-enum { PATH, ARGUMENTS, HOST, ORIGIN, NONE_MATCH, LENGTH, ENCODING, TEXTS };
+#define SIGNS 4
+
+enum {
+    PATH,
+    ARGUMENTS,
+    HOST,
+    ORIGIN,
+    NONE_MATCH,
+    LENGTH,
+    ENCODING,
+    COOKIE,
+    AUTHORIZATION,
+    CSRF,
+    TEXTS
+};
 
 struct lws { /* what the service is told of the request under way */
     char *texts[TEXTS];
-    char method[5];
+    char method[8];
     bool wants_write, completed;
 };
 
@@ -34,6 +48,11 @@ static struct {
     struct record_receipt receipt;
     struct browse_handler browse;
     bool browses;
+    struct sign {
+        struct sign_request request;
+        service_sign_done *done; /* NULL: free */
+        void *context;
+    } signs[SIGNS];
 } world;
 
 /* ---- libwebsockets. ---- */
@@ -42,10 +61,16 @@ static const char *token(const struct lws *wsi, enum lws_token_indexes index)
 {
     const char *text = NULL;
     if (index == WSI_TOKEN_GET_URI && strcmp(wsi->method, "POST") != 0 &&
-        strcmp(wsi->method, "PUT") != 0) {
+        strcmp(wsi->method, "DELETE") != 0 && strcmp(wsi->method, "PUT") != 0) {
         text = wsi->texts[PATH];
     } else if (index == WSI_TOKEN_POST_URI && !strcmp(wsi->method, "POST")) {
         text = wsi->texts[PATH];
+    } else if (index == WSI_TOKEN_DELETE_URI && !strcmp(wsi->method, "DELETE")) {
+        text = wsi->texts[PATH];
+    } else if (index == WSI_TOKEN_HTTP_COOKIE) {
+        text = wsi->texts[COOKIE];
+    } else if (index == WSI_TOKEN_HTTP_AUTHORIZATION) {
+        text = wsi->texts[AUTHORIZATION];
     } else if (index == WSI_TOKEN_HOST) {
         text = wsi->texts[HOST];
     } else if (index == WSI_TOKEN_ORIGIN) {
@@ -79,6 +104,14 @@ int lws_hdr_copy(struct lws *wsi, char *out, int capacity, enum lws_token_indexe
 {
     const char *text = token(wsi, index);
     return give(out, capacity, text, strlen(text));
+}
+
+int lws_hdr_custom_copy(struct lws *wsi, char *out, int capacity, const char *name, int name_size)
+{
+    const char *text = wsi->texts[CSRF];
+    (void)name;
+    (void)name_size;
+    return text ? give(out, capacity, text, strlen(text)) : -1;
 }
 
 /* The argument number `i`; NULL: there is none. */
@@ -296,8 +329,47 @@ int service_browse(struct service_host *host, uint32_t device, const struct brow
     return ERR_OK;
 }
 
+int service_sign(struct service_host *host, struct sign_request *request, service_sign_done *done,
+                 void *context)
+{
+    (void)host;
+    for (int i = 0; i < SIGNS; i++) {
+        if (!world.signs[i].done) {
+            world.signs[i] = (struct sign){*request, done, context};
+            return ERR_OK;
+        }
+    }
+    return ERR_FULL;
+}
+
+/* The identity knows one session, whose id begins with a zero, one token, one password and one link: "sesame". */
+static void answer_identity(struct sign *s)
+{
+    const struct sign_request *q = &s->request;
+    bool opens = q->kind == SIGN_IN || q->kind == SIGN_TOKEN || q->kind == SIGN_ENROL;
+    bool right = opens ? !strcmp(q->secret, "sesame") : q->kind == SIGN_LOCAL || !q->session[0];
+    struct sign_answer answer = {.kind = q->kind,
+                                 .status = right   ? SIGN_OK
+                                           : opens ? SIGN_WRONG
+                                                   : SIGN_ENDED,
+                                 .name = "ada",
+                                 .session_kind = SESSION_PERSON,
+                                 .role = ROLE_ADMINISTRATOR};
+    struct sign_row row = {.name = "ada", .role = ROLE_ADMINISTRATOR};
+    answer.count = q->kind == SIGN_ACCOUNTS || q->kind == SIGN_TOKENS;
+    answer.next = q->kind == SIGN_ACCOUNTS && !q->from;
+    service_sign_done *done = s->done;
+    s->done = NULL;
+    done(s->context, &answer, &row);
+}
+
 static void answer_engine(void)
 {
+    for (int i = 0; i < SIGNS; i++) {
+        if (world.signs[i].done) {
+            answer_identity(world.signs + i);
+        }
+    }
     service_command_done *done = world.command_done;
     world.command_done = NULL;
     if (done) {
@@ -339,6 +411,7 @@ static void begin_world(void)
     }
     world.http = (struct http){.plan = &world.plan, .tcp = vhosts, .local = vhosts + 1};
     strcpy(world.http.authority[0], "127.0.0.1:8480");
+    strcpy(world.http.cookie_name, "isthmus-8480");
 }
 
 /* Takes a line off: ends it, and returns it. */
@@ -366,6 +439,9 @@ static void read_head(struct lws *wsi, char **at)
         [NONE_MATCH] = "If-None-Match: ",
         [LENGTH] = "Content-Length: ",
         [ENCODING] = "Transfer-Encoding: ",
+        [COOKIE] = "Cookie: ",
+        [AUTHORIZATION] = "Authorization: ",
+        [CSRF] = "X-Isthmus-CSRF: ",
     };
     char *line = take_line(at), *space = strchr(line, ' ');
     *wsi = (struct lws){0};

@@ -13,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD "\r\nHost: 127.0.0.1:8480\r\n"
+#define HEAD   "\r\nHost: 127.0.0.1:8480\r\n"
+#define COOKIE "Cookie: x=1; isthmus-8480=00112233445566778899aabbccddeeff; y=2\r\n"
+#define CSRF   "X-Isthmus-CSRF: 00000000000000000000000000000000\r\n"
 
 static const struct {
     const char *text;
@@ -74,6 +76,46 @@ static const struct {
     {"POST /api/v1/commands" HEAD "Content-Length: 16385\r\n\r\n{}", 413},
     {"POST /api/v1/tags" HEAD "\r\n", 405},
     {"PUT /api/v1/tags" HEAD "\r\n", 405},
+    {"GET /api/v1/session" HEAD COOKIE "\r\n", 200},
+    {"GET /api/v1/session" HEAD "\r\n", 401},
+    {"GET /api/v1/session" HEAD "Cookie: isthmus-8480=10112233445566778899aabbccddeeff\r\n\r\n",
+     401},
+    {"GET /api/v1/session" HEAD "Authorization: Bearer sesame\r\n\r\n", 200},
+    {"GET /api/v1/session" HEAD "Authorization: Bearer other\r\n\r\n", 401},
+    {"DELETE /api/v1/session" HEAD COOKIE CSRF "\r\n", 200},
+    {"DELETE /api/v1/session" HEAD COOKIE "\r\n", 403},
+    {"DELETE /api/v1/tags" HEAD "\r\n", 405},
+    {"POST /api/v1/session" HEAD "\r\n{\"name\": \"ada\", \"password\": \"sesame\"}", 200},
+    {"POST /api/v1/session" HEAD
+     "\r\n{\"name\": \"ada\", \"password\": \"x\", \"totp\": \"123456\"}",
+     401},
+    {"POST /api/v1/session" HEAD "\r\n{\"name\": \"ada\", \"password\": 5}", 400},
+    {"POST /api/v1/session" HEAD "\r\n{\"name\": \"ada\", \"password\": \"x\", \"more\": \"y\"}",
+     400},
+    {"POST /api/v1/enrol" HEAD "\r\n{\"link\": \"sesame\", \"name\": \"ada\", \"password\": \"p\"}",
+     200},
+    {"POST /api/v1/enrol" HEAD "\r\n{\"link\": \"x\", \"name\": \"ada\", \"password\": \"p\"}",
+     403},
+    {"GET /api/v1/accounts" HEAD COOKIE "\r\n", 200},
+    {"GET /api/v1/accounts" HEAD "\r\n", 401},
+    {"POST /api/v1/accounts" HEAD COOKIE CSRF
+     "\r\n{\"name\": \"bob\", \"role\": \"viewer\", \"password\": \"p\", \"totp\": true, "
+     "\"expires\": \"2027-01-01T00:00:00Z\"}",
+     200},
+    {"POST /api/v1/accounts" HEAD COOKIE CSRF
+     "\r\n{\"name\": \"bob\", \"role\": \"king\", \"password\": \"p\"}",
+     422},
+    {"POST /api/v1/accounts" HEAD COOKIE
+     "\r\n{\"name\": \"bob\", \"role\": \"viewer\", \"password\": \"p\"}",
+     403},
+    {"POST /api/v1/accounts/bob" HEAD COOKIE CSRF "\r\n{\"password\": \"p\"}", 200},
+    {"DELETE /api/v1/accounts/bob" HEAD COOKIE CSRF "\r\n", 200},
+    {"GET /api/v1/tokens" HEAD "Authorization: Bearer sesame\r\n\r\n", 200},
+    {"POST /api/v1/tokens" HEAD
+     "Authorization: Bearer sesame\r\n\r\n{\"name\": \"mes\", \"role\": \"viewer\", \"expires\": "
+     "\"2027-01-01T00:00:00Z\", \"from\": \"10.0.0.0/8\"}",
+     200},
+    {"DELETE /api/v1/tokens/mes" HEAD "Authorization: Bearer sesame\r\n\r\n", 200},
     {"GET /\r\nHost: attacker.example\r\n\r\n", 403},
     {"GET /" HEAD "Origin: http://attacker.example\r\n\r\n", 403},
     {"WS /api/v1/ws" HEAD "\r\n{\"subscribe\": []}", 0},

@@ -107,7 +107,7 @@ void request_ask(struct request *r, struct ask *ask, const struct answer_handler
     r->ask = ask->request;
 }
 
-/* ---- Who may ask: loopback by name, or our own user through the Unix socket. ---- */
+/* ---- From where: loopback by name, or our own user through the Unix socket. ---- */
 
 static bool host_is_ours(const struct http *h, const char *host)
 {
@@ -173,15 +173,25 @@ static bool is_stream_path(struct lws *wsi)
            !strcmp(path, "/api/v1/ws");
 }
 
+/* A WebSocket begins at once or not: whoever opens one has asked for his session just before. */
+static bool may_stream(struct http *h, struct lws *wsi)
+{
+    struct caller caller = {0};
+    if (h->signed_in) {
+        caller_read(h, wsi, &caller);
+    }
+    return !h->signed_in || caller_is_known(h, &caller);
+}
+
 /* Of several at a path the one for this method, else any. */
-static const struct route *find_route(struct request *r, bool post)
+static const struct route *find_route(struct request *r, enum method method)
 {
     const struct route *found = NULL;
     for (const struct route *route = http_routes; route->path; route++) {
         size_t n = strlen(route->path);
         bool wild = route->path[n - 1] == '*';
         bool same = wild ? !strncmp(r->path, route->path, n - 1) : !strcmp(r->path, route->path);
-        if (same && (!found || route->post == post)) {
+        if (same && (!found || route->method == method)) {
             r->rest = r->path + n - 1;
             found = route;
         }
@@ -197,14 +207,15 @@ static bool has_already(struct request *r)
            (!strcmp(tags, "*") || strstr(tags, r->asset->tag));
 }
 
-static void begin(struct request *r, bool post)
+static void begin(struct request *r, enum method method)
 {
-    r->route = find_route(r, post);
-    if (r->route && r->route->post != post) {
-        request_problem(r, 405, "Method not allowed", r->route->post ? "Use POST." : "Use GET.");
+    static const char *const use[] = {"Use GET.", "Use POST.", "Use DELETE."};
+    r->route = find_route(r, method);
+    if (r->route && r->route->method != method) {
+        request_problem(r, 405, "Method not allowed", use[r->route->method]);
     } else if (r->route) {
-        r->route->begin(r);
-    } else if (!post && (r->asset = asset_find(r->path))) {
+        access_begin(r);
+    } else if (method == METHOD_GET && (r->asset = asset_find(r->path))) {
         r->type = r->asset->type;
         r->status = has_already(r) ? 304 : 200;
         request_done(r);
@@ -253,6 +264,7 @@ static int on_http(struct request *r, struct http *h, struct lws *wsi, const cha
 {
     bool post = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
     bool get = lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
+    bool delete = lws_hdr_total_length(wsi, WSI_TOKEN_DELETE_URI) > 0;
     *r = (struct request){.http = h, .wsi = wsi, .status = 200, .type = "application/json"};
     r->close = !get || lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0;
     json_init(&r->body, BODY_MAX);
@@ -269,8 +281,8 @@ static int on_http(struct request *r, struct http *h, struct lws *wsi, const cha
         request_problem(r, 403, "Refused", why);
         return 0;
     }
-    if (!post && !get) {
-        request_problem(r, 405, "Method not allowed", "Use GET, or POST for commands.");
+    if (!post && !get && !delete) {
+        request_problem(r, 405, "Method not allowed", "Use GET, POST or DELETE.");
         return 0;
     }
     if (!read_arguments(r)) {
@@ -278,10 +290,11 @@ static int on_http(struct request *r, struct http *h, struct lws *wsi, const cha
                         "At most 16 arguments, each shorter than 512 bytes.");
         return 0;
     }
+    caller_read(h, wsi, &r->caller); /* now, for the header may be gone when a body is there */
     if (post) {
         expect_body(r);
     } else {
-        begin(r, false);
+        begin(r, get ? METHOD_GET : METHOD_DELETE);
     }
     return 0;
 }
@@ -299,6 +312,9 @@ static int send_head(struct request *r)
                 {"referrer-policy:", "no-referrer"},
                 {"cache-control:", r->asset ? "no-cache" : "no-store"},
                 {"etag:", r->asset ? r->asset->tag : NULL},
+                {"set-cookie:", *r->cookie ? r->cookie : NULL},
+                {"retry-after:", *r->retry_after ? r->retry_after : NULL},
+                {"www-authenticate:", r->status == 401 ? "Bearer" : NULL},
                 {"transfer-encoding:", sql_is_streamed(r) ? "chunked" : NULL}};
     unsigned char buffer[LWS_PRE + 2048], *p = buffer + LWS_PRE, *start = p,
                                           *end = buffer + sizeof buffer - 1;
@@ -378,6 +394,7 @@ static void fini(struct request *r)
         prom_close(r);
         json_fini(&r->body);
         free(r->upload);
+        explicit_bzero(&r->caller, sizeof r->caller);
         *r = (struct request){0};
     }
 }
@@ -395,7 +412,7 @@ int request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *us
         return on_body(r, in, size);
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:
         if (r->upload && !r->ready) {
-            begin(r, true);
+            begin(r, METHOD_POST);
         }
         return 0;
     case LWS_CALLBACK_HTTP_WRITEABLE:
@@ -413,7 +430,7 @@ int request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *us
         h->connections -= h->tcp && lws_get_vhost(wsi) == h->tcp && h->connections;
         return 0;
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-        if (refusal(h, wsi) || !is_stream_path(wsi)) {
+        if (refusal(h, wsi) || !is_stream_path(wsi) || !may_stream(h, wsi)) {
             h->refused++;
             return -1;
         }
