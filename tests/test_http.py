@@ -126,7 +126,7 @@ NEEDED = {
 PLAIN = [
     p
     for p, item in DOCUMENT["paths"].items()
-    if "get" in item and "{" not in p and p not in NOT_JSON
+    if "get" in item and "{" not in p and p not in NOT_JSON and "security" not in item["get"]
 ]
 
 
@@ -147,9 +147,20 @@ def test_a_device_that_does_not_answer_can_not_be_browsed(gateway):
 
 def test_every_route_is_described():
     source = (plant.ROOT / "src" / "north" / "http" / "api.c").read_text()
-    routes = set(re.findall(r'^    \{"(/[^"]*)", (?:true|false), ', source, re.M))
-    described = {re.sub(r"\{\w+\}.*", "*", p) for p in DOCUMENT["paths"]}
-    assert routes and described == routes | {"/api/v1/ws", "/api/v1/openapi.json"}
+    routes = set(re.findall(r'^    \{"(/[^"]*)", METHOD_(\w+), ', source, re.M))
+    described = {
+        (re.sub(r"\{\w+\}.*", "*", p), m.upper()) for p, item in DOCUMENT["paths"].items() for m in item if m != "parameters"
+    }
+    assert routes and described == routes | {("/api/v1/ws", "GET"), ("/api/v1/openapi.json", "GET")}
+
+
+def test_the_document_says_which_routes_need_a_session():
+    source = (plant.ROOT / "src" / "north" / "http" / "api.c").read_text()
+    signed = set(re.findall(r'^    \{"(/[^"]*)", METHOD_(\w+), ACCESS_SIGNED, ', source, re.M))
+    described = {
+        (re.sub(r"\{\w+\}.*", "*", p), m.upper()) for p, item in DOCUMENT["paths"].items() for m in item if "security" in item[m]
+    }
+    assert signed and described == signed
 
 
 def test_one_value_and_the_account(gateway):

@@ -15,6 +15,7 @@ import time
 
 import plant
 import pytest
+from test_http import DOCUMENT, faults
 
 pytestmark = pytest.mark.sanitizer
 
@@ -134,6 +135,19 @@ def test_a_session_knows_who_it_is_until_it_is_signed_out(house):
     status, headers, _ = ada.ask("DELETE", "/api/v1/session")
     assert status == 200 and "Max-Age=0" in headers["set-cookie"]
     assert ada.ask("GET", "/api/v1/session")[0] == 401
+
+
+def test_answers_are_as_described(house):
+    root = Person(house, "root")
+    status, made = house.local("POST", "/api/v1/tokens", {"name": "described", "role": "viewer", "expires": soon(60)})
+    schemas = DOCUMENT["components"]["schemas"]
+    assert status == 200 and not faults(made, schemas["Made"]) and not faults(house.add("dot", "viewer", totp=True), schemas["Made"])
+    for path, schema in (("session", "Session"), ("accounts", "Accounts"), ("tokens", "Tokens")):
+        for answer in (root.ask("GET", f"/api/v1/{path}")[2], house.local("GET", f"/api/v1/{path}")[1]):
+            assert not faults(answer, schemas[schema])
+    for wrong in ({}, [], {"name": "x"}, {"name": 1, "password": "x"}, {"name": "x" * 64, "password": "x"}, {"name": "x", "password": "x", "y": "z"}):
+        status, _, problem = house.ask("POST", "/api/v1/session", wrong)
+        assert status == 400 and not faults(problem, schemas["Problem"])
 
 
 def test_what_is_wrong_is_never_told(house):
