@@ -6,7 +6,7 @@ _isthmus() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run check sim status devices browse get watch ledger sql set command export import verify audit backup restore replay version help'
+        words='run check sim status devices browse get watch ledger sql set command user token export import verify audit backup restore replay version help'
     else
         case $command in
             run) words='--json --help' ;;
@@ -39,6 +39,18 @@ _isthmus() {
                 fi
                 ;;
             command) words='approve reject renew release --reason --json --socket --help' ;;
+            user)
+                words='list enrol add password remove --role --zones --until --totp --json --socket --help'
+                if [[ $word != -* && ${COMP_WORDS[2]:-} =~ ^(password|remove)$ ]]; then
+                    words=$("${COMP_WORDS[0]}" user list 2>/dev/null | tail -n +2 | cut -d' ' -f1)
+                fi
+                ;;
+            token)
+                words='list add revoke --role --until --zones --from --json --socket --help'
+                if [[ $word != -* && ${COMP_WORDS[2]:-} == revoke ]]; then
+                    words=$("${COMP_WORDS[0]}" token list 2>/dev/null | tail -n +2 | cut -d' ' -f1)
+                fi
+                ;;
             export) words='--from --to --json --help' ;;
             import) words='--check --utc --skip-unknown --json --help' ;;
             audit) words='verify list export --key --since --until --who --tag --kind --id --json --help' ;;
@@ -46,7 +58,7 @@ _isthmus() {
             restore) words='--replace --skip-damaged --repair --json --help' ;;
             replay) words='--from --to --speed --state --source --listen --north --json --help' ;;
             version) words='--json --help' ;;
-            help) words='run check sim status devices browse get watch ledger sql set command export import verify audit backup restore replay version --json --help' ;;
+            help) words='run check sim status devices browse get watch ledger sql set command user token export import verify audit backup restore replay version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

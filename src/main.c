@@ -27,6 +27,8 @@ static const struct {
     {"sql", cli_client, "STATEMENT", "a SELECT over history and current values"},
     {"set", cli_client, "TAG VALUE", "write to a device, if the guard lets you"},
     {"command", cli_client, "ID [ACT]", "what became of a command; approve it, end its lease"},
+    {"user", cli_client, "VERB", "accounts: who may sign in"},
+    {"token", cli_client, "VERB", "tokens of machines"},
     {"export", cli_export, "DIR FILE", "history of tags as CSV or Parquet"},
     {"import", cli_import, "DIR FILE", "CSV or Parquet as history"},
     {"verify", cli_verify, "FOLDER", "whether history is whole and sound"},

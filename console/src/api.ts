@@ -49,20 +49,39 @@ export interface Forecast {
   flash_bytes_per_day: number; flash_endurance_bytes?: number; flash_years?: number;
 }
 
+export interface Session {
+  name: string; kind: 'person' | 'token' | 'local'; role: string; rights: string[]; zones?: string[]; since: string;
+  ends_in_s: number; idle_s: number; csrf: string;
+}
+
 export const isGap = (r: Journaled): r is Gap => 'gap' in r;
 export const isHappening = (r: Journaled): r is Happening => 'event' in r;
 
 const TIMEOUT_MS = 10_000;
 const HISTORY_TIMEOUT_MS = 120_000; // a week is read from disk
 
-export async function get<T>(path: string, timeout = TIMEOUT_MS): Promise<T> {
-  const reply = await fetch(`/api/v1/${path}`, { signal: AbortSignal.timeout(timeout) });
-  if (!reply.ok) {
-    const problem = await reply.json().catch(() => ({})) as { title?: string; detail?: string };
-    throw new Error([problem.title ?? `HTTP ${reply.status}`, problem.detail].filter(Boolean).join(': '));
+/** What the gateway would not do, and why. */
+export class Problem extends Error {
+  constructor(readonly status: number, told: { title?: string; detail?: string }) {
+    super([told.title ?? `HTTP ${status}`, told.detail].filter(Boolean).join(': '));
   }
+}
+
+let csrf = ''; // the session's word, without which its cookie changes nothing
+export const setCsrf = (word: string): void => { csrf = word; };
+export const csrfHeader = (): Record<string, string> => csrf ? { 'X-Isthmus-CSRF': csrf } : {};
+
+async function ask<T>(path: string, timeout: number, more: RequestInit): Promise<T> {
+  const reply = await fetch(`/api/v1/${path}`, { signal: AbortSignal.timeout(timeout), ...more });
+  if (!reply.ok) throw new Problem(reply.status, await reply.json().catch(() => ({})) as { title?: string; detail?: string });
   return await reply.json() as T;
 }
+
+export const get = <T>(path: string, timeout = TIMEOUT_MS): Promise<T> => ask<T>(path, timeout, {});
+
+export const send = <T>(method: 'POST' | 'DELETE', path: string, body?: object): Promise<T> => ask<T>(path, TIMEOUT_MS, {
+  method, headers: { 'Content-Type': 'application/json', ...csrfHeader() }, body: body && JSON.stringify(body),
+});
 
 export async function getTags(): Promise<Tag[]> {
   const tags: Tag[] = [];

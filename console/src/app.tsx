@@ -11,6 +11,8 @@ import { LedgerPage } from './ledger';
 import { live } from './live';
 import { Mark, useObserved, usePolled, useTick } from './parts';
 import { PlantPage } from './plant_page';
+import { session } from './session';
+import { EnrolPage, SignInPage } from './sign_in';
 import { SqlPage } from './sql';
 
 const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
@@ -22,7 +24,12 @@ const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   sql: { title: 'SQL', page: SqlPage },
 };
 
-const chosen = (): string => location.hash.slice(1) in PAGES ? location.hash.slice(1) : 'plant';
+const ENROL = 'enrol/';
+const isForm = (page: string): boolean => page === 'sign-in' || page.startsWith(ENROL);
+const chosen = (): string => {
+  const page = location.hash.slice(1);
+  return page in PAGES || isForm(page) ? page : 'plant';
+};
 
 function Banner(): JSX.Element {
   useObserved(live);
@@ -43,8 +50,29 @@ function Banner(): JSX.Element {
 function Clock(): JSX.Element {
   useObserved(live);
   useTick(1000);
-  const words = { connecting: 'connecting …', live: 'live', lost: 'not connected' };
+  const words = { connecting: 'connecting …', live: 'live', lost: 'not connected', closed: 'not signed in' };
   return <p class="clock"><span class={live.state}>{words[live.state]}</span> <time>{showClock(live.now())}</time></p>;
+}
+
+/** Who is signed in, and the way out or in. */
+function Who(): JSX.Element {
+  useObserved(session);
+  const { who } = session;
+  if (!who) return <p class="who"><a href="#sign-in">Sign in</a></p>;
+  const leave = (): void => { session.signOut().catch(() => undefined).then(() => live.start()); };
+  return (
+    <p class="who">
+      <span>{who.name} <span class="quiet">{who.role}{who.zones && `, ${who.zones.join(', ')}`}</span></span>
+      <button type="button" onClick={leave}>Sign out</button>
+    </p>
+  );
+}
+
+function PageOf({ page }: { page: string }): JSX.Element {
+  if (page.startsWith(ENROL)) return <EnrolPage link={page.slice(ENROL.length)} />;
+  if (page === 'sign-in' || live.state === 'closed') return <SignInPage />;
+  const Page = PAGES[page]!.page;
+  return <Page />;
 }
 
 const LOOK_MS = 3000;
@@ -73,25 +101,33 @@ export function App(): JSX.Element {
   const main = useRef<HTMLElement>(null);
   useEffect(() => {
     const moved = (): void => setPage(chosen());
+    const touched = (): void => session.touch();
     addEventListener('hashchange', moved);
-    return () => removeEventListener('hashchange', moved);
+    addEventListener('pointerdown', touched);
+    addEventListener('keydown', touched);
+    return () => {
+      removeEventListener('hashchange', moved);
+      removeEventListener('pointerdown', touched);
+      removeEventListener('keydown', touched);
+    };
   }, []);
   const name = live.gateway?.name ?? 'Isthmus';
   useEffect(() => {
-    document.title = `${PAGES[page]!.title} – ${name} – Isthmus`;
+    document.title = `${PAGES[page]?.title ?? 'Sign in'} – ${name} – Isthmus`;
   }, [page, name]);
-  const Page = PAGES[page]!.page;
+  const form = isForm(page) || live.state === 'closed';
   return (
     <div class={`app ${live.state}`}>
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); main.current?.focus(); }}>Skip to content</a>
       <header>
         <h1>{name} <span class="quiet">{live.gateway?.description}</span></h1>
-        <Pages page={page} />
+        {live.state !== 'closed' && <Pages page={page} />}
         <Clock />
+        <Who />
       </header>
       <Banner />
-      <main ref={main} tabIndex={-1} class={`page-${page}`}>
-        <Page />
+      <main ref={main} tabIndex={-1} class={`page-${form ? 'form' : page}`}>
+        <PageOf page={page} />
       </main>
     </div>
   );

@@ -3,6 +3,7 @@
 // and comes back by itself. Everything else asks `live` how things stand.
 import { type Device, type Gap, type Gateway, type Journaled, type Now, type Sample, get, getNotes, getTags, isGap, isHappening } from './api';
 import { Observable, Plant } from './plant';
+import { session } from './session';
 
 const CHECK_MS = 5000; // is it still there? what changed without a sample?
 const RETRY_MS = [500, 1000, 2000, 4000];
@@ -12,13 +13,14 @@ const DAY_MS = 86_400_000;
 type Listener = { sample(s: Sample): void; gap(g: Gap): void; reset(): void };
 
 class Live extends Observable {
-  state: 'connecting' | 'live' | 'lost' = 'connecting';
+  state: 'connecting' | 'live' | 'lost' | 'closed' = 'connecting'; // closed: until somebody signs in
   lostSince = 0;
   why = '';
   gateway: Gateway | null = null;
   plant = new Plant();
   private socket: WebSocket | null = null;
   private attempt = 0;
+  private starts = 0;
   private timer = 0;
   private settling = 0;
   private offset = 0; // the gateway's clock minus ours, ms
@@ -36,6 +38,20 @@ class Live extends Observable {
 
   start(): void {
     clearTimeout(this.timer);
+    this.socket = null;
+    const mine = ++this.starts;
+    session.load().then(
+      () => mine === this.starts && this.open(),
+      (e: Error) => mine === this.starts && this.lose(e.message, null),
+    );
+  }
+
+  private open(): void {
+    if (session.needed) {
+      this.state = 'closed';
+      this.changed();
+      return;
+    }
     const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/api/v1/ws`);
     this.socket = socket;
     socket.onopen = () => {
@@ -59,10 +75,10 @@ class Live extends Observable {
     this.changed();
   }
 
-  private lose(why: string, socket: WebSocket): void {
+  private lose(why: string, socket: WebSocket | null): void {
     if (socket !== this.socket) return; // an attempt that was given up
     this.socket = null;
-    socket.close();
+    socket?.close();
     if (this.state !== 'lost') this.lostSince = Date.now();
     this.state = 'lost';
     this.why = why;

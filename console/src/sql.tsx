@@ -4,6 +4,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
+import { csrfHeader } from './api';
 import { plural, showCount } from './format';
 import { Mark, useMedia } from './parts';
 import { DASHES, timeLabels } from './plot';
@@ -26,7 +27,7 @@ const EXAMPLES: [string, string][] = [
 ];
 
 async function ask(text: string, more: string, signal: AbortSignal): Promise<Response> {
-  const reply = await fetch(`/api/v1/sql?${more}`, { method: 'POST', body: text, headers: { 'Content-Type': 'text/plain' }, signal });
+  const reply = await fetch(`/api/v1/sql?${more}`, { method: 'POST', body: text, headers: { 'Content-Type': 'text/plain', ...csrfHeader() }, signal });
   if (reply.ok) return reply;
   const problem = await reply.json().catch(() => ({})) as Problem;
   const where = problem.line === undefined ? '' : `Line ${problem.line}, column ${problem.column}: `;

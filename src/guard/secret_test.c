@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "guard/password.h"
 #include "guard/slow.h"
@@ -29,6 +30,31 @@ static void a_password_is_known_by_its_hash(void **state)
     one[0] = 0;
     assert_false(password_is("correct horse battery", one)); /* nobody's */
     assert_false(password_is("", one));
+}
+
+static double cpu_seconds(const char *hash)
+{
+    struct timespec before, after;
+    double least = 1e9;
+    for (int i = 0; i < 5; i++) {
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+        assert_false(password_is("not the password", hash));
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+        double spent =
+            (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
+        least = spent < least ? spent : least;
+    }
+    return least;
+}
+
+/* So the time of an answer does not tell which names there are. */
+static void a_name_that_nobody_has_costs_the_same_work(void **state)
+{
+    (void)state;
+    char hash[PASSWORD_HASH_SIZE], none[PASSWORD_HASH_SIZE] = "";
+    assert_int_equal(password_hash("correct horse battery", hash), ERR_OK);
+    double there = cpu_seconds(hash), nobody = cpu_seconds(none);
+    assert_true(there < 2 * nobody && nobody < 2 * there);
 }
 
 /* Made with the reference program: printf password | argon2 somesaltsomesalt -id -t 2 -k 19456 -p 1 -l 32 -e. */
@@ -162,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_password_is_known_by_its_hash),
+        cmocka_unit_test(a_name_that_nobody_has_costs_the_same_work),
         cmocka_unit_test(hashes_are_those_of_argon2id),
         cmocka_unit_test(what_makes_no_password),
         cmocka_unit_test(codes_are_those_of_the_rfc),

@@ -9,7 +9,7 @@
 
 void admin_link(struct identity *d, struct exchange *x)
 {
-    char secret[SECRET_TEXT];
+    char secret[SECRET_TEXT], text[SIGN_TEXT];
     if (d->broken) {
         exchange_end(x, SIGN_BROKEN,
                      "Can't read identity/" ACCOUNTS_FILE " below the state folder.");
@@ -17,7 +17,9 @@ void admin_link(struct identity *d, struct exchange *x)
         exchange_end(x, SIGN_BAD,
                      "There is an administrator, who makes accounts: isthmus user add NAME.");
     } else {
-        exchange_end(x, SIGN_OK, secret);
+        (void)identity_link_text(d, 0, secret, text);
+        exchange_end(x, SIGN_OK, text);
+        explicit_bzero(text, sizeof text);
     }
     explicit_bzero(secret, sizeof secret);
 }

@@ -164,6 +164,22 @@ bool identity_make_link(struct identity *d, char secret[SECRET_TEXT])
            (d->link_end_ns = d->mono_ns + LINK_NS) > 0;
 }
 
+uint32_t identity_link_text(const struct identity *d, uint32_t from, const char *secret,
+                            char text[SIGN_TEXT])
+{
+    const struct plan *p = d->plan;
+    for (uint32_t i = from; i < p->header->boxes.count; i++) {
+        const struct plan_box *b = p->boxes + i;
+        if (b->kind == BOX_NORTH && b->address_count && !strcmp(plan_text(p, b->module), "http")) {
+            snprintf(text, SIGN_TEXT, "http://%s/#enrol/%s",
+                     plan_text(p, p->options[b->first_address].value), secret);
+            return i;
+        }
+    }
+    snprintf(text, SIGN_TEXT, "#enrol/%s", secret);
+    return PLAN_NONE;
+}
+
 uint32_t identity_zone(const struct identity *d, const char *name, size_t size)
 {
     const struct plan *p = d->plan;

@@ -36,8 +36,12 @@ void identity_open(struct identity *d);
 void identity_answer(struct identity *d, struct exchange *x);
 /* Ends the sessions that are over, or whose account or token has changed, ended or gone. */
 void identity_review(struct identity *d);
-/* Makes the link for the first administrator. False: there is one, or there can be no link now. */
+/* Makes the secret of the link for the first administrator. False: there is one, or there can be no link now. */
 MUST_USE bool identity_make_link(struct identity *d, char secret[SECRET_TEXT]);
+/* The link, by the way of the console that is next from box `from` on; the box, PLAN_NONE: there is none (any more), and the
+ * link is one without an address. What is behind '#' a browser keeps to itself. */
+uint32_t identity_link_text(const struct identity *d, uint32_t from, const char *secret,
+                            char text[SIGN_TEXT]);
 
 /* ---- Between the parts ---- */
 

@@ -117,25 +117,21 @@ static void rest(struct process *p)
     ring_awake(&p->down);
 }
 
-/* A link for the first administrator on the gateway's terminal or log. What is behind '#' a browser keeps to itself. */
+/* A link for the first administrator on the gateway's terminal or log. */
 static void offer_link(struct process *p)
 {
-    const struct plan *plan = &p->g->plan;
-    char secret[SECRET_TEXT];
+    char secret[SECRET_TEXT], text[SIGN_TEXT];
     if (!identity_make_link(&p->identity, secret)) {
         return;
     }
     fprintf(stderr, "isthmus: nobody can sign in yet. Within an hour, and once, the first "
                     "administrator enrols at\n");
-    for (uint32_t i = 0; i < plan->header->boxes.count; i++) {
-        const struct plan_box *b = plan->boxes + i;
-        if (b->kind == BOX_NORTH && b->address_count &&
-            !strcmp(plan_text(plan, b->module), "http")) {
-            fprintf(stderr, "isthmus:   http://%s/#enrol/%s\n",
-                    plan_text(plan, plan->options[b->first_address].value), secret);
-        }
+    for (uint32_t i = 0; (i = identity_link_text(&p->identity, i, secret, text)) != PLAN_NONE;
+         i++) {
+        fprintf(stderr, "isthmus:   %s\n", text);
     }
     explicit_bzero(secret, sizeof secret);
+    explicit_bzero(text, sizeof text);
 }
 
 static int run(struct process *p)

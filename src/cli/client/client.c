@@ -36,6 +36,24 @@ static const struct {
      "Shows what became of a command; or approves or rejects one that waits, renews its lease, or\n"
      "ends the lease now, so that the value reverts.",
      client_command},
+    {"user", " list | enrol | add NAME --role ROLE | password NAME | remove NAME",
+     "Who may sign in: lists accounts, makes, changes and removes them. The password comes from "
+     "the\n"
+     "terminal, or is the first line of stdin. `enrol` gives the link by which the first\n"
+     "administrator makes his account himself.\n\n"
+     "  --role ROLE    viewer, operator, engineer, custodian, security, administrator, vendor\n"
+     "  --zones A,B    only things in these zones (default: all; a vendor needs some)\n"
+     "  --until TIME   RFC 3339; then it is closed (default: never; a vendor needs one)\n"
+     "  --totp         with a code of an authenticator app as second factor",
+     client_user},
+    {"token", " list | add NAME --role ROLE --until TIME | revoke NAME",
+     "Tokens of machines, which show them as `Authorization: Bearer TOKEN`: lists, makes and\n"
+     "revokes them. A token is shown once, when it is made.\n\n"
+     "  --role ROLE    viewer, operator, engineer, custodian, security, administrator, vendor\n"
+     "  --until TIME   RFC 3339; then it is void\n"
+     "  --zones A,B    only things in these zones (default: all; a vendor needs some)\n"
+     "  --from NET     only from this network: 10.1.0.0/16 (default: from anywhere)",
+     client_token},
 };
 
 /* How many arguments each takes, beside those of which any number may come. */
@@ -44,7 +62,7 @@ static bool arguments_fit(const struct client *c, int (*run)(const struct client
     if (run == client_set) {
         return c->argument_count == 2;
     }
-    if (run == client_command) {
+    if (run == client_command || run == client_user || run == client_token) {
         return c->argument_count == 1 || c->argument_count == 2;
     }
     if (run == client_ledger) {
@@ -85,6 +103,31 @@ static bool is_negative(const char *text)
     return text[0] == '-' && (text[1] == '.' || (text[1] >= '0' && text[1] <= '9'));
 }
 
+/* An option of user or token: steps over its value. */
+static bool take_account_option(struct client *c, int (*run)(const struct client *c), char **argv,
+                                int argc, int *k)
+{
+    const struct {
+        const char *name, **to;
+        bool for_users;
+    } options[] = {{"--role", &c->role, true},
+                   {"--zones", &c->zones, true},
+                   {"--until", &c->until, true},
+                   {"--from", &c->from, false}};
+    if (run == client_user && !strcmp(argv[*k], "--totp")) {
+        c->totp = true;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        if (!strcmp(argv[*k], options[i].name) && *k + 1 < argc &&
+            (run == client_token || (run == client_user && options[i].for_users))) {
+            *options[i].to = argv[++*k];
+            return true;
+        }
+    }
+    return false;
+}
+
 __attribute__((visibility("default"))) int isthmus_client(int argc, char **argv);
 
 int isthmus_client(int argc, char **argv)
@@ -100,6 +143,9 @@ int isthmus_client(int argc, char **argv)
         if (!strcmp(argv[k], "--help") || !strcmp(argv[k], "-h")) {
             print_usage(stdout, i);
             return CLI_OK;
+        }
+        if (take_account_option(&c, commands[i].run, argv, argc, &k)) {
+            continue;
         }
         if (!strcmp(argv[k], "--json")) {
             c.json = true;
@@ -127,6 +173,7 @@ int isthmus_client(int argc, char **argv)
             c.arguments[c.argument_count++] = argv[k];
         }
     }
+    bool account = commands[i].run == client_user || commands[i].run == client_token;
     if (!arguments_fit(&c, commands[i].run, *commands[i].arguments != 0)) {
         print_usage(stderr, i);
         return CLI_USAGE;
@@ -137,5 +184,8 @@ int isthmus_client(int argc, char **argv)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     int status = commands[i].run(&c);
     curl_global_cleanup();
+    if (status == CLI_USAGE && account) {
+        print_usage(stderr, i);
+    }
     return status;
 }

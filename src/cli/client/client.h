@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, devices, browse, get, watch, ledger, sql, set, command: clients of the API over the gateway's Unix socket. */
+/* status, devices, browse, get, watch, ledger, sql, set, command, user, token: clients of the API over the gateway's Unix socket. */
 #ifndef ISTHMUS_CLI_CLIENT_CLIENT_H
 #define ISTHMUS_CLI_CLIENT_CLIENT_H
 
@@ -16,12 +16,17 @@ struct client {
     bool csv;
     const char *reason, *id; /* --reason, --id; NULL: not given */
     bool dry_run;
+    const char *role, *zones, *until, *from; /* --role …; NULL: not given */
+    bool totp;
     char **arguments; /* what is left after the options */
     int argument_count;
 };
 
 /* The reply to GET target (owned), or NULL after an error was printed; *status gets the exit status. */
 json_t *client_get(const struct client *c, const char *target, int *status);
+/* The same for any method, with a body of JSON (borrowed; NULL: none). */
+json_t *client_send(const struct client *c, const char *method, const char *target,
+                    const json_t *body, int *status);
 /* The same for POST; `raw`: a good answer goes to stdout as it comes, and the result is NULL. What is wrong is not printed but
  * given as *problem (owned), unless no gateway answers. */
 json_t *client_post(const struct client *c, const char *target, const char *body, bool raw,
@@ -61,5 +66,8 @@ int client_ledger(const struct client *c);
 int client_sql(const struct client *c);
 int client_set(const struct client *c);
 int client_command(const struct client *c);
+/* account.c; CLI_USAGE: print it */
+int client_user(const struct client *c);
+int client_token(const struct client *c);
 
 #endif

@@ -9,8 +9,9 @@
 #define LINE_MAX_BYTES (1u << 20)
 
 struct reply {
-    const char *body; /* NULL: GET */
-    bool raw;         /* a good answer goes to stdout as it comes */
+    const char *method; /* NULL: GET, or with a body POST */
+    const char *body;   /* NULL: none */
+    bool raw;           /* a good answer goes to stdout as it comes */
     CURL *curl;
     char *text;
     size_t size;
@@ -71,6 +72,9 @@ static int perform(const struct client *c, const char *target, struct reply *r, 
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->body);
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     }
+    if (r->method) {
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, r->method);
+    }
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->socket);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
@@ -97,10 +101,15 @@ static int perform(const struct client *c, const char *target, struct reply *r, 
     return CLI_UNREACHABLE;
 }
 
-json_t *client_get(const struct client *c, const char *target, int *status)
+json_t *client_send(const struct client *c, const char *method, const char *target,
+                    const json_t *body, int *status)
 {
-    struct reply r = {0};
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct reply r = {.method = method, .body = text};
     long code = 0;
+    if (!text && !strcmp(method, "POST")) {
+        r.body = ""; /* its length must be told */
+    }
     json_t *root = NULL;
     *status = perform(c, target, &r, &code);
     if (*status == CLI_OK) {
@@ -115,7 +124,16 @@ json_t *client_get(const struct client *c, const char *target, int *status)
         }
     }
     free(r.text);
+    if (text) {
+        explicit_bzero(text, strlen(text)); /* it may hold a password */
+        free(text);
+    }
     return root;
+}
+
+json_t *client_get(const struct client *c, const char *target, int *status)
+{
+    return client_send(c, "GET", target, NULL, status);
 }
 
 json_t *client_post(const struct client *c, const char *target, const char *body, bool raw,

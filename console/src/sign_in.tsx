@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signing in, and the first administrator's enrolment by the link that the gateway has printed.
+import type { ComponentChildren, InputHTMLAttributes, JSX } from 'preact';
+import { useRef, useState } from 'preact/hooks';
+import { live } from './live';
+import { Mark, useObserved } from './parts';
+import { session } from './session';
+
+function Field({ label, hint, ...more }: { label: string; hint?: string } & InputHTMLAttributes<HTMLInputElement>): JSX.Element {
+  const id = `field-${more.name as string}`;
+  return (
+    <p>
+      <label for={id}>{label}</label>
+      <input id={id} aria-describedby={hint ? `${id}-hint` : undefined} autoCapitalize="none" spellcheck={false} {...more} />
+      {hint && <small id={`${id}-hint`} class="quiet">{hint}</small>}
+    </p>
+  );
+}
+
+/** A form whose button waits for the answer, and which says what is wrong. */
+function Sheet({ title, button, done, children }: {
+  title: string; button: string; done: (fields: Record<string, string>) => Promise<void>; children: ComponentChildren;
+}): JSX.Element {
+  const form = useRef<HTMLFormElement>(null);
+  const [wrong, setWrong] = useState('');
+  const [busy, setBusy] = useState(false);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    setBusy(true);
+    setWrong('');
+    try {
+      await done(Object.fromEntries([...new FormData(form.current!)].map(([k, v]) => [k, String(v)])));
+    } catch (e) {
+      setWrong((e as Error).message);
+    }
+    setBusy(false);
+  };
+  return (
+    <section class="sheet" aria-labelledby="sheet-title">
+      <h2 id="sheet-title">{title}</h2>
+      <form ref={form} onSubmit={submit}>
+        {children}
+        <p role="alert">{wrong && <span class="status bad"><Mark state="bad" /> {wrong}</span>}</p>
+        <button type="submit" disabled={busy}>{busy ? 'One moment …' : button}</button>
+      </form>
+    </section>
+  );
+}
+
+/** Somebody has signed in: on to what was asked for. */
+function goOn(): void {
+  if (/^#(sign-in$|enrol\/)/.test(location.hash)) location.replace('#plant');
+  live.retryNow();
+}
+
+export function SignInPage(): JSX.Element {
+  useObserved(session);
+  const done = async (f: Record<string, string>): Promise<void> => {
+    await session.signIn(f.name!.trim(), f.password!, f.totp!.replaceAll(' ', ''));
+    goOn();
+  };
+  return (
+    <Sheet title="Sign in" button="Sign in" done={done}>
+      {session.needed && <p class="quiet">This gateway shows its values only to who has signed in.</p>}
+      <Field label="Name" name="name" autoComplete="username" required maxLength={63} />
+      <Field label="Password" name="password" type="password" autoComplete="current-password" required />
+      <Field label="Code" name="totp" autoComplete="one-time-code" inputMode="numeric" pattern="[0-9 ]*" maxLength={7} hint="Six digits of your app, if your account has one." />
+    </Sheet>
+  );
+}
+
+export function EnrolPage({ link }: { link: string }): JSX.Element {
+  const done = async (f: Record<string, string>): Promise<void> => {
+    if (f.password !== f.again) throw new Error('The two passwords differ.');
+    await session.enrol(link, f.name!.trim(), f.password!);
+    goOn();
+  };
+  return (
+    <Sheet title="The first administrator" button="Make the account" done={done}>
+      <p class="quiet">This link makes one account, which may do everything and makes the others. It is good once.</p>
+      <Field label="Name" name="name" autoComplete="username" required maxLength={63} hint="Letters, digits, and - _ . @" />
+      <Field label="Password" name="password" type="password" autoComplete="new-password" required minLength={12} hint="12 characters at least; a sentence is easier to remember." />
+      <Field label="Password once more" name="again" type="password" autoComplete="new-password" required />
+    </Sheet>
+  );
+}
