@@ -78,7 +78,7 @@ writes:
   - name: levels
     tags: ["{level}"]
     owner: operations
-    callers: ["service:console"]
+    callers: ["service:console", local]
     range: [1, 5]
     step: 1
     readback: 2s
@@ -86,7 +86,7 @@ writes:
   - name: speeds
     tags: ["{speed}"]
     owner: operations
-    callers: ["service:console"]
+    callers: ["service:console", local]
     approvers: ["service:second"]
     approval: 10s
     lease: 2s

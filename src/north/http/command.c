@@ -112,9 +112,10 @@ static void command_done(void *context, const struct record_receipt *receipt)
     }
 }
 
-static void send_command(struct request *r, const struct record_command *command)
+static void send_command(struct request *r, struct record_command *command)
 {
     struct ticket *ticket = malloc(sizeof *ticket);
+    memcpy(command->session, r->session, sizeof command->session);
     if (ticket) {
         ticket->request = r;
         if (!service_command(r->http->host, command, command_done, ticket)) {
