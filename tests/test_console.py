@@ -203,7 +203,7 @@ def test_ledger_in_plain_words_and_down_to_the_single_gap(works, user):
 
 
 def test_by_keyboard_alone(user):
-    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Ledger", "SQL", "Search tags"]
+    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Ledger", "SQL", "Sign in", "Search tags"]
     for what in stops:
         user.press(["Tab"], {"what": what, "visible": True})
     user.press(["Tab"], {"visible": True})
@@ -225,10 +225,11 @@ def test_by_keyboard_alone(user):
     user.press(["Tab", "Tab"], {"row": "waterworks"})
     user.press(["End", "Enter"])
     user.legend("waterworks/line2/volume", "m³")
-    user.press(["Shift+Tab"] * 4, {"what": "Ledger"})
+    user.press(["Shift+Tab"] * 5, {"what": "Ledger"})
     user.press(["Enter"])
     user.text("every value is accounted for")
     user.press(["Tab"], {"what": "SQL"})
+    user.press(["Tab"], {"what": "Sign in"})
     user.press(["Tab"], {"what": "plc1", "visible": True})
     user.press(["Enter"], {"pressed": "true"})
     user.text("Tags of plc1")

@@ -16,6 +16,7 @@ import time
 
 import plant
 import pytest
+from browser import User
 from test_http import DOCUMENT, faults
 
 pytestmark = pytest.mark.sanitizer
@@ -325,6 +326,34 @@ def test_tokens_from_the_command_line(house):
         assert cli(house, "token", *wrong).returncode == 2, wrong
 
 
+def test_signing_in_with_a_browser(house):
+    """The first administrator by the link, sign-out, sign-in with a code; a console that shows nothing before."""
+    house.add("ina", "engineer", zones="line-1")
+    for port in ("closed", "console"):
+        user = User(house.ports[port], house.folder)
+        try:
+            user.open(1200, 800, "light", "plant" if port == "closed" else "sign-in")
+            if port == "closed":
+                user.text("only to who has signed in")
+                assert not user.measure()["overflow"] > 0
+            assert "wrong" in user.form({"name": "ina", "password": "a wrong password"})
+            assert user.form({"name": "ina", "password": WORD}) == "ina engineer, line-1"
+            user.search("level")
+            cookie, = user.cookies()
+            assert cookie["httpOnly"] and cookie["sameSite"] == "Strict"
+            user.page("sql")
+            assert user.sql("SELECT count(*) FROM tags")["rows"] == [["1"]]
+            user.reload()
+            assert user.who(True).startswith("ina engineer")
+            user.button("Sign out")
+            assert user.who(False) == "Sign in"
+            user.text("only to who has signed in" if port == "closed" else "Ctrl+Enter runs it")
+            # the browser notes what is refused; nothing else
+            assert all("401" in c or "WebSocket" in c for c in user.complaints())
+        finally:
+            user.end()
+
+
 def test_the_local_socket_is_an_administrator(house):
     status, facts = house.local("GET", "/api/v1/session")
     assert status == 200 and (facts["name"], facts["kind"], facts["role"]) == (f"local:{os.getuid()}", "local", "administrator")
@@ -364,6 +393,17 @@ def test_a_restart_of_the_gateway_ends_all_sessions_and_keeps_the_accounts(house
 def test_a_damaged_file_is_named_and_never_taken_for_an_empty_one(tmp_path):
     house = House(tmp_path)
     try:
+        user = User(house.ports["console"], tmp_path)
+        try:
+            user.open(390, 844, "dark", f"enrol/{house.link()}")
+            assert "differ" in user.form({"name": "nora", "password": WORD, "again": WORD + "x"})
+            user.picture("enrol")
+            assert user.form({"name": "nora", "password": WORD, "again": WORD}) == "nora administrator"
+            user.search("level")
+            assert user.complaints() == []
+        finally:
+            user.end()
+        assert cli(house, "user", "remove", "nora").returncode == 0
         link = cli(house, "user", "enrol")
         assert re.fullmatch(rf"http://127\.0\.0\.1:{house.ports['console']}/#enrol/[0-9a-f]{{32}}\n", link.stdout)
         assert house.ask("POST", "/api/v1/enrol", {"link": house.link(), "name": "root", "password": WORD})[0] == 403, "an older link"

@@ -31,8 +31,23 @@ const steps = {
     page.on('console', (m) => m.type() === 'error' && complaints.push(m.text()));
     page.on('dialog', (d) => { complaints.push(`dialog: ${d.message()}`); d.dismiss(); });
     await page.goto(`${url}/#${hash}`);
-    await until(() => document.querySelector('.app.live'));
+    await until(() => document.querySelector('.app.live, .app.closed'));
   },
+
+  /** Fills in a form and sends it; what is wrong then, or who is signed in. */
+  async form(fields) {
+    for (const [name, text] of Object.entries(fields)) await page.fill(`.sheet input[name=${name}]`, text);
+    await page.click('.sheet button[type=submit]');
+    return until(() => document.querySelector('.sheet [role=alert]')?.textContent.trim() || document.querySelector('.who span')?.textContent);
+  },
+
+  /** Who is signed in, once there is somebody (or nobody). */
+  who: (somebody) => until((wanted) => {
+    const who = document.querySelector('.who');
+    return who && Boolean(who.querySelector('button')) === wanted && who.textContent;
+  }, somebody),
+  reload: () => page.reload().then(() => until(() => document.querySelector('.app.live, .app.closed'))).then(() => undefined),
+  cookies: () => page.context().cookies(),
 
   async page(name) {
     await page.click(`nav a[href="#${name}"]`);
