@@ -34,12 +34,14 @@ static void end(void)
 
 static void begin(void)
 {
+    bool first = !b;
     if (b) {
         end();
-    } else {
-        atexit(end);
     }
     b = bed_new(0);
+    if (first) {
+        atexit(end); /* behind libcrypto, which cleans up there: so it runs before that */
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
