@@ -27,6 +27,7 @@ static const struct {
     {"sql", cli_client, "STATEMENT", "a SELECT over history and current values"},
     {"set", cli_client, "TAG VALUE", "write to a device, if the guard lets you"},
     {"command", cli_client, "ID [ACT]", "what became of a command; approve it, end its lease"},
+    {"inhibit", cli_client, "[on|off]", "stop all writes to devices, or let them through again"},
     {"user", cli_client, "VERB", "accounts: who may sign in"},
     {"token", cli_client, "VERB", "tokens of machines"},
     {"export", cli_export, "DIR FILE", "history of tags as CSV or Parquet"},

@@ -8,7 +8,7 @@
 #include <string.h>
 
 const struct field gateway_fields[] = {
-    {"name", true}, {"description", false}, {"state", false}, {0}};
+    {"name", true}, {"description", false}, {"state", false}, {"inhibit", false}, {0}};
 const struct field journal_fields[] = {{"sync", false},
                                        {"limit", false},
                                        {"segment", false},

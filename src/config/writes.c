@@ -477,8 +477,24 @@ static void load_write(struct load *l, const struct node *n)
     plan_build_write(l->plan, &w.write);
 }
 
+/* gateway.inhibit: the key switch. */
+static void load_inhibit(struct load *l)
+{
+    const struct node *gateway = node_get(l->root, "gateway");
+    struct write_load w = {.l = l, .node = gateway};
+    const struct load_tag *tag =
+        gateway && gateway->kind == NODE_MAP ? find_tag(&w, "inhibit") : NULL;
+    if (tag && tag->tag.type != VALUE_BOOL) {
+        node_problem(&l->tree, node_get(gateway, "inhibit"), "name a tag of type bool",
+                     "a key switch is on or off");
+    } else if (tag) {
+        plan_build_header(l->plan)->inhibit_tag = tag->tag.id;
+    }
+}
+
 void load_writes(struct load *l)
 {
+    load_inhibit(l);
     const struct node *list = node_get(l->root, "writes");
     if (list && list->kind != NODE_LIST) {
         node_problem(&l->tree, list, "write - name: …", "writes must be a list");

@@ -473,6 +473,21 @@ static void look(struct engine *e, struct inlet *in, const struct record_command
     command_reply(e, in, &receipt);
 }
 
+/* The inhibit's own acts have nothing to do with an earlier command. */
+static void take_inhibit(struct engine *e, struct inlet *in, const struct record_command *w,
+                         const struct guard_caller *caller)
+{
+    struct record_receipt receipt = {.act = w->act, .asked_ns = e->utc_ns};
+    const char *why = w->act == COMMAND_INHIBITED ? NULL : inhibit_act(e, w, caller);
+    memcpy(receipt.id, w->id, sizeof receipt.id);
+    inhibit_tell(e, &receipt);
+    if (why) {
+        deny(e, in, &receipt, w, why);
+    } else {
+        command_reply(e, in, &receipt);
+    }
+}
+
 static void take_asked(struct engine *e, struct inlet *in, const struct record_command *w)
 {
     static const struct record_receipt nothing = {.reason = "no command has this id"};
@@ -483,6 +498,8 @@ static void take_asked(struct engine *e, struct inlet *in, const struct record_c
     const struct record_receipt *known = c ? &c->receipt : find_past(k, w->id);
     if (!command_caller(e, in, w, &caller, why)) {
         deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, why);
+    } else if (w->act >= COMMAND_INHIBIT && w->act <= COMMAND_INHIBITED) {
+        take_inhibit(e, in, w, &caller);
     } else if (c && w->act >= COMMAND_APPROVE && w->act <= COMMAND_RELEASE) {
         act_on(e, in, c, w, &caller);
     } else if (known) {
@@ -544,6 +561,7 @@ void command_turn(struct engine *e)
         take_asked(e, k->asked[i].in, &k->asked[i].command);
     }
     k->asked_count = 0;
+    inhibit_turn(e);
     uint64_t durable = k->open_count && e->audit ? audit_durable(e->audit) : 0;
     for (uint32_t i = 0; i < k->open_count;) {
         uint32_t count = k->open_count;

@@ -47,7 +47,17 @@ struct asked { /* by a north box, not looked at yet */
     struct record_command command;
 };
 
+struct inhibit {
+    bool set;      /* by a person */
+    bool clearing; /* when the entry with this ticket is durable */
+    bool file;     /* a file says so, or can't be looked for */
+    uint64_t ticket;
+    int64_t since_ns;
+    char who[COMMAND_WHO_SIZE], why[COMMAND_REASON_SIZE];
+};
+
 struct commands {
+    struct inhibit inhibit;
     struct command *open;        /* [COMMANDS_OPEN], open_count used, in no order */
     struct record_receipt *past; /* [COMMANDS_PAST], a ring */
     uint32_t open_count, past_next;
@@ -96,6 +106,19 @@ bool command_still_lets(struct engine *e, const struct command *c, char *why);
 struct guard_tag *command_memory(struct commands *k, uint32_t tag); /* NULL: it has no contract */
 /* Whether anything may be written at all. */
 bool command_writes_allowed(struct engine *e, char *why);
+
+/* A tag's value as a number, if it is good and fresh. */
+bool command_known_value(struct engine *e, struct tag_state *t, double *number);
+
+/* ---- inhibit.c ---- */
+
+bool inhibit_lets(struct engine *e, char *why);
+/* COMMAND_INHIBIT or COMMAND_ALLOW. NULL, or why not. */
+const char *inhibit_act(struct engine *e, const struct record_command *w,
+                        const struct guard_caller *caller);
+void inhibit_tell(struct engine *e, struct record_receipt *r);
+void inhibit_turn(struct engine *e);
+void inhibit_recall(struct inhibit *h, const struct audit_entry *a);
 
 /* ---- command_tell.c: to boxes, audit and journal. ---- */
 

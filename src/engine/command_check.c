@@ -32,14 +32,16 @@ bool command_caller(struct engine *e, struct inlet *in, const struct record_comm
     *caller = (struct guard_caller){.name = ""};
     if (!memcmp(w->session, none, sizeof none)) {
         snprintf(caller->name, sizeof caller->name, "service:%.39s", in->seat->name);
-        return true;
+        snprintf(why, GUARD_REASON_SIZE, "sign in first: a service may not do that");
+        return w->act != COMMAND_INHIBIT && w->act != COMMAND_ALLOW;
     }
     if (!session_find(&e->g->identity->sessions, w->session, in->box, e->mono_ns, &session)) {
         snprintf(why, GUARD_REASON_SIZE, "the session has ended: sign in again");
         return false;
     }
     name_caller(caller, &session);
-    enum right needed = w->act == COMMAND_LOOK                                  ? RIGHT_READ
+    enum right needed = w->act == COMMAND_LOOK || w->act == COMMAND_INHIBITED   ? RIGHT_READ
+                        : w->act == COMMAND_INHIBIT || w->act == COMMAND_ALLOW  ? RIGHT_INHIBIT
                         : w->act == COMMAND_APPROVE || w->act == COMMAND_REJECT ? RIGHT_APPROVE
                                                                                 : RIGHT_COMMAND;
     if (!role_may(session.role, needed)) {
@@ -55,8 +57,7 @@ bool command_caller(struct engine *e, struct inlet *in, const struct record_comm
     return true;
 }
 
-/* Its value, if it is good and fresh. */
-static bool known_value(struct engine *e, struct tag_state *t, double *number)
+bool command_known_value(struct engine *e, struct tag_state *t, double *number)
 {
     struct now_value now;
     const struct plan_tag *tag = t->tag;
@@ -116,14 +117,14 @@ bool command_writes_allowed(struct engine *e, char *why)
         snprintf(why, GUARD_REASON_SIZE, "the audit can't be written, so nothing may be");
         return false;
     }
-    return true;
+    return inhibit_lets(e, why);
 }
 
 static bool is_present(struct engine *e, const struct plan_write *contract)
 {
     double number = 0;
     struct tag_state *t = contract->presence ? engine_tag(e, contract->presence) : NULL;
-    return !contract->presence || (t && known_value(e, t, &number) && number != 0);
+    return !contract->presence || (t && command_known_value(e, t, &number) && number != 0);
 }
 
 static void read_for_permissive(void *context, uint32_t id, struct expr_value *out)
@@ -175,7 +176,7 @@ static bool ask_guard(struct engine *e, const struct command *c, const struct gu
         ask.minute = (uint32_t)(local.tm_hour * 60 + local.tm_min);
     }
     ask.present = !c->contract || is_present(e, c->contract);
-    ask.has_now = c->tag && known_value(e, c->tag, &ask.now);
+    ask.has_now = c->tag && command_known_value(e, c->tag, &ask.now);
     return command_writes_allowed(e, why) && guard_lets(&ask, why) &&
            permissive_lets(e, c->contract, why);
 }

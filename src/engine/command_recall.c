@@ -96,7 +96,9 @@ static void take_entry(void *context, const struct audit_entry *a)
 {
     struct engine *e = context;
     struct command *c = find(&e->commands, a->id);
-    if (a->kind == AUDIT_COMMAND_REQUESTED && !c) {
+    if (a->kind == AUDIT_INHIBIT_SET || a->kind == AUDIT_INHIBIT_CLEARED) {
+        inhibit_recall(&e->commands.inhibit, a);
+    } else if (a->kind == AUDIT_COMMAND_REQUESTED && !c) {
         begin(e, a);
     } else if (c && a->kind == AUDIT_COMMAND_APPROVED) {
         copy_text(c->receipt.approver, sizeof c->receipt.approver, a->who, sizeof a->who);

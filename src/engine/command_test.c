@@ -486,6 +486,85 @@ static void a_flood_is_refused_and_harms_nobody(void **state)
     bed_free(b);
 }
 
+/* ---- Sessions, and the inhibit. ---- */
+
+static struct record_command as(struct bed *b, int box, enum session_kind kind, const char *name,
+                                enum role role, uint8_t id, enum command_act act)
+{
+    struct session s = {.kind = kind, .role = role, .box = (uint32_t)box, .end_mono_ns = INT64_MAX};
+    struct record_command c = {
+        .id = {id}, .act = act, .tag = 1, .type = VALUE_INT32, .value.i64 = 7};
+    snprintf(s.name, sizeof s.name, "%s", name);
+    assert_int_equal(session_add(&b->g->identity->sessions, &s, c.session), 0);
+    return c;
+}
+
+static uint32_t answered(struct bed *b, int box, const struct record_command *c,
+                         struct record_receipt *r)
+{
+    bed_record(b, box, RECORD_COMMAND, 0, c, sizeof *c);
+    bed_run(b, 1);
+    return heard(b, box, r);
+}
+
+static void a_session_says_who_asks(void **state)
+{
+    (void)state;
+    struct bed *b = begin();
+    struct record_receipt r;
+    struct record_command c =
+        as(b, BED_CLOUD, SESSION_PERSON, "anna", ROLE_OPERATOR, 1, COMMAND_WRITE);
+    assert_int_equal(answered(b, BED_CLOUD, &c, &r), COMMAND_REFUSED);
+    assert_non_null(strstr(r.reason, "neither user:anna nor role:operator"));
+    c.id[0] = 2;
+    assert_int_equal(answered(b, BED_BRIDGE, &c, &r), COMMAND_REFUSED); /* another box's */
+    assert_non_null(strstr(r.reason, "session"));
+    c = as(b, BED_CLOUD, SESSION_PERSON, "vera", ROLE_VIEWER, 3, COMMAND_WRITE);
+    assert_int_equal(answered(b, BED_CLOUD, &c, &r), COMMAND_REFUSED);
+    assert_non_null(strstr(r.reason, "viewer may not"));
+    assert_int_equal(sent(b, BED_FIELD).number, 0);
+    bed_free(b);
+}
+
+static void the_inhibit_stops_all_and_is_lifted_only_here(void **state)
+{
+    (void)state;
+    struct bed *b = begin();
+    struct record_receipt r;
+    lend(b, 1, 50);
+    struct record_command set =
+        as(b, BED_CLOUD, SESSION_PERSON, "anna", ROLE_OPERATOR, 2, COMMAND_INHIBIT);
+    assert_int_equal(answered(b, BED_CLOUD, &set, &r), COMMAND_CONFIRMED);
+    assert_true(r.after.u64 == 1 && !r.denied && strstr(r.reason, "user:anna"));
+    ask_plain(b, 3, 7);
+    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_non_null(strstr(r.reason, "inhibited by user:anna"));
+    bed_restart_engine(b, BED_KEEP); /* it stays */
+    bed_run(b, 1);
+    ask_plain(b, 4, 7);
+    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    sample(b, BED_OTHER, 4, 50);
+    bed_run(b, 11000); /* the lease ends, and may not revert */
+    act(b, BED_CLOUD, COMMAND_LOOK, 1);
+    heard(b, BED_CLOUD, &r);
+    assert_int_equal(r.lease, LEASE_STUCK);
+    set.act = COMMAND_ALLOW;
+    assert_int_equal(answered(b, BED_CLOUD, &set, &r), COMMAND_CONFIRMED);
+    assert_true(r.denied && r.after.u64 == 1);
+    struct record_command lift =
+        as(b, BED_CLOUD, SESSION_LOCAL, "local:0", ROLE_ADMINISTRATOR, 5, COMMAND_ALLOW);
+    assert_int_equal(answered(b, BED_CLOUD, &lift, &r), COMMAND_CONFIRMED);
+    assert_true(!r.denied);
+    ask_plain(b, 6, 7);
+    assert_true(sent(b, BED_FIELD).number != 0);
+    assert_int_equal(sent(b, BED_OTHER).number, 0);
+    b->e->commands.inhibit.file = true;
+    ask_plain(b, 7, 8);
+    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_non_null(strstr(r.reason, "the file 'inhibit'"));
+    bed_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -505,6 +584,8 @@ int main(void)
         cmocka_unit_test(another_value_than_wished_is_a_failure),
         cmocka_unit_test(without_an_audit_nothing_is_written),
         cmocka_unit_test(a_flood_is_refused_and_harms_nobody),
+        cmocka_unit_test(a_session_says_who_asks),
+        cmocka_unit_test(the_inhibit_stops_all_and_is_lifted_only_here),
     };
     return cmocka_run_group_tests_name("command", tests, NULL, NULL);
 }

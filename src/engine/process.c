@@ -8,6 +8,7 @@
 #include "guard/audit_key.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ static volatile sig_atomic_t stop_asked;
 
 struct wakes { /* what the journal's thread pokes */
     int durable_fd, reader_fd;
+    int state_fd; /* the state folder */
     struct ring_tail *reader_tail;
     uint64_t reader_woken;
     _Atomic bool wants_durable;
@@ -109,6 +111,13 @@ static void empty_rings(struct engine *e)
     }
 }
 
+/* The file itself can't be opened any more, and need not be: that it is there is enough. */
+static bool file_inhibits(int state_fd)
+{
+    struct stat st;
+    return fstatat(state_fd, "inhibit", &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 static int run(struct gateway *g, struct journal *journal, struct audit *audit, struct wakes *w,
                const struct journal_recovered *recovered)
 {
@@ -129,6 +138,7 @@ static int run(struct gateway *g, struct journal *journal, struct audit *audit, 
     while (!stop_asked) {
         int64_t mono = clock_mono_ns();
         atomic_store_explicit(&g->engine->panel.heartbeat_ns, mono, memory_order_relaxed);
+        e->commands.inhibit.file = file_inhibits(w->state_fd);
         if (!engine_step(e, clock_utc_ns(), mono)) {
             sleep_until_woken(e, fds, w);
         }
@@ -173,6 +183,7 @@ int engine_main(struct gateway *g)
 {
     struct seat *reader = g->seats + SEAT_READER;
     struct wakes w = {.durable_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+                      .state_fd = open(g->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
                       .reader_fd = reader->from_engine_write,
                       .reader_tail = (struct ring_tail *)reader->down_tail};
     signal(SIGTERM, on_signal);

@@ -56,6 +56,8 @@ struct plan_header {
     uint32_t when_full;     /* enum when_full */
     uint32_t retention_count;
     struct plan_retention retentions[RETENTIONS_MAX];
+    uint32_t inhibit_tag; /* id of the key switch that inhibits writes; 0: there is none */
+    uint32_t reserved;
     uint64_t flash_endurance; /* bytes that the disk is rated for (TBW); 0: not told */
 };
 

@@ -134,6 +134,9 @@ enum command_act {
     COMMAND_RENEW,     /* the lease of `id` runs on … */
     COMMAND_RELEASE,   /* … or ends now, and the value reverts */
     COMMAND_LOOK,      /* the receipt as it is */
+    COMMAND_INHIBIT,   /* nothing may be written from now on … */
+    COMMAND_ALLOW,     /* … until this, at the gateway itself */
+    COMMAND_INHIBITED, /* is it? `after` of the receipt says so, `reason` why */
     COMMAND_ACT_END
 };
 

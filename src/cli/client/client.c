@@ -36,6 +36,10 @@ static const struct {
      "Shows what became of a command; or approves or rejects one that waits, renews its lease, or\n"
      "ends the lease now, so that the value reverts.",
      client_command},
+    {"inhibit", " [on|off] [--reason TEXT]",
+     "Shows whether writes are inhibited; stops all writes at once, reverts too; or lets them\n"
+     "through again, which only works at the gateway itself.",
+     client_inhibit},
     {"user", " list | enrol | add NAME --role ROLE | password NAME | remove NAME",
      "Who may sign in: lists accounts, makes, changes and removes them. The password comes from "
      "the\n"
@@ -65,7 +69,7 @@ static bool arguments_fit(const struct client *c, int (*run)(const struct client
     if (run == client_command || run == client_user || run == client_token) {
         return c->argument_count == 1 || c->argument_count == 2;
     }
-    if (run == client_ledger) {
+    if (run == client_ledger || run == client_inhibit) {
         return c->argument_count <= 1;
     }
     if (run == client_sql) {
@@ -152,7 +156,8 @@ int isthmus_client(int argc, char **argv)
         } else if (!strcmp(argv[k], "--feed") && k + 1 < argc && commands[i].run == client_ledger) {
             c.feed = argv[++k];
         } else if (!strcmp(argv[k], "--reason") && k + 1 < argc &&
-                   (commands[i].run == client_set || commands[i].run == client_command)) {
+                   (commands[i].run == client_set || commands[i].run == client_command ||
+                    commands[i].run == client_inhibit)) {
             c.reason = argv[++k];
         } else if (!strcmp(argv[k], "--id") && k + 1 < argc && commands[i].run == client_set) {
             c.id = argv[++k];

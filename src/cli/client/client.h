@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, devices, browse, get, watch, ledger, sql, set, command, user, token: clients of the API over the gateway's Unix socket. */
+/* status, devices, browse, get, watch, ledger, sql, set, command, inhibit, user, token: clients of the API over the gateway's Unix socket. */
 #ifndef ISTHMUS_CLI_CLIENT_CLIENT_H
 #define ISTHMUS_CLI_CLIENT_CLIENT_H
 
@@ -66,6 +66,7 @@ int client_ledger(const struct client *c);
 int client_sql(const struct client *c);
 int client_set(const struct client *c);
 int client_command(const struct client *c);
+int client_inhibit(const struct client *c);
 /* account.c; CLI_USAGE: print it */
 int client_user(const struct client *c);
 int client_token(const struct client *c);

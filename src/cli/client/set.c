@@ -88,6 +88,49 @@ int client_set(const struct client *c)
     return post(c, "/api/v1/commands", body);
 }
 
+static int show_inhibit(const struct client *c, const json_t *state)
+{
+    if (c->json) {
+        print_json(state);
+    } else {
+        printf("%s: %s\n", json_is_true(json_object_get(state, "inhibited")) ? "inhibited" : "free",
+               text_of(state, "reason"));
+    }
+    return CLI_OK;
+}
+
+int client_inhibit(const struct client *c)
+{
+    int status;
+    json_t *problem = NULL, *state;
+    if (!c->argument_count) {
+        state = client_get(c, "/api/v1/inhibit", &status);
+    } else {
+        bool on = !strcmp(c->arguments[0], "on");
+        if (!on && strcmp(c->arguments[0], "off") != 0) {
+            fprintf(stderr, "isthmus inhibit: on or off, not '%s'\n", c->arguments[0]);
+            return CLI_USAGE;
+        }
+        json_t *body = json_object();
+        json_object_set_new(body, "inhibit", json_boolean(on));
+        if (c->reason) {
+            json_object_set_new(body, "reason", json_string(c->reason));
+        }
+        char *text = json_dumps(body, JSON_COMPACT);
+        state = text ? client_post(c, "/api/v1/inhibit", text, false, &problem, &status) : NULL;
+        free(text);
+        json_decref(body);
+    }
+    if (state) {
+        status = show_inhibit(c, state);
+    } else if (problem) {
+        fprintf(stderr, "isthmus inhibit: %s\n", text_of(problem, "detail"));
+    }
+    json_decref(state);
+    json_decref(problem);
+    return status;
+}
+
 int client_command(const struct client *c)
 {
     char target[2048] = "/api/v1/commands/";

@@ -470,6 +470,8 @@ const struct route http_routes[] = {
     {"/api/v1/commands", METHOD_POST, ACCESS_SHOWN, RIGHT_COMMAND, command_begin},
     {"/api/v1/commands/*", METHOD_GET, ACCESS_SHOWN, RIGHT_READ, command_look_begin},
     {"/api/v1/commands/*", METHOD_POST, ACCESS_SHOWN, 0, command_act_begin},
+    {"/api/v1/inhibit", METHOD_GET, ACCESS_OPEN, RIGHT_READ, inhibit_get},
+    {"/api/v1/inhibit", METHOD_POST, ACCESS_SIGNED, RIGHT_INHIBIT, inhibit_post},
     {"/api/v1/sql", METHOD_POST, ACCESS_OPEN, RIGHT_SQL, sql_begin},
     {"/api/v1/session", METHOD_GET, ACCESS_SIGNED, 0, session_get},
     {"/api/v1/session", METHOD_POST, ACCESS_FREE, 0, session_post},

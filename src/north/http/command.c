@@ -100,6 +100,22 @@ static void answer_receipt(struct request *r, const struct record_receipt *recei
     request_done(r);
 }
 
+/* Of the write inhibit. */
+static void answer_inhibit(struct request *r, const struct record_receipt *receipt)
+{
+    struct json *j = &r->body;
+    if (receipt->denied) {
+        request_problem(r, 403, "Refused", receipt->reason);
+        return;
+    }
+    json_open(j, '{');
+    json_pair_bool(j, "inhibited", receipt->after.u64 != 0);
+    json_pair_text(j, "reason", receipt->reason);
+    pair_time(j, "changed", receipt->changed_ns);
+    json_close(j, '}');
+    request_done(r);
+}
+
 /* The receipt comes even if the caller has left meanwhile: the exchange then takes itself out of the ticket. */
 static void command_done(void *context, const struct record_receipt *receipt)
 {
@@ -108,7 +124,11 @@ static void command_done(void *context, const struct record_receipt *receipt)
     free(ticket);
     if (r) {
         r->ticket = NULL;
-        answer_receipt(r, receipt);
+        if (receipt->act >= COMMAND_INHIBIT && receipt->act <= COMMAND_INHIBITED) {
+            answer_inhibit(r, receipt);
+        } else {
+            answer_receipt(r, receipt);
+        }
     }
 }
 
@@ -340,4 +360,37 @@ void command_act_begin(struct request *r)
     } else if (read_act_reason(r, &command)) {
         send_command(r, &command);
     }
+}
+
+static void send_inhibit(struct request *r, struct record_command *command)
+{
+    if (getrandom(command->id, sizeof command->id, GRND_NONBLOCK) != sizeof command->id) {
+        request_problem(r, 503, "Busy", "No random numbers yet; try again in a moment.");
+        return;
+    }
+    send_command(r, command);
+}
+
+void inhibit_get(struct request *r)
+{
+    struct record_command command = {.act = COMMAND_INHIBITED};
+    send_inhibit(r, &command);
+}
+
+void inhibit_post(struct request *r)
+{
+    static const char *const known[] = {"inhibit", "reason", NULL};
+    json_error_t error;
+    struct record_command command = {0};
+    json_t *root = json_loadb(r->upload, r->upload_size, JSON_REJECT_DUPLICATES, &error);
+    const json_t *on = json_object_get(root, "inhibit");
+    if (!json_is_boolean(on) || unknown_key(root, known)) {
+        request_problem(r, 400, "Wrong body",
+                        "It holds inhibit and, if you like, a reason: {\"inhibit\": true, "
+                        "\"reason\": \"work on pump 3\"}.");
+    } else if (read_reason(r, root, &command)) {
+        command.act = json_is_true(on) ? COMMAND_INHIBIT : COMMAND_ALLOW;
+        send_inhibit(r, &command);
+    }
+    json_decref(root);
 }

@@ -137,6 +137,8 @@ void feeds_begin(struct request *r);
 void command_begin(struct request *r);
 void command_look_begin(struct request *r);
 void command_act_begin(struct request *r);
+void inhibit_get(struct request *r);
+void inhibit_post(struct request *r);
 void metrics_begin(struct request *r);
 void browse_begin(struct request *r);
 
