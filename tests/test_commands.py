@@ -277,7 +277,7 @@ def test_commands_as_documented(tmp_path, started):
     works = Plant(tmp_path, started, second=False)
     text = (plant.ROOT / "docs/commands.md").read_text()
     typed = [re.split(r"  +", line)[0] for line in text.splitlines() if line.startswith("isthmus ")]
-    assert len(typed) == 4
+    assert len(typed) == 7
     environment = {**os.environ, "ISTHMUS_SOCKET": str(works.gateway.socket)}
     id = None
     for line in typed:
@@ -288,6 +288,9 @@ def test_commands_as_documented(tmp_path, started):
             assert done.returncode == 1 and "has ended" in done.stdout
             continue
         assert done.returncode == 0, (line, done)
+        if " inhibit" in line:
+            assert done.stdout.startswith("inhibited: " if " on " in line else "free: ")
+            continue
         state = "checked" if "--dry-run" in line else "confirmed"
         assert done.stdout.startswith(state)
         (id,) = re.findall(r"^  id +(\S+)$", done.stdout, re.M)
@@ -303,3 +306,34 @@ def test_check_finds_contracts_that_contradict(works, tmp_path):
     assert done.returncode == 1
     assert "more than the range of its tags" in done.stdout and "would not allow this value" in done.stdout
     assert "lost gateway" in done.stdout  # the lease has no heartbeat: a warning
+
+
+def test_the_inhibit_stops_all_writes(works):
+    environment = {**os.environ, "ISTHMUS_SOCKET": str(works.gateway.socket)}
+
+    def inhibit(*arguments):
+        done = subprocess.run([plant.ISTHMUS, "inhibit", *arguments], capture_output=True, text=True, timeout=30, env=environment)
+        return done.returncode, done.stdout + done.stderr
+
+    status, _ = works.post("/api/v1/inhibit", {"inhibit": True})
+    assert status == 401, "nobody is signed in"
+    assert inhibit("on", "--reason", "work on pump 3")[0] == 0
+    status, receipt = works.set(LEVEL, 3.5)
+    assert status == 403 and "work on pump 3" in receipt["detail"]
+    assert works.gateway.stop() == 0
+    works.gateway.start()
+    works.good(LEVEL)
+    works.good(SPEED)
+    assert works.set(LEVEL, 3.5)[0] == 403, "it survives a restart"
+    assert inhibit("off")[0] == 0
+    plant.wait_for(lambda: "free" in inhibit()[1], "it is lifted")
+    (works.gateway.state / "inhibit").touch()
+
+    def held():
+        status, receipt = works.set(LEVEL, 3.5)
+        return status == 403 and "the file 'inhibit'" in receipt["detail"]
+
+    plant.wait_for(held, "the file inhibits")
+    (works.gateway.state / "inhibit").unlink()
+    assert works.writes() == []
+    plant.wait_for(lambda: works.set(LEVEL, 3.5)[0] == 200, "it is free again")
