@@ -142,7 +142,8 @@ def measure(names):
 
 NAMES = ["path.modbus_mqtt_cpu", "path.modbus_mqtt_p50", "path.modbus_mqtt_pinned_p50", "path.overload"]
 
-if sys.argv[1:] == ["--list"]:
-    print("\n".join(NAMES))
-else:
-    measure(set(sys.argv[1:]))
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--list"]:
+        print("\n".join(NAMES))
+    else:
+        measure(set(sys.argv[1:]))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shortest way through the middle and back: a box puts a sample and a command into its ring, the engine takes them,
- * and its answer to the command lies in the box's ring. The engine is the real process (engine_main), the box a child with
+/* The shortest way through the middle and back: a box puts a sample and a question for a stored value into its ring, the engine takes them,
+ * and its answer to the question lies in the box's ring. The engine is the real process (engine_main), the box a child with
  * its seat; both sleep between hops, so each hop holds two wake-ups.
  *
  *   ring.hop_pinned_p50  both on one core
@@ -47,7 +47,7 @@ static bool take_answer(struct ring_consumer *down, int fd)
         }
         if (n > 0) {
             ring_release(down, down->next);
-            return record_kind(slots) == RECORD_RECEIPT;
+            return record_kind(slots) == RECORD_STORED;
         }
         if (ring_nap(down)) {
             char bytes[64];
@@ -63,9 +63,9 @@ static bool take_answer(struct ring_consumer *down, int fd)
 static bool hop(struct ring_producer *up, struct ring_consumer *down, int fd)
 {
     struct slot sample = {.time = clock_utc_ns(), .tag = 1, .value.f64 = 1.5};
-    struct record_command command = {.tag = 1, .type = VALUE_FLOAT64, .value.f64 = 2.5};
-    struct slot head = {.time = sample.time, .tag = record_tag(RECORD_COMMAND), .status = 1};
-    if (ring_put(up, &sample, 1) || ring_put_record(up, &head, &command, sizeof command)) {
+    struct record_store question = {.key = "bench"};
+    struct slot head = {.time = sample.time, .tag = record_tag(RECORD_FETCH), .status = 1};
+    if (ring_put(up, &sample, 1) || ring_put_record(up, &head, &question, sizeof question)) {
         return false;
     }
     ring_publish(up);

@@ -561,6 +561,7 @@ void command_turn(struct engine *e)
         take_asked(e, k->asked[i].in, &k->asked[i].command);
     }
     k->asked_count = 0;
+    command_tell_refusals(e);
     inhibit_turn(e);
     uint64_t durable = k->open_count && e->audit ? audit_durable(e->audit) : 0;
     for (uint32_t i = 0; i < k->open_count;) {

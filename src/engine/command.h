@@ -18,6 +18,7 @@ struct engine;
 struct inlet;
 struct tag_state;
 
+#define REFUSALS_TOLD  100u  /* a second, so that nobody fills the disk with them */
 #define COMMANDS_ASKED 128u  /* taken from the rings in one step */
 #define COMMANDS_OPEN  256u  /* not ended, or with a lease */
 #define COMMANDS_PAST  4096u /* receipts that are kept for who asks again with the same id */
@@ -66,7 +67,9 @@ struct commands {
     uint32_t memory_count;
     struct asked asked[COMMANDS_ASKED];
     uint32_t asked_count;
-    uint64_t writes; /* numbers given to writes */
+    uint64_t writes;          /* numbers given to writes */
+    int64_t refusals_from_ns; /* monotonic: the second in which they are counted */
+    uint32_t refusals; /* in it; the audit has REFUSALS_TOLD of them, then how many there were */
 };
 
 MUST_USE int commands_init(struct engine *e);
@@ -133,6 +136,8 @@ bool command_note_intent(struct engine *e, struct command *c, enum audit_kind ki
 /* An act that was refused; the command stands as it did. */
 void command_note_denial(struct engine *e, const struct inlet *in, const struct record_command *w,
                          const char *why);
+/* Tells of what was refused beyond REFUSALS_TOLD, when the second is over. */
+void command_tell_refusals(struct engine *e);
 /* Audit, journal and caller learn of the end. */
 void command_tell_end(struct engine *e, const struct command *c);
 void command_end_lease(struct engine *e, struct command *c, enum lease_state state,

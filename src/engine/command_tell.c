@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What becomes of commands, told to boxes, audit and journal. */
+#include "base/clock.h"
 #include "engine/internal.h"
 
 #include <stdio.h>
@@ -80,6 +81,30 @@ bool command_note_intent(struct engine *e, struct command *c, enum audit_kind ki
     return append(e, &entry, false, &c->intent);
 }
 
+/* Refusals cost their asker nothing, so they may cost the disk only so much. */
+static bool may_tell_refusal(struct engine *e)
+{
+    return e->commands.refusals++ < REFUSALS_TOLD;
+}
+
+void command_tell_refusals(struct engine *e)
+{
+    struct commands *k = &e->commands;
+    if (e->mono_ns - k->refusals_from_ns < NS_PER_S) {
+        return;
+    }
+    if (k->refusals > REFUSALS_TOLD) {
+        struct audit_entry entry = {.kind = AUDIT_COMMAND_DENIED,
+                                    .utc_ns = e->utc_ns,
+                                    .detail = k->refusals - REFUSALS_TOLD};
+        snprintf(entry.text, sizeof entry.text, "%u more were refused within a second",
+                 k->refusals - REFUSALS_TOLD);
+        append(e, &entry, false, NULL);
+    }
+    k->refusals = 0;
+    k->refusals_from_ns = e->mono_ns;
+}
+
 void command_note_denial(struct engine *e, const struct inlet *in, const struct record_command *w,
                          const char *why)
 {
@@ -88,7 +113,9 @@ void command_note_denial(struct engine *e, const struct inlet *in, const struct 
     memcpy(entry.id, w->id, sizeof entry.id);
     snprintf(entry.where, sizeof entry.where, "%.31s", in->seat->name);
     snprintf(entry.text, sizeof entry.text, "%.160s", why);
-    append(e, &entry, false, NULL);
+    if (may_tell_refusal(e)) {
+        append(e, &entry, false, NULL);
+    }
 }
 
 /* The journal's events are for who looks at the plant; the audit has it all. */
@@ -108,8 +135,11 @@ void command_tell_end(struct engine *e, const struct command *c)
         [COMMAND_EXPIRED] = AUDIT_COMMAND_EXPIRED,     [COMMAND_FAILED] = AUDIT_COMMAND_FAILED,
         [COMMAND_UNKNOWN] = AUDIT_COMMAND_UNKNOWN,
     };
-    command_note(e, c, kinds[c->receipt.state]);
-    tell_journal(e, c, command_state_name(c->receipt.state));
+    bool was_open = c >= e->commands.open && c < e->commands.open + e->commands.open_count;
+    if (was_open || may_tell_refusal(e)) {
+        command_note(e, c, kinds[c->receipt.state]);
+        tell_journal(e, c, command_state_name(c->receipt.state));
+    }
     command_answer(e, c);
 }
 

@@ -462,6 +462,28 @@ static void without_an_audit_nothing_is_written(void **state)
     bed_free(b);
 }
 
+struct seen_flood {
+    uint64_t refusals, more;
+};
+
+static void note_refusal(void *context, const struct audit_entry *e)
+{
+    struct seen_flood *f = context;
+    f->refusals += e->kind == AUDIT_COMMAND_REFUSED;
+    f->more += e->kind == AUDIT_COMMAND_DENIED ? e->detail : 0;
+}
+
+static void count_refusals(struct bed *b, struct seen_flood *f)
+{
+    struct audit_findings findings;
+    char dir[64];
+    snprintf(dir, sizeof dir, "%s-audit", b->dir);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY);
+    struct audit_read read = {.disk = &disk_files, .dir = fd, .entry = note_refusal, .context = f};
+    assert_int_equal(audit_verify(&read, &findings), 0);
+    close(fd);
+}
+
 static void a_flood_is_refused_and_harms_nobody(void **state)
 {
     (void)state;
@@ -482,6 +504,13 @@ static void a_flood_is_refused_and_harms_nobody(void **state)
     for (int i = 0; i < 3; i++) { /* the rate let three through */
         assert_true(sent(b, BED_FIELD).number != 0);
     }
+    bed_run(b, 1100);
+    struct kinds k =
+        audited(b); /* three intents, as many sent, 100 refusals, and how many more there were */
+    assert_int_equal(k.count, 64);
+    struct seen_flood f = {.refusals = 0};
+    count_refusals(b, &f);
+    assert_true(f.refusals == 100 && f.more >= 20);
     assert_int_equal(sent(b, BED_FIELD).number, 0);
     bed_free(b);
 }
