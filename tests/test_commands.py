@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands from end to end: write contracts, the guard, the device and its own account of what was written, the audit."""
 
+import collections
 import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -18,6 +20,7 @@ import pytest
 
 LEVEL = "waterworks/line1/storage/set-point"
 SPEED = "waterworks/line1/controller/manual-speed"
+KILLS = int(os.environ.get("ISTHMUS_KILLS", "12"))
 
 
 class Wire(threading.Thread):
@@ -337,3 +340,69 @@ def test_the_inhibit_stops_all_writes(works):
     (works.gateway.state / "inhibit").unlink()
     assert works.writes() == []
     plant.wait_for(lambda: works.set(LEVEL, 3.5)[0] == 200, "it is free again")
+
+
+def test_random_kills_under_a_stream_of_commands(works):
+    """Each command ends once; what the device got, what receipts say and what the audit says agree."""
+    dice = random.Random(4)
+    asked, stop = {}, threading.Event()
+
+    def ask():
+        level = 400
+        while not stop.is_set():
+            level = 400 + (level + 1) % 90
+            id = str(uuid.uuid4())
+            asked[id] = level
+            try:
+                works.set(LEVEL, level / 100, id=id)
+                stop.wait(0.01)
+            except (OSError, http.client.HTTPException, ValueError):
+                stop.wait(0.05)  # its box was killed: the id gives the receipt later
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        for _ in range(KILLS):
+            seen = len(works.writes())
+            plant.wait_for(lambda: len(works.writes()) > seen, "commands go on", 40)
+            pids = plant.wait_for(works.gateway.pids, "it tells its processes")
+            name = dice.choice([n for n in ("engine", "modbus", "console", "reader", "identity") if pids.get(n)])
+            stop.wait(dice.random() * 0.05)
+            try:
+                os.kill(pids[name], signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+    finally:
+        stop.set()
+        thread.join(60)
+    plant.wait_for(lambda: works.gateway.try_get(f"/api/v1/now?tags={LEVEL}"), "it answers")
+    works.good(LEVEL)
+
+    def receipt(id):
+        status, body = works.gateway.get(f"/api/v1/commands/{id}", check=False)
+        reply = json.loads(body)
+        return reply if status == 404 or reply["state"] in ("confirmed", "refused", "failed", "unknown") else None
+
+    receipts = {id: plant.wait_for(lambda: receipt(id), f"{id} has ended") for id in asked}
+    done = subprocess.run([plant.ISTHMUS, "audit", "list", works.gateway.state / "audit", "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = {}
+    for entry in json.loads(done.stdout):
+        if entry["kind"].startswith("command ") and "id" in entry:
+            told.setdefault(entry["id"], []).append(entry["kind"].removeprefix("command "))
+    ends = ("confirmed", "refused", "failed", "unknown")
+    written = collections.Counter(struct.unpack(">H", w[3:5])[0] for w in works.writes())
+    allowed = collections.Counter()
+    for id, reply in receipts.items():
+        kinds = told.get(id.replace("-", ""), [])
+        if reply["state"] == "never heard":
+            assert not kinds, "what nobody heard of did nothing"
+            continue
+        assert [k for k in kinds if k in ends] == [reply["state"]], (id, kinds, reply)
+        if reply["state"] == "refused":
+            assert "sent" not in kinds
+        else:
+            allowed[asked[id]] += 1
+    assert all(written[value] <= allowed[value] for value in written), "nothing was sent twice, nothing without an intent"
+    confirmed = sum(r["state"] == "confirmed" for r in receipts.values())
+    assert confirmed > KILLS and sum(written.values()) >= confirmed

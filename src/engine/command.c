@@ -16,9 +16,12 @@ int commands_init(struct engine *e)
     struct commands *k = &e->commands;
     k->open = calloc(COMMANDS_OPEN, sizeof *k->open);
     k->past = calloc(COMMANDS_PAST, sizeof *k->past);
+    k->refused = calloc(REFUSED_PAST, sizeof *k->refused);
+    k->known = calloc(KNOWN_BUCKETS * KNOWN_WAYS, sizeof *k->known);
+    k->secret = e->g->life ^ (uint64_t)e->mono_ns << 20;
     k->permissives = calloc(p->header->writes.count + 1, sizeof *k->permissives);
     k->memory = calloc(p->header->write_tags.count + 1, sizeof *k->memory);
-    if (!k->open || !k->past || !k->memory || !k->permissives) {
+    if (!k->open || !k->past || !k->refused || !k->known || !k->memory || !k->permissives) {
         return ERR_NOMEM;
     }
     for (uint32_t i = 0; i < p->header->writes.count; i++) {
@@ -40,6 +43,8 @@ void commands_fini(struct engine *e)
 {
     free(e->commands.open);
     free(e->commands.past);
+    free(e->commands.refused);
+    free(e->commands.known);
     free(e->commands.permissives);
     free(e->commands.memory);
 }
@@ -54,20 +59,51 @@ static struct command *find_open(struct commands *k, const uint8_t id[16])
     return NULL;
 }
 
+static struct known_id *bucket_of(const struct commands *k, const uint8_t id[16])
+{
+    uint64_t words[2];
+    memcpy(words, id, sizeof words);
+    uint64_t mixed = (words[0] ^ k->secret) * UINT64_C(0x9e3779b97f4a7c15) + words[1];
+    mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+    return k->known + (mixed >> 40) % KNOWN_BUCKETS * KNOWN_WAYS;
+}
+
+/* The receipt of a command that is not open any more; NULL: nobody knows the id. */
 static const struct record_receipt *find_past(const struct commands *k, const uint8_t id[16])
 {
-    for (uint32_t i = 0; i < COMMANDS_PAST; i++) {
-        if (k->past[i].state && !memcmp(k->past[i].id, id, 16)) {
-            return k->past + i;
+    static const struct record_receipt forgotten = {
+        .state = COMMAND_UNKNOWN,
+        .reason = "this id was used before; what became of it stands only in the audit"};
+    const struct known_id *bucket = bucket_of(k, id);
+    for (uint32_t i = 0; i < KNOWN_WAYS; i++) {
+        if (bucket[i].used && !memcmp(bucket[i].id, id, 16)) {
+            const struct record_receipt *r = k->past + bucket[i].place;
+            return memcmp(r->id, id, 16) ? &forgotten : r;
+        }
+    }
+    for (uint32_t i = 0; i < REFUSED_PAST; i++) {
+        if (k->refused[i].state && !memcmp(k->refused[i].id, id, 16)) {
+            return k->refused + i;
         }
     }
     return NULL;
 }
 
+static void remember_refused(struct commands *k, const struct record_receipt *receipt)
+{
+    k->refused[k->refused_count++ % REFUSED_PAST] = *receipt;
+}
+
 static void remember(struct commands *k, const struct record_receipt *receipt)
 {
-    k->past[k->past_next] = *receipt;
-    k->past_next = (k->past_next + 1) % COMMANDS_PAST;
+    struct known_id *bucket = bucket_of(k, receipt->id), *oldest = bucket;
+    for (uint32_t i = 0; i < KNOWN_WAYS; i++) {
+        oldest = bucket[i].used < oldest->used ? bucket + i : oldest;
+    }
+    uint32_t place = k->past_count % COMMANDS_PAST;
+    k->past[place] = *receipt;
+    *oldest = (struct known_id){.place = place, .used = ++k->past_count};
+    memcpy(oldest->id, receipt->id, sizeof oldest->id);
 }
 
 /* Samples of the tag concern commands as long as any of them is open. */
@@ -321,7 +357,7 @@ static bool is_same(const struct record_receipt *r, const struct record_command 
 static void refuse(struct engine *e, struct command *c, const char *why)
 {
     set_state(e, c, COMMAND_REFUSED, why);
-    remember(&e->commands, &c->receipt);
+    remember_refused(&e->commands, &c->receipt);
     command_tell_end(e, c);
 }
 

@@ -6,7 +6,7 @@
  *
  * The intent is durable in the audit before the device's box hears of it; so is an approval. Right before it is sent the
  * guard is asked again. Nothing is ever sent twice: a command whose end is not known ends unknown, unless its value is read
- * back. Deadlines are of the monotonic clock. Memory: COMMANDS_OPEN places, the receipts of COMMANDS_PAST more. */
+ * back. Deadlines are of the monotonic clock. Memory: about 5 MB for the constants below. */
 #ifndef ISTHMUS_ENGINE_COMMAND_H
 #define ISTHMUS_ENGINE_COMMAND_H
 
@@ -22,6 +22,11 @@ struct tag_state;
 #define COMMANDS_ASKED 128u  /* taken from the rings in one step */
 #define COMMANDS_OPEN  256u  /* not ended, or with a lease */
 #define COMMANDS_PAST  4096u /* receipts that are kept for who asks again with the same id */
+#define REFUSED_PAST                                                                               \
+    256u /* … of commands that were refused at once: asked again they are judged again */
+#define KNOWN_BUCKETS                                                                              \
+    4096u /* ids that are known longer than their receipts, so that none is used twice */
+#define KNOWN_WAYS 16u
 
 struct command {
     struct record_receipt receipt; /* as it stands */
@@ -59,14 +64,21 @@ struct inhibit {
 
 struct commands {
     struct inhibit inhibit;
-    struct command *open;        /* [COMMANDS_OPEN], open_count used, in no order */
-    struct record_receipt *past; /* [COMMANDS_PAST], a ring */
-    uint32_t open_count, past_next;
+    struct command *open;           /* [COMMANDS_OPEN], open_count used, in no order */
+    struct record_receipt *past;    /* [COMMANDS_PAST], a ring */
+    struct record_receipt *refused; /* [REFUSED_PAST], a ring */
+    struct known_id {
+        uint8_t id[16];
+        uint32_t place; /* of the receipt in past, if it is still this one */
+        uint32_t used;  /* 0: free; else the lower, the longer ago */
+    } * known;          /* [KNOWN_BUCKETS][KNOWN_WAYS] */
+    uint32_t open_count, past_count, refused_count;
     struct expr *permissives; /* [writes of the plan]; head NULL: none */
     struct guard_tag *memory; /* [memory_count], by tag id */
     uint32_t memory_count;
     struct asked asked[COMMANDS_ASKED];
     uint32_t asked_count;
+    uint64_t secret;          /* nobody outside knows into which bucket an id goes */
     uint64_t writes;          /* numbers given to writes */
     int64_t refusals_from_ns; /* monotonic: the second in which they are counted */
     uint32_t refusals; /* in it; the audit has REFUSALS_TOLD of them, then how many there were */

@@ -218,6 +218,37 @@ static void the_same_id_gives_the_same_receipt(void **state)
     bed_free(b);
 }
 
+/* An id is known longer than its receipt. */
+static void an_old_id_is_not_used_again(void **state)
+{
+    (void)state;
+    struct bed *b = begin();
+    struct record_receipt r;
+    ask_lent(b, 1, 7);
+    struct record_write w = sent(b, BED_OTHER);
+    written(b, BED_OTHER, &w, WRITTEN_FAILED, "no");
+    for (uint32_t i = 0; i < COMMANDS_PAST; i++) {
+        struct record_command c = {.act = COMMAND_WRITE, .tag = 4, .type = VALUE_UINT16};
+        c.id[0] = 2;
+        memcpy(c.id + 4, &i, sizeof i);
+        bed_record(b, BED_CLOUD, RECORD_COMMAND, 0, &c, sizeof c);
+        bed_run(b, 1);
+        w = sent(b, BED_OTHER);
+        assert_true(w.number != 0);
+        written(b, BED_OTHER, &w, WRITTEN_FAILED, "no");
+        heard(b, BED_CLOUD, &r);
+    }
+    ask_lent(b, 1, 7);
+    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_true(r.denied && !sent(b, BED_OTHER).number);
+    bed_restart_engine(b, BED_KEEP); /* the audit tells of it */
+    bed_run(b, 1);
+    ask_lent(b, 1, 7);
+    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_true(!sent(b, BED_OTHER).number);
+    bed_free(b);
+}
+
 static void a_rate_is_kept(void **state)
 {
     (void)state;
@@ -601,6 +632,7 @@ int main(void)
         cmocka_unit_test(what_no_contract_allows_is_refused),
         cmocka_unit_test(a_dry_run_sends_nothing),
         cmocka_unit_test(the_same_id_gives_the_same_receipt),
+        cmocka_unit_test(an_old_id_is_not_used_again),
         cmocka_unit_test(a_rate_is_kept),
         cmocka_unit_test(a_second_person_approves),
         cmocka_unit_test(an_approval_comes_in_time_or_never),
