@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import struct
 import subprocess
@@ -324,6 +325,33 @@ def test_tokens_from_the_command_line(house):
     assert cli(house, "token", "revoke", "scada").returncode == 0 and cli(house, "token", "revoke", "scada").returncode == 1
     for wrong in ((), ("add", "x", "--role", "viewer"), ("add", "x", "--until", "x"), ("revoke",), ("list", "--totp")):
         assert cli(house, "token", *wrong).returncode == 2, wrong
+
+
+def test_a_stream_ends_with_its_session(house):
+    root = Person(house, "root", "closed")
+    with socket.create_connection(("127.0.0.1", house.ports["closed"]), timeout=20) as s:
+        head = f"GET /api/v1/stream?mode=latest HTTP/1.1\r\nHost: 127.0.0.1:{house.ports['closed']}\r\nCookie: {root.cookie}\r\n\r\n"
+        s.sendall(head.encode())
+        assert s.recv(12) == b"HTTP/1.1 200"
+        assert root.ask("DELETE", "/api/v1/session")[0] == 200
+        while s.recv(65536):
+            pass  # until the gateway hangs up; a stream would wait for ever
+
+
+def test_the_audit_has_it_all(house):
+    house.add("jon", "viewer")
+    jon = Person(house, "jon")
+    assert house.ask("POST", "/api/v1/session", {"name": "jon", "password": "not the password"})[0] == 401
+    jon.ask("DELETE", "/api/v1/session")
+
+    def told():
+        command = [plant.ISTHMUS, "audit", "list", house.folder, "--json"]
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=30, env=house.environment)
+        entries = [e for e in json.loads(listed.stdout) if "jon" in e.get("who", "") + e.get("subject", "")]
+        return [(e["kind"], e.get("who", "")) for e in entries] == [
+            ("account changed", f"local:{os.getuid()}"), ("sign-in", "user:jon"), ("sign-in failed", ""), ("session ended", "user:jon")]  # fmt: skip
+
+    plant.wait_for(told, "the audit tells")
 
 
 def test_signing_in_with_a_browser(house):

@@ -2,7 +2,8 @@
 /* What a north box and the reader say to each other: RECORD_ASK on the ask ring, RECORD_ANSWER on the answer ring.
  * The box asks with a request number of its choice; the reader answers with it, in order per request, and never more
  * than was asked for, so nobody needs a queue. The reader alone decides what the box may know: the tags of its feeds,
- * or all when the service's option `scope` is "all" (console and CLI on loopback, until identities exist). */
+ * or all when the service's option `scope` is "all". When its option `access` is "signed_in" it answers only asks in the name of
+ * a session of that box that is alive: ERR_PERMISSION. */
 #ifndef ISTHMUS_BOX_LINK_H
 #define ISTHMUS_BOX_LINK_H
 
@@ -73,6 +74,7 @@ struct ask {
     double parameter;             /* of the aggregate: percent, or a state */
     uint32_t aggregate, reserved; /* enum aggregate */
     struct cursor_range confirm;
+    uint8_t session[16]; /* of whoever asks (guard/session.h); zeros: nobody's */
 };
 
 enum answer_kind {

@@ -68,6 +68,11 @@ struct engine {
     int64_t next_tick_ns;
     int64_t last_ns; /* time of the journal's last frame before we began */
     bool waits_for_durable;
+    struct {
+        int64_t since_ns;
+        uint32_t told;   /* to the audit, since then */
+        uint64_t untold; /* only counted */
+    } failures;          /* of sign-ins */
 };
 
 static inline struct tag_state *engine_tag(struct engine *e, uint32_t id)

@@ -1,17 +1,102 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sign-ins, and what administrators ask of the identity: from the north box that asks, and back. Nothing of it is journaled,
  * for it holds secrets. Who asks is written here, so a box can't speak for another. The engine never waits: what finds no room
- * is refused as busy, and an answer that finds none is ended by the asker's patience. */
+ * is refused as busy, and an answer that finds none is ended by the asker's patience.
+ *
+ * The audit hears of what came of it, from the answers. Who may sign in is not changed while it can't be written; signing in,
+ * to look at the plant, still works then. Failures that come thick are counted, and the next entry tells how many. */
 #include "engine/internal.h"
 
+#include "guard/accounts.h"
 #include "guard/sign.h"
 
+#include <stdio.h>
 #include <string.h>
 
-static void refuse(struct engine *e, struct inlet *asker, const struct sign_request *request)
+#define FAILURES_TOLD 10u /* in a second */
+
+static const struct {
+    enum audit_kind kind; /* of the audit's entry; 0: none */
+    bool needs_audit;     /* is not done without */
+    const char *what;
+} kinds[SIGN_KIND_END] = {
+    [SIGN_IN] = {AUDIT_SIGN_IN, false, ""},
+    [SIGN_TOKEN] = {AUDIT_SIGN_IN, false, ""},
+    [SIGN_LOCAL] = {AUDIT_SIGN_IN, false, ""},
+    [SIGN_ENROL] = {AUDIT_ACCOUNT_CHANGED, true, "the first administrator enrolled"},
+    [SIGN_OUT] = {AUDIT_SESSION_ENDED, false, "signed out"},
+    [SIGN_PASSWORD] = {AUDIT_ACCOUNT_CHANGED, true, "changed the own password"},
+    [SIGN_LINK] = {AUDIT_ACCOUNT_CHANGED, true, "made a link for the first administrator"},
+    [SIGN_ACCOUNT_ADD] = {AUDIT_ACCOUNT_CHANGED, true, "added"},
+    [SIGN_ACCOUNT_SET] = {AUDIT_ACCOUNT_CHANGED, true, "given another password"},
+    [SIGN_ACCOUNT_REMOVE] = {AUDIT_ACCOUNT_CHANGED, true, "removed"},
+    [SIGN_TOKEN_ADD] = {AUDIT_TOKEN_CHANGED, true, "added"},
+    [SIGN_TOKEN_REMOVE] = {AUDIT_TOKEN_CHANGED, true, "revoked"},
+};
+
+static const char *prefix_of(const struct sign_answer *a)
 {
-    struct sign_answer answer = {.asker = asker->box, .kind = request->kind, .status = SIGN_BUSY};
+    return a->session_kind == SESSION_PERSON  ? "user:"
+           : a->session_kind == SESSION_TOKEN ? "token:"
+                                              : "";
+}
+
+/* False: this failure is only counted. */
+static bool tell_failure(struct engine *e)
+{
+    if (e->mono_ns - e->failures.since_ns >= 1000000000) {
+        e->failures.since_ns = e->mono_ns;
+        e->failures.told = 0;
+    }
+    bool tell = e->failures.told < FAILURES_TOLD;
+    e->failures.told += tell;
+    e->failures.untold += !tell;
+    return tell;
+}
+
+static void tell_audit(struct engine *e, const struct inlet *to, const struct sign_answer *a)
+{
+    static const uint8_t nowhere[16];
+    char from[NET_TEXT] = "";
+    uint64_t ticket;
+    struct net net = {.bits = 128};
+    bool done = a->status == SIGN_OK;
+    bool failed = a->status == SIGN_WRONG || a->status == SIGN_SLOW;
+    if (!e->audit || a->kind >= SIGN_KIND_END || !kinds[a->kind].kind || (!done && !failed) ||
+        (failed && !tell_failure(e))) {
+        return;
+    }
+    struct audit_entry entry = {.kind = done ? kinds[a->kind].kind : AUDIT_SIGN_IN_FAILED,
+                                .utc_ns = e->utc_ns};
+    if (failed) {
+        entry.detail = e->failures.untold;
+        e->failures.untold = 0;
+    }
+    if (memcmp(a->address, nowhere, sizeof nowhere) != 0) {
+        memcpy(net.address, a->address, sizeof net.address);
+        net_text(&net, from);
+        from[strcspn(from, "/")] = 0;
+    }
+    snprintf(entry.who, sizeof entry.who, "%s%.40s", done ? prefix_of(a) : "", done ? a->name : "");
+    snprintf(entry.where, sizeof entry.where, "%.31s", to->seat->name);
+    snprintf(entry.subject, sizeof entry.subject, "%.*s", (int)sizeof a->subject - 1, a->subject);
+    const char *what = a->status == SIGN_SLOW    ? "slowed down"
+                       : a->status == SIGN_WRONG ? "wrong"
+                                                 : kinds[a->kind].what;
+    snprintf(entry.text, sizeof entry.text, "%s%s%s%s", what, *what && *from ? " " : "",
+             *from ? "from " : "", from);
+    if (audit_append(e->audit, &entry, false, &ticket)) {
+        e->failures.untold += failed; /* told by the next that finds room */
+    }
+}
+
+static void refuse(struct engine *e, struct inlet *asker, const struct sign_request *request,
+                   enum sign_status status, const char *why)
+{
+    struct sign_answer answer = {
+        .asker = asker->box, .kind = request->kind, .status = (uint32_t)status};
     memcpy(answer.id, request->id, sizeof answer.id);
+    snprintf(answer.text, sizeof answer.text, "%s", why);
     (void)reply_send(e, asker, RECORD_SIGNED, &answer, sizeof answer);
 }
 
@@ -24,8 +109,12 @@ static const char *pass_request(struct engine *e, struct inlet *asker, const str
     }
     memcpy(&request, slot_payload(s), sizeof request);
     request.asker = asker->box;
-    if (!reply_send(e, identity, RECORD_SIGN, &request, sizeof request)) {
-        refuse(e, asker, &request);
+    if (request.kind < SIGN_KIND_END && kinds[request.kind].needs_audit &&
+        (!e->audit || audit_failed(e->audit))) {
+        refuse(e, asker, &request, SIGN_BROKEN,
+               "The audit can't be written, and without it nothing of this is changed.");
+    } else if (!reply_send(e, identity, RECORD_SIGN, &request, sizeof request)) {
+        refuse(e, asker, &request, SIGN_BUSY, "");
     }
     explicit_bzero(&request, sizeof request);
     return NULL;
@@ -45,6 +134,7 @@ const char *sign_pass(struct engine *e, struct inlet *in, const struct slot *s)
     if (!to) {
         return "it answers a box that can't have asked";
     }
+    tell_audit(e, to, &answer);
     (void)reply_send(e, to, RECORD_SIGNED, slot_payload(s), (size_t)s->value.u64);
     return NULL;
 }

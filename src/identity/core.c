@@ -82,6 +82,7 @@ void identity_answer(struct identity *d, struct exchange *x)
             return;
         }
         memcpy(x->answer.name, x->caller.name, sizeof x->answer.name);
+        x->answer.session_kind = x->caller.kind;
         if ((role_rights(x->caller.role) & kinds[r->kind].right) != kinds[r->kind].right) {
             exchange_end(x, SIGN_FORBIDDEN, "");
             return;

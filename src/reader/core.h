@@ -129,7 +129,8 @@ struct link { /* a north box */
     const struct seat *seat;
     struct scope scope;
     uint64_t epoch;
-    bool broken; /* wrote garbage: ignored until it is restarted */
+    bool signed_in; /* answers go to sessions only */
+    bool broken;    /* wrote garbage: ignored until it is restarted */
     struct ring_consumer asks;
     struct ring_producer answers;
     struct request requests[REQUESTS_MAX]; /* in the order asked */

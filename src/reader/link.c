@@ -24,6 +24,9 @@ static void attach(struct link *link)
 
 int link_init(struct link *link, struct reader_core *core, uint32_t box)
 {
+    const struct plan_box *b = core->plan->boxes + box;
+    const char *access = plan_option(core->plan, b->first_option, b->option_count, "access");
+    link->signed_in = access && !strcmp(access, "signed_in");
     link->box = box;
     link->seat = core->g->seats + SEAT_BOX + box;
     link->epoch = atomic_load(&link->seat->panel->epoch);
@@ -124,6 +127,16 @@ static bool take_more(struct link *link, const struct ask *ask, const uint8_t *t
     return size == 0;
 }
 
+/* How the journal stands is told to anybody: it says nothing of the plant, and whether the gateway is ready. */
+static bool may_ask(const struct link *link, const struct reader_core *core, const struct ask *ask)
+{
+    struct session session;
+    return !link->signed_in || ask->kind == ASK_JOURNAL ||
+           (session_find(&core->g->identity->sessions, ask->session, link->box, core->mono_ns,
+                         &session) &&
+            role_may(session.role, ask->kind == ASK_SQL ? RIGHT_SQL : RIGHT_READ));
+}
+
 /* 1: taken; 0: it cannot be now; negative: no box that is sound says this. */
 static int take_ask(struct link *link, struct reader_core *core, const struct slot *s)
 {
@@ -147,7 +160,8 @@ static int take_ask(struct link *link, struct reader_core *core, const struct sl
         feed_confirm(core->feeds + ask.feed, ask.confirm);
         return 1;
     }
-    if (link->request_count < REQUESTS_MAX) {
+    bool may = may_ask(link, core, &ask);
+    if (may && link->request_count < REQUESTS_MAX) {
         struct request *r = link->requests + link->request_count++;
         *r = (struct request){.ask = ask, .asked_ns = core->mono_ns};
         return ask.kind != ASK_SQL || sql_take_ask(r, behind, size) ? 1 : ERR_GARBAGE;
@@ -156,7 +170,7 @@ static int take_ask(struct link *link, struct reader_core *core, const struct sl
         core->crowded = true;
         return 0;
     }
-    put_end(link, &ask, ERR_FULL, (struct cursor_range){0}, false, 0);
+    put_end(link, &ask, may ? ERR_FULL : ERR_PERMISSION, (struct cursor_range){0}, false, 0);
     return 1;
 }
 

@@ -131,6 +131,52 @@ static void asks_are_answered_and_forgotten_ones_are_not(void **state)
     world_forget();
 }
 
+/* A captured box has nothing but its sessions that are alive. */
+static void where_sessions_are_wanted_only_they_are_answered(void **state)
+{
+    (void)state;
+    struct world *w = world_new(true);
+    struct service_host *host = host_new(w);
+    struct seen seen = {.host = host};
+    struct session s = {.role = ROLE_VIEWER, .box = WORLD_CLOUD, .end_mono_ns = INT64_MAX};
+    struct ask devices = {.kind = ASK_DEVICES, .tag_to = 100, .max_records = 9};
+    w->g.identity = aligned_alloc(64, sizeof *w->g.identity);
+    memset(w->g.identity, 0, sizeof *w->g.identity);
+    for (uint32_t i = 0; i < w->core->link_count; i++) {
+        w->core->links[i].signed_in = w->core->links[i].box == WORLD_CLOUD;
+    }
+    for (uint32_t kind = ASK_NOW; kind <= ASK_CAUSES; kind++) {
+        seen = (struct seen){.host = host};
+        if (kind != ASK_FEED_CONFIRM) {
+            assert_true(ask(host, &seen, (struct ask){.kind = kind, .tag_to = 9}) > 0);
+            turn(w, host);
+            assert_int_equal(seen.error, kind == ASK_JOURNAL ? 0 : -ERR_PERMISSION);
+        }
+    }
+    assert_int_equal(session_add(&w->g.identity->sessions, &s, devices.session), 0);
+    assert_true(ask(host, &seen, devices) > 0);
+    turn(w, host);
+    assert_int_equal(seen.error, 0);
+    devices.kind = ASK_SQL; /* which the role may not */
+    assert_true(ask(host, &seen, devices) > 0);
+    turn(w, host);
+    assert_int_equal(seen.error, -ERR_PERMISSION);
+    devices.kind = ASK_DEVICES;
+    session_end(&w->g.identity->sessions, &s);
+    assert_true(ask(host, &seen, devices) > 0);
+    turn(w, host);
+    assert_int_equal(seen.error, -ERR_PERMISSION);
+    s.box = WORLD_CONSOLE; /* another box's */
+    assert_int_equal(session_add(&w->g.identity->sessions, &s, devices.session), 0);
+    assert_true(ask(host, &seen, devices) > 0);
+    turn(w, host);
+    assert_int_equal(seen.error, -ERR_PERMISSION);
+    free(w->g.identity);
+    free(host);
+    world_free(w);
+    world_forget();
+}
+
 static void a_run_without_its_end_is_left_behind(void **state)
 {
     (void)state;
@@ -277,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asks_are_answered_and_forgotten_ones_are_not),
+        cmocka_unit_test(where_sessions_are_wanted_only_they_are_answered),
         cmocka_unit_test(a_run_without_its_end_is_left_behind),
         cmocka_unit_test(stores_survive_a_restart_of_the_engine),
     };

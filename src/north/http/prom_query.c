@@ -428,6 +428,7 @@ static void ask_next(struct lane *lane)
             lane->points[i] = point_none();
         }
     }
+    memcpy(ask.session, q->r->session, sizeof ask.session);
     int number =
         service_ask(q->r->http->host, &ask,
                     &(struct answer_handler){

@@ -99,6 +99,7 @@ void request_problem(struct request *r, int status, const char *title, const cha
 
 void request_ask(struct request *r, struct ask *ask, const struct answer_handler *handler)
 {
+    memcpy(ask->session, r->session, sizeof ask->session);
     int number = service_ask(r->http->host, ask, handler);
     if (number < 0) {
         request_problem(r, 503, "Busy", "Too many requests are under way; try again in a moment.");
@@ -176,11 +177,8 @@ static bool is_stream_path(struct lws *wsi)
 /* A WebSocket begins at once or not: whoever opens one has asked for his session just before. */
 static bool may_stream(struct http *h, struct lws *wsi)
 {
-    struct caller caller = {0};
-    if (h->signed_in) {
-        caller_read(h, wsi, &caller);
-    }
-    return !h->signed_in || caller_is_known(h, &caller);
+    uint8_t session[SESSION_ID_SIZE];
+    return !h->signed_in || caller_session(h, wsi, session);
 }
 
 /* Of several at a path the one for this method, else any. */

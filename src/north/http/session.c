@@ -147,10 +147,22 @@ static struct known *find_known(struct http *h, const char *key)
     return NULL;
 }
 
-bool caller_is_known(struct http *h, const struct caller *c)
+static bool caller_is_known(struct http *h, const struct caller *c)
 {
     const struct known *k = c->kind ? find_known(h, c->key) : NULL;
     return k && now_ms(h) < k->until_ms;
+}
+
+bool caller_session(struct http *h, struct lws *wsi, uint8_t session[SESSION_ID_SIZE])
+{
+    struct caller c = {0};
+    caller_read(h, wsi, &c);
+    bool known = caller_is_known(h, &c);
+    if (known) {
+        memcpy(session, find_known(h, c.key)->facts.session, SESSION_ID_SIZE);
+    }
+    explicit_bzero(&c, sizeof c);
+    return known;
 }
 
 /* Its own place, else the one that is of the least use. */

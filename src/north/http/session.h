@@ -34,8 +34,8 @@ struct known {
 void caller_read(const struct http *h, struct lws *wsi, struct caller *c);
 /* What was remembered of whoever sends the request is no longer so. */
 void caller_forget(struct request *r);
-/* The caller is known, without asking anybody. */
-MUST_USE bool caller_is_known(struct http *h, const struct caller *c);
+/* The session of whoever opens a WebSocket, without asking anybody; false: none is known. */
+bool caller_session(struct http *h, struct lws *wsi, uint8_t session[SESSION_ID_SIZE]);
 
 /* Begins the request's route if whoever sends it may, or answers why not. */
 void access_begin(struct request *r);

@@ -223,6 +223,7 @@ void sql_begin(struct request *r)
     r->sql->wanted = PIECE_BYTES;
     r->type = sql.format == SQL_CSV ? "text/csv; charset=utf-8" : "application/json";
     lws_set_timeout(r->wsi, NO_PENDING_TIMEOUT, 0); /* the query has its own */
+    memcpy(ask.session, r->session, sizeof ask.session);
     int number =
         service_ask_sql(r->http->host, &ask, &sql, r->upload ? r->upload : "", r->upload_size,
                         &(struct answer_handler){.row = on_row, .end = on_end, .context = r});

@@ -71,6 +71,7 @@ static bool flush(struct stream *s)
 
 static void ask(struct stream *s, struct ask *what, const struct answer_handler *handler)
 {
+    memcpy(what->session, s->r->session, sizeof what->session);
     if (service_ask(s->r->http->host, what, handler) < 0) {
         retry_soon(s);
         return;
@@ -152,10 +153,23 @@ static void await_head(struct stream *s)
         &(struct answer_handler){.end = head_moved, .context = s});
 }
 
+/* The session has ended: so does the stream. */
+static bool is_over(struct stream *s, const struct answer *end)
+{
+    if (end->error == (uint32_t)-ERR_PERMISSION) {
+        s->r->dead = true;
+        lws_callback_on_writable(s->r->wsi);
+    }
+    return s->r->dead;
+}
+
 static void on_end(void *context, const struct answer *end)
 {
     struct stream *s = context;
     s->ask = 0;
+    if (is_over(s, end)) {
+        return;
+    }
     s->more = end->more || s->cut;
     if (!end->error && end->lost) {
         emit_skip(s, "no longer in the journal",
@@ -207,6 +221,9 @@ static void now_end(void *context, const struct answer *end)
 {
     struct stream *s = context;
     s->ask = 0;
+    if (is_over(s, end)) {
+        return;
+    }
     if (!end->more) {
         s->now_from = 0;
         s->next = s->head;
@@ -255,6 +272,9 @@ static void head_end(void *context, const struct answer *end)
 {
     struct stream *s = context;
     s->ask = 0;
+    if (is_over(s, end)) {
+        return;
+    }
     if (end->error) {
         retry_soon(s);
         return;

@@ -200,6 +200,7 @@ int stream_socket(struct http *http, struct lws *wsi, enum lws_callback_reasons 
     switch (reason) {
     case LWS_CALLBACK_ESTABLISHED:
         *r = (struct request){.http = http, .wsi = wsi, .ready = true, .head_sent = true};
+        caller_session(http, wsi, r->session);
         r->stream = stream_new(r, true);
         return r->stream ? 0 : -1;
     case LWS_CALLBACK_RECEIVE:
