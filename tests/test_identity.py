@@ -72,7 +72,7 @@ services:
 
     def link(self):
         """The newest link on the gateway's log."""
-        return re.findall(r"/#enrol/([0-9a-f]{32})$", self.process.text(), re.M)[-1]
+        return plant.wait_for(lambda: re.findall(r"/#enrol/([0-9a-f]{32})$", self.process.text(), re.M), "a link")[-1]
 
     def add(self, name, role, **more):
         status, answer = self.local("POST", "/api/v1/accounts", {"name": name, "role": role, "password": WORD, **more})
@@ -444,12 +444,12 @@ def test_a_damaged_file_is_named_and_never_taken_for_an_empty_one(tmp_path):
         file.write_bytes(data)
         links = house.process.text().count("#enrol/")
         house.start()
-        assert f"{file}: checksum does not match" in house.process.text()
-        assert house.process.text().count("#enrol/") == links, "no new administrator for a damaged file"
+        plant.wait_for(lambda: f"{file}: checksum does not match" in house.process.text(), "the file is named")
         status, _, problem = house.ask("POST", "/api/v1/session", {"name": "root", "password": WORD})
         assert status == 503 and "identity/accounts" in problem["detail"]
         assert house.local("POST", "/api/v1/accounts", {"name": "eve", "role": "administrator", "password": WORD})[0] == 503
         assert house.local("POST", "/api/v1/enrol/link")[0] == 503
+        assert house.process.text().count("#enrol/") == links, "no new administrator for a damaged file"
         assert file.read_bytes() == data
         assert house.get("/api/v1/tags")["tags"], "all else goes on"
     finally:
