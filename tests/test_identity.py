@@ -382,6 +382,18 @@ def test_signing_in_with_a_browser(house):
             user.end()
 
 
+def test_identity_as_documented(house):
+    text = (plant.ROOT / "docs/identity.md").read_text()
+    typed = [re.split(r"  +", line)[0] for line in text.splitlines() if line.startswith("isthmus ")]
+    assert len(typed) == 8
+    for name in ("ada", "oem"):
+        cli(house, "user", "remove", name)
+    for line in typed:
+        words = re.sub(r"2027-\d\d-\d\dT00:00:00Z", soon(600), line).split()[1:]
+        done = cli(house, *words, typed=f"{WORD}\n")
+        assert done.returncode == 0, (line, done)
+
+
 def test_the_local_socket_is_an_administrator(house):
     status, facts = house.local("GET", "/api/v1/session")
     assert status == 200 and (facts["name"], facts["kind"], facts["role"]) == (f"local:{os.getuid()}", "local", "administrator")
