@@ -430,9 +430,12 @@ def test_a_child_has_next_to_nothing(gateway):
     assert kinds == [str(gateway.state / "journal"), "pipe"]
     shared = [line for line in (folder / "maps").read_text().splitlines() if line.split()[1].startswith("rw") and line.split()[1].endswith("s")]
     assert shared == []
-    limits = (folder / "limits").read_text()
-    assert int(next(l for l in limits.splitlines() if l.startswith("Max data size")).split()[3]) < 500 << 20
-    assert int(next(l for l in limits.splitlines() if l.startswith("Max cpu time")).split()[3]) <= 32
+
+    def limit(name):
+        return next(l for l in (folder / "limits").read_text().splitlines() if l.startswith(name)).split()[3]
+
+    plant.wait_for(lambda: "unlimited" not in (limit("Max data size"), limit("Max cpu time")), "it has limits")
+    assert int(limit("Max data size")) < 500 << 20 and int(limit("Max cpu time")) <= 32
     assert os.getpriority(os.PRIO_PROCESS, child) >= 10
     connection.close()
 
