@@ -108,9 +108,13 @@ def test_a_damaged_audit_does_not_stop_the_plant(works):
     works.gateway.start()
     works.good(LEVEL)
     assert works.set(LEVEL, 3.7)[0] == 200
-    (told,) = entries(folder, "--kind", "recovered")
-    assert "entry 4 is damaged" in told["text"]
+    status, out, err = audit("list", folder, "--json", "--kind", "recovered")
+    (told,) = json.loads(out)
+    assert status == 1 and "not proven from entry 4 on" in err and "entry 4 is damaged" in told["text"]
     assert works.gateway.stop() == 0
+    status, out, _ = audit("verify", folder, "--json")
+    found = json.loads(out)
+    assert status == 1 and found["damaged"] == 4 and found["file"] == file.name and found["last"] > told["number"]
 
 
 def test_without_its_key_nothing_is_commanded(works):

@@ -377,8 +377,8 @@ static int run(struct run *r)
             fwrite(r->out.text, 1, r->out.size, stdout);
         }
         if (f.reason[0]) {
-            fprintf(stderr, "isthmus audit: it ends at entry %" PRIu64 ", in %s: %s\n", f.damaged,
-                    f.file, f.reason);
+            fprintf(stderr, "isthmus audit: not proven from entry %" PRIu64 " on, in %s: %s\n",
+                    f.damaged, f.file, f.reason);
         }
     }
     json_fini(&r->out);

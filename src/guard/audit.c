@@ -110,8 +110,9 @@ struct group {
 
 static void add(struct audit *a, struct group *g, const struct audit_entry *entry)
 {
-    struct audit_entry *e = g->entries + g->count++;
+    struct audit_entry *e = g->entries + g->count;
     *e = *entry;
+    e->begins = !g->count++;
     e->number = g->number++;
     memcpy(e->previous, g->hash, sizeof e->previous);
     if (e->kind == AUDIT_CHECKPOINT && !audit_sign(e, a->secret)) {

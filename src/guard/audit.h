@@ -64,8 +64,8 @@ struct audit_entry {
     uint8_t id[16];
     uint8_t type; /* enum value_type of before and after; 0: neither counts */
     uint8_t has_before, has_after;
-    uint8_t reserved;
-    uint32_t crc; /* CRC-32C of the entry with 0 here: names the one that was damaged */
+    uint8_t begins; /* a group: all before it was on disk before this was written */
+    uint32_t crc;   /* CRC-32C of the entry with 0 here: names the one that was damaged */
     union slot_value before, after;
     uint64_t detail;
     char who[AUDIT_WHO_SIZE];

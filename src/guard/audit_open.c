@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finds the end of the audit. The newest file decides: its entries count as long as number and hash go on; what lies behind
- * is cut off if it is a torn tail, and kept and named if it is damage. Nothing is ever written into a file of a life
- * before. */
+ * is cut off if it is a torn tail. Damage among what was acknowledged is named and kept, and verification goes on finding it.
+ * Nothing new is ever written into a file of a life before. */
 #include "guard/audit_internal.h"
 
 #include <fcntl.h>
@@ -38,11 +38,32 @@ static int by_number(const void *a, const void *b)
 struct chain { /* the entries of a file as far as they count */
     uint64_t first, count;
     uint64_t whole; /* entries of 512 bytes that the file has */
+    uint64_t group; /* place of the first of the last group among those that count */
     uint8_t hash[32];
     bool sound; /* the header is */
-    bool
-        more; /* behind them lies at least one entry that was written whole once: damage, no torn tail */
+    /* Behind them a group begins, so all before it was acknowledged: no torn tail. The file stays as it is, and counts up
+     * to its last whole entry. */
+    bool damaged;
+    uint64_t end; /* entries up to that one */
+    uint8_t end_hash[32];
 };
+
+static void take_entry(struct chain *c, const struct audit_entry *e, uint64_t place)
+{
+    if (!audit_entry_is_sound(e, c->first + place)) {
+        return;
+    }
+    bool follows = !memcmp(e->previous, c->hash, sizeof c->hash);
+    audit_hash(e, c->end_hash);
+    c->end = place + 1;
+    if (c->sound && place == c->count && follows) {
+        c->group = e->begins ? place : c->group;
+        c->count++;
+        memcpy(c->hash, c->end_hash, sizeof c->hash);
+    } else {
+        c->damaged |= e->begins && place > 0;
+    }
+}
 
 static int read_chain(struct audit *a, uint64_t first, struct chain *c)
 {
@@ -63,34 +84,40 @@ static int read_chain(struct audit *a, uint64_t first, struct chain *c)
         c->whole = (uint64_t)size / 512 - 1;
     }
     memcpy(c->hash, h.previous, sizeof c->hash);
-    bool goes_on = c->sound;
-    for (uint64_t i = 0; !err && c->sound && i < c->whole; i++) {
+    for (uint64_t i = 0; !err && i < c->whole; i++) {
         struct audit_entry e;
         err = disk_read_all(d, fd, &e, sizeof e, 512 * (i + 1));
-        bool sound = !err && audit_entry_is_sound(&e, first + i);
-        goes_on = goes_on && sound && !memcmp(e.previous, c->hash, sizeof c->hash);
-        if (goes_on) {
-            c->count++;
-            audit_hash(&e, c->hash);
-            a->checkpoint = e.kind == AUDIT_CHECKPOINT ? e.number : a->checkpoint;
+        if (!err) {
+            uint64_t before = c->count;
+            take_entry(c, &e, i);
+            a->checkpoint =
+                c->count > before && e.kind == AUDIT_CHECKPOINT ? e.number : a->checkpoint;
         }
-        c->more |= sound && i > c->count;
     }
     d->close(d->context, fd);
     return err;
 }
 
-/* Behind a torn tail nothing is worth keeping. */
-static int cut_tail(struct audit *a, const struct chain *c)
+/* Cuts off a torn tail, unless a whole entry is in it, and makes the rest durable. The last group is written again for
+ * that: who wrote it may have been killed after its flush failed, and then its pages count as clean although the disk has
+ * not got them. Those before were acknowledged. */
+static int settle(struct audit *a, const struct chain *c)
 {
     const struct disk *d = a->disk;
+    uint8_t block[512];
     char name[AUDIT_NAME_SIZE];
     audit_name(name, c->first);
     int fd = d->open(d->context, a->dir, name, O_RDWR | O_CLOEXEC);
-    int err = fd < 0 ? fd : d->truncate(d->context, fd, 512 * (c->count + 1));
-    if (!err) {
-        err = d->flush(d->context, fd);
+    int err = fd < 0 ? fd : ERR_OK;
+    if (!err && c->count < c->whole && c->end == c->count) {
+        err = d->truncate(d->context, fd, 512 * (c->count + 1));
     }
+    /* the header was flushed with the first group */
+    for (uint64_t i = c->group ? c->group + 1 : 0; !err && i <= c->count; i++) {
+        err = disk_read_all(d, fd, block, sizeof block, 512 * i);
+        err = err ? err : disk_write_all(d, fd, block, sizeof block, 512 * i);
+    }
+    err = err ? err : d->flush(d->context, fd);
     if (fd >= 0) {
         d->close(d->context, fd);
     }
@@ -106,13 +133,13 @@ static int set_aside(struct audit *a, uint64_t first)
     return d->rename(d->context, a->dir, name, aside);
 }
 
-/* The newest file, when its header is sound; one that is not was never begun, or is damaged: it is set aside. */
+/* The newest file that counts; one without a sound header whose first group was never acknowledged is set aside. */
 static int find_newest(struct audit *a, struct chain *c)
 {
     while (a->firsts_count) {
         uint64_t first = a->firsts[a->firsts_count - 1];
         int err = read_chain(a, first, c);
-        if (err || c->sound) {
+        if (err || c->sound || c->damaged) {
             return err;
         }
         snprintf(a->why, sizeof a->why,
@@ -136,17 +163,25 @@ int audit_recover(struct audit *a)
         qsort(a->firsts, a->firsts_count, sizeof *a->firsts, by_number);
         err = find_newest(a, &last);
     }
-    if (!err && last.count < last.whole && last.more) {
+    if (!err && last.damaged) {
         snprintf(a->why, sizeof a->why,
-                 "entry %" PRIu64 " is damaged, and others behind it are there: the file is kept",
-                 last.first + last.count);
-    } else if (!err && last.count < last.whole) {
-        snprintf(a->why, sizeof a->why, "%" PRIu64 " bytes of a torn tail were cut off",
-                 512 * (last.whole - last.count));
-        err = cut_tail(a, &last);
+                 "%s %" PRIu64 " is damaged, and others behind it are there: the file is kept",
+                 last.sound ? "entry" : "the header before entry", last.first + last.count);
+        a->written = last.first + last.end;
+        memcpy(a->last_hash, last.end_hash, sizeof a->last_hash);
+    } else if (!err) {
+        if (last.count < last.whole) {
+            snprintf(a->why, sizeof a->why,
+                     "%" PRIu64 " bytes of a torn tail %s from entry %" PRIu64 " on",
+                     512 * (last.whole - last.count),
+                     last.end > last.count ? "count for nothing" : "were cut off",
+                     last.first + last.count);
+        }
+        err = last.sound ? settle(a, &last) : ERR_OK;
+        a->written = last.first + last.count;
+        memcpy(a->last_hash, last.hash, sizeof a->last_hash);
     }
-    a->written = a->recalled_end = last.first + last.count;
-    memcpy(a->last_hash, last.hash, sizeof a->last_hash);
+    a->recalled_end = a->written;
     return err;
 }
 

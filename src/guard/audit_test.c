@@ -293,6 +293,173 @@ static void a_failed_flush_begins_a_new_file(void **state)
     sim_free(sim);
 }
 
+/* A process that is killed leaves what it wrote in the page cache, some of it lost by a flush that failed; then the power
+ * goes. What the next life went on from is there. */
+static void kills_leave_nothing_that_power_takes(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct sim *sim = sim_new(seed);
+        struct audit *a = open_on(sim);
+        uint64_t ticket;
+        fill(a, 1, 3);
+        assert_int_equal(append(a, 4, false, &ticket), 0);
+        sim_fail(sim, SIM_FLUSH, 1, 1, ERR_IO);
+        audit_turn(a);
+        sim_kill(sim);
+        audit_close(a);
+        sim_revive(sim);
+        sim_heal(sim);
+        a = open_on(sim);
+        struct seen found = {0};
+        assert_non_null(a);
+        assert_int_equal(audit_recall(a, see, &found), 0);
+        assert_true(found.last_detail == found.count && found.count >= 3);
+        fill(a, 5, 1);
+        sim_cut_power(sim, 1);
+        audit_close(a);
+        sim_power_on(sim);
+        struct seen s = {0};
+        struct audit_findings f = verify(sim, &s);
+        if (f.reason[0] || s.last_detail != 5 || s.count != found.count + 1) {
+            fail_msg("seed %u: %u entries up to %u; entry %u: %s", (unsigned)seed,
+                     (unsigned)s.count, (unsigned)s.last_detail, (unsigned)f.damaged, f.reason);
+        }
+        sim_free(sim);
+    }
+}
+
+/* The newest file, damaged among what was acknowledged: a start tells of it, forgets nothing of what is whole, and does not
+ * let it look sound again. */
+static void damage_stays_to_be_found(void **state)
+{
+    (void)state;
+    for (size_t place = 0; place <= 8; place++) { /* 0: the header */
+        struct sim *sim = filled(12);
+        struct names n = files_of(sim);
+        sim_flip(sim, n.names[0], 512 * place + 100, 1);
+        struct audit *a = open_on(sim);
+        struct seen s = {0};
+        assert_non_null(a);
+        assert_int_equal(audit_recall(a, see, &s), 0);
+        assert_int_equal(s.count, place ? 11 : 12);
+        fill(a, 13, 2);
+        audit_close(a);
+        s = (struct seen){0};
+        struct audit_findings f = verify(sim, &s);
+        assert_string_equal(f.file, n.names[0]);
+        assert_int_equal(f.damaged, place ? place : 1);
+        assert_int_equal(f.proven, 0);
+        assert_true(s.count == (place ? 13 : 14) && s.recovered == 1);
+        sim_free(sim);
+    }
+}
+
+/* Wherever the newest file ends: a start goes on, and all before is there. */
+static void every_cut_is_recovered(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size < 512 * 9; size += 64) {
+        struct sim *sim = filled(8);
+        struct names n = files_of(sim);
+        sim_shorten(sim, n.names[0], size);
+        struct audit *a = open_on(sim);
+        assert_non_null(a);
+        fill(a, 100, 2);
+        audit_close(a);
+        expect_sound(sim, (size < 512 ? 0 : size / 512 - 1) + 2);
+        sim_free(sim);
+    }
+}
+
+/* A full disk takes no more of what is ordinary once the spare file is in use, but reverts and inhibits to its end. */
+static void a_full_disk_takes_the_reserve(void **state)
+{
+    (void)state;
+    struct sim *sim = sim_new(1);
+    struct audit *a = open_on(sim);
+    uint64_t ticket, taken = 0;
+    fill(a, 1, 1);
+    sim_space(sim, sim_used(sim));
+    while (append(a, 2 + taken, false, &ticket) == 0) {
+        taken++;
+        while (audit_turn(a)) {
+        }
+        assert_true(taken < 2 * FILE_ENTRIES && !audit_failed(a) && audit_durable(a) > ticket);
+    }
+    uint64_t reserve = 0;
+    while (reserve < FILE_ENTRIES - 4) {
+        assert_int_equal(append(a, 2 + taken, false, &ticket), ERR_FULL);
+        assert_int_equal(append(a, 2 + taken + reserve++, true, &ticket), 0);
+        while (audit_turn(a)) {
+        }
+        assert_true(!audit_failed(a) && audit_durable(a) > ticket);
+    }
+    sim_heal(sim);
+    assert_int_equal(append(a, 2 + taken + reserve, true, &ticket), 0);
+    while (audit_turn(a)) {
+    }
+    fill(a, 3 + taken + reserve, 5);
+    audit_close(a);
+    expect_sound(sim, 2 + taken + reserve + 5);
+    sim_free(sim);
+}
+
+/* The nth write, flush or making of a file fails, once or for a while: all is durable in the end, and each once. */
+static void whatever_fails_once_loses_nothing(void **state)
+{
+    (void)state;
+    const enum sim_call calls[] = {SIM_OPEN,      SIM_WRITE,    SIM_FLUSH,
+                                   SIM_FLUSH_DIR, SIM_ALLOCATE, SIM_TRUNCATE};
+    for (size_t c = 0; c < sizeof calls / sizeof *calls; c++) {
+        for (uint64_t nth = 1; nth <= 24; nth++) {
+            struct sim *sim = sim_new(nth);
+            struct audit *a = open_on(sim);
+            uint64_t ticket = 0, next = 1;
+            sim_fail(sim, calls[c], nth, 1 + nth % 3, nth % 2 ? ERR_IO : ERR_FULL);
+            for (int round = 0; round < 40; round++) {
+                for (int i = 0; i < 3; i++) {
+                    next += append(a, next, true, &ticket) == 0;
+                }
+                while (audit_turn(a)) {
+                }
+                sim_pass(sim, NS_PER_S);
+            }
+            sim_heal(sim);
+            sim_pass(sim, 2 * NS_PER_S);
+            while (audit_turn(a)) {
+            }
+            assert_true(!audit_failed(a) && audit_durable(a) == ticket + 1);
+            audit_close(a);
+            expect_sound(sim, next - 1);
+            sim_free(sim);
+        }
+    }
+}
+
+/* While a flush hangs, whoever appends goes on until the buffer is full; what is of the reserve has a part of its own. */
+static void a_stalled_disk_delays_no_append(void **state)
+{
+    (void)state;
+    struct sim *sim = sim_new(1);
+    struct audit *a = open_on(sim); /* nobody writes: as if the flush hung for ever */
+    uint64_t ticket, ordinary = 0, reserve = 0;
+    while (append(a, 1 + ordinary, false, &ticket) == 0) {
+        ordinary++;
+    }
+    while (append(a, 1 + ordinary + reserve, true, &ticket) == 0) {
+        reserve++;
+    }
+    assert_int_equal(ordinary + reserve, AUDIT_BUFFER_ENTRIES);
+    assert_int_equal(reserve, AUDIT_BUFFER_ENTRIES / 4);
+    while (audit_turn(a)) {
+    }
+    assert_true(audit_durable(a) == ticket + 1);
+    audit_close(a);
+    expect_sound(sim, ordinary + reserve);
+    sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +469,12 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_found),
         cmocka_unit_test(power_cuts_take_nothing_acknowledged),
         cmocka_unit_test(a_failed_flush_begins_a_new_file),
+        cmocka_unit_test(kills_leave_nothing_that_power_takes),
+        cmocka_unit_test(damage_stays_to_be_found),
+        cmocka_unit_test(every_cut_is_recovered),
+        cmocka_unit_test(a_full_disk_takes_the_reserve),
+        cmocka_unit_test(whatever_fails_once_loses_nothing),
+        cmocka_unit_test(a_stalled_disk_delays_no_append),
     };
     return cmocka_run_group_tests_name("audit", tests, NULL, NULL);
 }

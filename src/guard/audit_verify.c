@@ -20,6 +20,7 @@ struct walk {
     uint64_t done, all; /* bytes */
     uint8_t hash[32];   /* of the entry before */
     bool no_memory, begun;
+    bool lost; /* the entry before can't be told: its hash is not known */
 };
 
 static void note_file(void *to, const char *name)
@@ -51,7 +52,7 @@ static int by_number(const void *a, const void *b)
 static void find(struct walk *w, uint64_t file, uint64_t number, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Only the first finding counts: what lies behind is unproven anyway. */
+/* Only the first finding counts: what lies behind is read on, but unproven. */
 static void find(struct walk *w, uint64_t file, uint64_t number, const char *format, ...)
 {
     va_list args;
@@ -79,7 +80,7 @@ static const char *wrong(const struct walk *w, const struct audit_entry *e, uint
     if (!audit_entry_is_sound(e, number)) {
         return "it was changed: its checksum does not match";
     }
-    return memcmp(e->previous, w->hash, sizeof w->hash) != 0
+    return !w->lost && memcmp(e->previous, w->hash, sizeof w->hash) != 0
                ? "the one before it was changed: its hash is another one"
                : NULL;
 }
@@ -90,17 +91,20 @@ static void take_entry(struct walk *w, uint64_t file, const struct audit_entry *
     const char *reason = wrong(w, e, number);
     if (reason) {
         find(w, file, number, "%s", reason);
-        return;
+        w->lost = !audit_entry_is_sound(e, number);
+        if (w->lost) {
+            return;
+        }
     }
     if (e->kind == AUDIT_CHECKPOINT) {
         const uint8_t *key = w->read->public_key ? w->read->public_key : out->public_key;
         if (!audit_signature_holds(e, key)) {
             find(w, file, number, "its signature does not hold");
-            return;
         }
         out->checkpoints++;
-        out->proven = number;
+        out->proven = out->reason[0] ? out->proven : number;
     }
+    w->lost = false;
     audit_hash(e, w->hash);
     out->first = out->entries++ ? out->first : number;
     out->last = number;
@@ -112,12 +116,12 @@ static void take_entry(struct walk *w, uint64_t file, const struct audit_entry *
 static void take_header(struct walk *w, const struct audit_header *h, uint64_t first)
 {
     struct audit_findings *out = w->out;
-    if (!audit_header_is_sound(h) || h->first != first) {
+    bool sound = audit_header_is_sound(h) && h->first == first;
+    if (!sound) {
         find(w, first, first, "the file's header is damaged");
-    } else if (w->begun && memcmp(h->previous, w->hash, sizeof w->hash) != 0) {
+    } else if (w->begun && !w->lost && memcmp(h->previous, w->hash, sizeof w->hash) != 0) {
         find(w, first, first, "the file does not follow from the one before");
-    } else if (!w->begun) {
-        memcpy(w->hash, h->previous, sizeof w->hash); /* what came before may have been archived */
+    } else if (!w->begun) { /* what came before may have been archived */
         memcpy(out->public_key, h->public_key, sizeof out->public_key);
     } else if (memcmp(out->public_key, h->public_key, sizeof out->public_key) != 0) {
         find(w, first, first, "the file is of another key");
@@ -125,7 +129,11 @@ static void take_header(struct walk *w, const struct audit_header *h, uint64_t f
     if (w->read->public_key && !digest_equal(w->read->public_key, h->public_key, 32)) {
         find(w, first, first, "the file is of another key than the one given");
     }
-    w->begun = true;
+    if (sound) {
+        memcpy(w->hash, h->previous, sizeof w->hash);
+    }
+    w->lost = !sound;
+    w->begun = w->begun || sound;
 }
 
 /* `next`: first entry of the file behind; UINT64_MAX: there is none. */
@@ -150,10 +158,10 @@ static int take_file(struct walk *w, uint64_t first, uint64_t next)
     if (!err) {
         take_header(w, &h, first);
     }
-    for (uint64_t i = 0; !err && i < whole && !out->reason[0]; i += READ_ENTRIES) {
+    for (uint64_t i = 0; !err && i < whole; i += READ_ENTRIES) {
         uint64_t n = whole - i < READ_ENTRIES ? whole - i : READ_ENTRIES;
         err = disk_read_all(d, fd, entries, n * sizeof *entries, 512 * (i + 1));
-        for (uint64_t k = 0; !err && k < n && !out->reason[0]; k++) {
+        for (uint64_t k = 0; !err && k < n; k++) {
             if (first + i + k < next) {
                 take_entry(w, first, entries + k, first + i + k);
             } else {
@@ -170,7 +178,7 @@ static int take_file(struct walk *w, uint64_t first, uint64_t next)
         find(w, first, first, "the file is cut off");
         err = ERR_OK;
     }
-    if (!err && !out->reason[0] && next != UINT64_MAX && first + whole < next) {
+    if (!err && next != UINT64_MAX && first + whole < next) {
         find(w, first, first + whole, "entries up to %" PRIu64 " are missing", next - 1);
     }
     out->files++;
@@ -209,7 +217,7 @@ int audit_verify(const struct audit_read *read, struct audit_findings *out)
         qsort(w.firsts, w.count, sizeof *w.firsts, by_number);
         err = sum_sizes(&w);
     }
-    for (size_t i = 0; !err && i < w.count && !out->reason[0]; i++) {
+    for (size_t i = 0; !err && i < w.count; i++) {
         err = take_file(&w, w.firsts[i], i + 1 < w.count ? w.firsts[i + 1] : UINT64_MAX);
     }
     free(w.firsts);

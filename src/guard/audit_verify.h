@@ -22,7 +22,9 @@ struct audit_read {
     int dir;
     const uint8_t *public_key; /* NULL: what the files say themselves, which proves less */
     void (*progress)(void *context, uint64_t done, uint64_t all); /* bytes; NULL: none */
-    void (*entry)(void *context, const struct audit_entry *e);    /* each that counts; NULL: none */
+    void (*entry)(
+        void *context,
+        const struct audit_entry *e); /* each that is whole, also behind damage; NULL: none */
     void *context;
 };
 
