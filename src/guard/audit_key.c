@@ -42,7 +42,17 @@ static int read_key(const char *path, uint8_t secret[32], char *why, size_t why_
     return ERR_OK;
 }
 
-static int make_key(const char *dir, const char *path)
+static bool flush_name(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = fd >= 0 && !fsync(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return good;
+}
+
+static int make_key(const char *state_dir, const char *dir, const char *path)
 {
     char part[4200];
     uint8_t secret[32];
@@ -62,8 +72,9 @@ static int make_key(const char *dir, const char *path)
                 !fflush(f) && !fsync(fd);
     EVP_PKEY_free(key);
     OPENSSL_cleanse(secret, sizeof secret);
-    good = !fclose(f) && good;
-    return good && !rename(part, path) ? ERR_OK : ERR_IO;
+    good = !fclose(f) && good && !rename(part, path);
+    /* an audit of a key that the power took would look forged */
+    return good && flush_name(dir) && flush_name(state_dir) ? ERR_OK : ERR_IO;
 }
 
 int audit_key_load(const char *state_dir, uint8_t secret[32], char *why, size_t why_size)
@@ -74,7 +85,7 @@ int audit_key_load(const char *state_dir, uint8_t secret[32], char *why, size_t 
     snprintf(why, why_size, "the audit's key %s", path);
     int err = read_key(path, secret, why, why_size);
     if (err == ERR_NOT_FOUND) {
-        err = make_key(dir, path);
+        err = make_key(state_dir, dir, path);
         err = err ? err : read_key(path, secret, why, why_size);
     }
     return err;

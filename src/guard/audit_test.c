@@ -148,7 +148,7 @@ static struct names files_of(struct sim *sim)
 static void every_flipped_bit_is_found(void **state)
 {
     (void)state;
-    struct sim *sim = filled(30);
+    struct sim *sim = filled(20);
     struct names n = files_of(sim);
     for (size_t k = 0; k < n.count; k++) {
         size_t size;
@@ -164,7 +164,7 @@ static void every_flipped_bit_is_found(void **state)
             sim_flip(sim, n.names[k], at, (unsigned)(at % 8));
         }
     }
-    expect_sound(sim, 30);
+    expect_sound(sim, 20);
     sim_free(sim);
 }
 
