@@ -277,6 +277,7 @@ static const struct {
     {WRITES("lease: 10min"), "needs a value to revert to", "", 0, 0},
     {WRITES("lease: 10min, revert: 9"), "not allow this value", "", 0, 0},
     {WRITES("revert: 1"), "without a lease", "", 0, 0},
+    {WRITES("lease: 1min, revert: 1, heartbeat: r"), "'r' can't be written", "", 0, 0},
     {WRITES("approvers: [local]"), "nobody is asked", "approval: 10min", 0, 0},
     {WRITES("when: \"{p} and {a} > 7\""), "can't be met: {a} > 7", "ranges", 7, 62},
     {WRITES("when: \"{p} and {b} > 7\""), "character 10: there is no such tag as 'b'", "", 7, 62},

@@ -358,6 +358,13 @@ static void load_lease(struct write_load *w)
         node_problem(&l->tree, node_get(w->node, reverts ? "revert" : "heartbeat"),
                      "add lease: 10min, or leave it out", "without a lease it means nothing");
     }
+    if (heartbeat) {
+        check_device(w, node_get(w->node, "heartbeat"), heartbeat);
+    }
+    if (heartbeat && value_is_long((enum value_type)heartbeat->tag.type)) {
+        node_problem(&l->tree, node_get(w->node, "heartbeat"), "name a number or a bool",
+                     "a text can't count");
+    }
     if (w->write.lease_ms && !heartbeat) {
         node_warning(&l->tree, node_get(w->node, "lease"),
                      "name a tag on which the PLC itself falls back: heartbeat: path",

@@ -152,7 +152,7 @@ void command_end(struct engine *e, struct command *c, enum command_state state, 
     }
 }
 
-static void send_value(struct engine *e, struct command *c, union slot_value raw)
+void command_send(struct engine *e, struct command *c, union slot_value raw)
 {
     char reason[GUARD_REASON_SIZE] = "";
     c->seen = false;
@@ -179,7 +179,7 @@ static void send(struct engine *e, struct command *c)
     if (!command_still_lets(e, c, why)) {
         command_end(e, c, COMMAND_REFUSED, why);
     } else {
-        send_value(e, c, c->raw);
+        command_send(e, c, c->raw);
     }
 }
 
@@ -195,7 +195,7 @@ static void became_durable(struct engine *e, struct command *c)
     }
 }
 
-static bool holds(const struct command *c, union slot_value seen, union slot_value wanted)
+bool command_holds(const struct command *c, union slot_value seen, union slot_value wanted)
 {
     enum value_type type = (enum value_type)c->receipt.type;
     double difference = value_as_double(type, seen) - value_as_double(type, wanted);
@@ -205,7 +205,7 @@ static bool holds(const struct command *c, union slot_value seen, union slot_val
 static void read_back(struct engine *e, struct command *c)
 {
     char reason[GUARD_REASON_SIZE];
-    bool as_wanted = c->seen && holds(c, c->seen_value, c->receipt.value);
+    bool as_wanted = c->seen && command_holds(c, c->seen_value, c->receipt.value);
     c->receipt.has_after = c->seen;
     c->receipt.after = c->seen_value;
     if (as_wanted) {
@@ -219,32 +219,6 @@ static void read_back(struct engine *e, struct command *c)
                     c->receipt.state == COMMAND_ACCEPTED
                         ? "the device accepted it, but its value did not come back in time"
                         : "sent, but no answer came, and its value was not read back");
-    }
-}
-
-/* ---- Leases. ---- */
-
-static void begin_revert(struct engine *e, struct command *c, const char *why)
-{
-    union slot_value wanted, raw, effective;
-    char reason[GUARD_REASON_SIZE];
-    struct now_value now;
-    bool known = now_read(c->tag->zone, c->tag->tag, &now) == ERR_OK && !now.slot.status;
-    if (known && !holds(c, now.slot.value, c->receipt.value)) {
-        command_end_lease(e, c, LEASE_LEFT,
-                          "the device holds another value: the operator's hand wins");
-        command_close(e, c);
-    } else if (!command_writes_allowed(e, reason)) {
-        command_end_lease(e, c, LEASE_STUCK, reason);
-        command_close(e, c);
-    } else if (value_from_double((enum value_type)c->receipt.type, c->contract->revert, &wanted) ||
-               !guard_raw(c->tag->tag, wanted, &raw, &effective, reason)) {
-        command_end_lease(e, c, LEASE_STUCK, "the contract's revert value does not fit the device");
-        command_close(e, c);
-    } else {
-        snprintf(c->receipt.reason, sizeof c->receipt.reason, "%s", why);
-        c->reverting = true;
-        send_value(e, c, raw);
     }
 }
 
@@ -262,17 +236,6 @@ void command_sample(struct engine *e, struct tag_state *t, const struct slot *sa
     }
 }
 
-static void revert_ended(struct engine *e, struct command *c, const struct record_written *w)
-{
-    if (w->end == WRITTEN_DONE) {
-        command_end_lease(e, c, LEASE_REVERTED,
-                          "the lease has ended: the contract's value is back");
-    } else {
-        command_end_lease(e, c, LEASE_STUCK, w->reason);
-    }
-    command_close(e, c);
-}
-
 /* Nobody knows whether it took effect: what is read back tells. */
 void command_await_proof(struct engine *e, struct command *c, const char *reason)
 {
@@ -286,7 +249,7 @@ static void take_end(struct engine *e, struct command *c)
     c->write = 0;
     c->answered = false;
     if (c->reverting) {
-        revert_ended(e, c, &w);
+        lease_revert_ended(e, c, &w);
     } else if (w.end == WRITTEN_DONE) {
         set_state(e, c, COMMAND_ACCEPTED, "accepted by the device; its value is awaited back");
         command_note(e, c, AUDIT_COMMAND_ACCEPTED);
@@ -445,41 +408,14 @@ static const char *reject(struct engine *e, struct command *c, const struct guar
     return NULL;
 }
 
-static const char *renew(struct engine *e, struct command *c, const struct guard_caller *caller)
-{
-    if (c->receipt.lease != LEASE_HELD || c->reverting) {
-        return "it has no lease that runs";
-    }
-    if (strcmp(caller->name, c->caller.name) != 0) {
-        return "only who asked can renew the lease";
-    }
-    c->due_ns = e->mono_ns + c->contract->lease_ms * NS_PER_MS;
-    c->receipt.until_ns = e->utc_ns + c->contract->lease_ms * NS_PER_MS;
-    command_note(e, c, AUDIT_LEASE_RENEWED);
-    return NULL;
-}
-
-static const char *release(struct engine *e, struct command *c, const struct guard_caller *caller)
-{
-    if (c->receipt.lease != LEASE_HELD || c->reverting) {
-        return "it has no lease that runs";
-    }
-    if (strcmp(caller->name, c->caller.name) != 0 &&
-        !guard_names(&e->g->plan, c->contract, "approver", caller)) {
-        return "only who asked, or an approver, can release the lease";
-    }
-    begin_revert(e, c, "released");
-    return NULL;
-}
-
 static void act_on(struct engine *e, struct inlet *in, struct command *c,
                    const struct record_command *w, const struct guard_caller *caller)
 {
     struct record_receipt before = c->receipt;
     const char *why = w->act == COMMAND_APPROVE  ? approve(e, c, w, caller)
                       : w->act == COMMAND_REJECT ? reject(e, c, caller)
-                      : w->act == COMMAND_RENEW  ? renew(e, c, caller)
-                                                 : release(e, c, caller);
+                      : w->act == COMMAND_RENEW  ? lease_renew(e, c, caller)
+                                                 : lease_release(e, c, caller);
     if (why) {
         deny(e, in, &before, w, why);
         return;
@@ -581,12 +517,7 @@ static void turn_one(struct engine *e, struct command *c, uint64_t durable)
         read_back(e, c);
         break;
     default: /* confirmed, with a lease */
-        if (c->reverting && e->mono_ns >= c->due_ns) {
-            command_end_lease(e, c, LEASE_STUCK, "the device's box did not answer");
-            command_close(e, c);
-        } else if (!c->reverting && e->mono_ns >= c->due_ns) {
-            begin_revert(e, c, "the lease was not renewed");
-        }
+        lease_turn(e, c);
     }
 }
 

@@ -43,6 +43,8 @@ struct command {
     int64_t due_ns;  /* monotonic: of what its state waits for */
     bool answered;   /* the write has ended, as `written` says; not looked at yet */
     struct record_written written;
+    int64_t beat_ns; /* monotonic: of the next heartbeat */
+    uint32_t beats;
     bool reverting; /* the write under way is the lease's revert */
     bool seen;      /* a sample came since the device accepted, its value: */
     union slot_value seen_value;
@@ -105,6 +107,19 @@ void command_end(struct engine *e, struct command *c, enum command_state state, 
 void command_close(struct engine *e, struct command *c);
 void command_await_proof(struct engine *e, struct command *c, const char *reason);
 
+/* Whether the device's value is what was wished for. */
+bool command_holds(const struct command *c, union slot_value seen, union slot_value wanted);
+/* Sends the raw value, or ends the command or its lease if it can't. */
+void command_send(struct engine *e, struct command *c, union slot_value raw);
+
+/* ---- lease.c ---- */
+
+void lease_turn(struct engine *e, struct command *c);
+void lease_revert_ended(struct engine *e, struct command *c, const struct record_written *w);
+/* NULL, or why not. */
+const char *lease_renew(struct engine *e, struct command *c, const struct guard_caller *caller);
+const char *lease_release(struct engine *e, struct command *c, const struct guard_caller *caller);
+
 /* command_recall.c: from the audit, when all else is ready. */
 MUST_USE int commands_recall(struct engine *e);
 
@@ -141,6 +156,8 @@ void command_reply(struct engine *e, struct inlet *in, const struct record_recei
 void command_answer(struct engine *e, const struct command *c); /* to the box that asked */
 /* Hands the value to the device's box; false with the reason: nothing was sent. */
 bool command_put_write(struct engine *e, struct command *c, union slot_value raw, char *why);
+/* The number of the write; 0: the box is down or busy. */
+uint64_t command_put_raw(struct engine *e, const struct plan_tag *tag, union slot_value raw);
 /* An entry of the audit; what it can't take is counted there. */
 void command_note(struct engine *e, const struct command *c, enum audit_kind kind);
 /* The same, and c->intent is its number; false: the audit takes nothing. */

@@ -20,18 +20,23 @@ void command_answer(struct engine *e, const struct command *c)
     }
 }
 
-bool command_put_write(struct engine *e, struct command *c, union slot_value raw, char *why)
+uint64_t command_put_raw(struct engine *e, const struct plan_tag *tag, union slot_value raw)
 {
-    const struct plan_tag *tag = c->tag->tag;
     struct inlet *to = reply_inlet(e, tag->box, BOX_SOUTH);
     struct record_write w = {
         .number = ++e->commands.writes, .tag = tag->id, .type = tag->raw_type, .value = raw};
-    if (!to || to->down_noted || !to->starts || !reply_send(e, to, RECORD_WRITE, &w, sizeof w)) {
+    bool sent =
+        to && !to->down_noted && to->starts && reply_send(e, to, RECORD_WRITE, &w, sizeof w);
+    return sent ? w.number : 0;
+}
+
+bool command_put_write(struct engine *e, struct command *c, union slot_value raw, char *why)
+{
+    c->write = command_put_raw(e, c->tag->tag, raw);
+    if (!c->write) {
         snprintf(why, GUARD_REASON_SIZE, "the device's box is down or busy; nothing was sent");
-        return false;
     }
-    c->write = w.number;
-    return true;
+    return c->write != 0;
 }
 
 /* ---- The audit and the journal. ---- */

@@ -366,6 +366,38 @@ static void a_lease_reverts(void **state)
     bed_free(b);
 }
 
+static void a_lease_beats(void **state)
+{
+    (void)state;
+    struct bed *b = begin();
+    struct record_receipt r;
+    lend(b, 1, 50);
+    for (int64_t i = 1; i <= 5; i++) {
+        struct record_write w = sent(b, BED_FIELD);
+        assert_true(w.tag == 1 && w.value.i64 == i);
+        bed_run(b, 900);
+        assert_int_equal(sent(b, BED_FIELD).number, 0);
+        bed_run(b, 100);
+    }
+    b->e->commands.inhibit.file = true; /* stops everything, heartbeats too */
+    while (sent(b, BED_FIELD).number) {
+    }
+    bed_run(b, 2000);
+    assert_int_equal(sent(b, BED_FIELD).number, 0);
+    b->e->commands.inhibit.file = false;
+    bed_run(b, 1000);
+    assert_true(sent(b, BED_FIELD).number != 0);
+    bed_run(b, 5000);
+    struct record_write w = sent(b, BED_OTHER);
+    written(b, BED_OTHER, &w, WRITTEN_DONE, "");
+    while (sent(b, BED_FIELD).number) {
+    }
+    bed_run(b, 2000); /* with the lease it ends */
+    assert_int_equal(sent(b, BED_FIELD).number, 0);
+    heard(b, BED_CLOUD, &r);
+    bed_free(b);
+}
+
 static void the_operators_hand_wins(void **state)
 {
     (void)state;
@@ -637,6 +669,7 @@ int main(void)
         cmocka_unit_test(a_second_person_approves),
         cmocka_unit_test(an_approval_comes_in_time_or_never),
         cmocka_unit_test(a_lease_reverts),
+        cmocka_unit_test(a_lease_beats),
         cmocka_unit_test(the_operators_hand_wins),
         cmocka_unit_test(a_lease_outlives_the_engine),
         cmocka_unit_test(a_crash_ends_unknown_or_proven),

@@ -47,7 +47,7 @@ static void make_writes(struct plan_build *b)
     static const struct plan_write writes[] = {
         {.high = 100, .rate_count = 3, .rate_ms = 60000, .readback_ms = 2000},
         {.low = -10, .high = 10, .approval_ms = 60000, .readback_ms = 2000, .tolerance = 0.5},
-        {.high = 1000, .lease_ms = 10000, .revert = 5, .readback_ms = 2000}};
+        {.high = 1000, .lease_ms = 10000, .revert = 5, .heartbeat = 1, .readback_ms = 2000}};
     static const struct {
         const char *name;
         uint32_t tag;

@@ -10,7 +10,7 @@
 /* Box "field" (south): device 0 with tags 1 int32, 2 float64 with a deadband of 1, 3 text of 40 bytes; box "other" (south):
  * device 1 with tag 4 uint16; box "cloud" (north) with a feed of tag 1.
  *
- * Write contracts: "plain" of tag 1 (0 to 100, 3 a minute), "two" of tag 2 (a second person within 60 s), "lent" of tag 4 (a lease of
+ * Write contracts: "plain" of tag 1 (0 to 100, 3 a minute), "two" of tag 2 (a second person within 60 s), "lent" of tag 4 (heartbeat on tag 1, a lease of
  * 10 s, back to 5). Callers are service:cloud; service:bridge, a second north box, approves; read-back within 2 s. */
 enum { BED_FIELD, BED_OTHER, BED_CLOUD, BED_BRIDGE, BED_BOXES };
 #define BED_TAGS  4u
