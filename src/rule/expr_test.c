@@ -263,7 +263,7 @@ static double make_truth(char **at, int depth)
         *at += sprintf(*at, ", ");
         c = make_truth(at, depth - 1);
         *at += sprintf(*at, ")");
-        return isnan(a) ? NAN : a ? b : c;
+        return isnan(a) ? NAN : a != 0 ? b : c;
     case 4:
     case 5: {
         uint32_t sign = dice(6);
@@ -347,7 +347,9 @@ static void random_conditions_are_as_an_obvious_evaluator_has_them(void **state)
         }
         assert_int_equal(expr_open(&x, code.words, code.size), 0);
         enum expr_truth got = expr_holds(&x, &reader);
-        enum expr_truth expected = isnan(wanted) ? EXPR_UNKNOWN : wanted ? EXPR_TRUE : EXPR_FALSE;
+        enum expr_truth expected = isnan(wanted) ? EXPR_UNKNOWN
+                                   : wanted != 0 ? EXPR_TRUE
+                                                 : EXPR_FALSE;
         if (got != expected) {
             fail_msg("%s", text);
         }
