@@ -125,11 +125,14 @@ class Gateway:
             raise
 
     def answers(self):
+        """Over its own socket; and every other box has had its chance to listen."""
         assert self.process.child.poll() is None, f"the gateway ended\n{self.process.text()}"
         try:
-            return self.get("/api/v1/health/ready", check=False)[0] == 200
+            ready = self.get("/api/v1/health/ready", check=False)[0] == 200
         except (OSError, http.client.HTTPException):
             return False
+        reply = self.try_get("/api/v1/processes") if ready else None
+        return reply and all(p["state"] != "starting" for p in reply["processes"])
 
     def get(self, path, check=True):
         connection = UnixConnection(self.socket)

@@ -61,7 +61,9 @@ static uint32_t list_add(struct plan_build *b, int which, const void *entries, s
         l->data = data;
         l->capacity = wanted;
     }
-    memcpy(l->data + l->count * l->entry, entries, count * l->entry);
+    if (count) {
+        memcpy(l->data + l->count * l->entry, entries, count * l->entry);
+    }
     l->count += count;
     return (uint32_t)(l->count - count);
 }
