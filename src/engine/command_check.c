@@ -92,7 +92,6 @@ struct guard_tag *command_memory(struct commands *k, uint32_t tag)
 void command_receipt(struct engine *e, struct command *c, const struct record_command *w)
 {
     struct record_receipt *r = &c->receipt;
-    struct now_value now;
     *r = (struct record_receipt){.tag = w->tag,
                                  .type = w->type,
                                  .value = w->value,
@@ -104,11 +103,6 @@ void command_receipt(struct engine *e, struct command *c, const struct record_co
     snprintf(c->wish, sizeof c->wish, "%.*s", (int)sizeof w->reason, w->reason);
     c->contract = c->tag ? plan_find_write(&e->g->plan, w->tag) : NULL;
     c->memory = command_memory(&e->commands, w->tag);
-    if (c->tag && !value_is_long((enum value_type)c->tag->tag->type) &&
-        now_read(c->tag->zone, c->tag->tag, &now) == ERR_OK && !now.slot.status) {
-        r->has_before = 1;
-        r->before = now.slot.value;
-    }
 }
 
 bool command_writes_allowed(struct engine *e, char *why)
@@ -189,6 +183,11 @@ bool command_lets(struct engine *e, struct command *c, char *why)
         return false;
     }
     c->receipt.value = effective;
+    struct now_value now; /* only now: who may not write it may not be told what it is either */
+    if (now_read(c->tag->zone, c->tag->tag, &now) == ERR_OK && !now.slot.status) {
+        c->receipt.has_before = 1;
+        c->receipt.before = now.slot.value;
+    }
     return true;
 }
 

@@ -159,9 +159,11 @@ static void what_no_contract_allows_is_refused(void **state)
     assert_non_null(strstr(r.reason, "read-only"));
     ask(b, BED_CLOUD, COMMAND_WRITE, 2, 999, VALUE_INT32, (union slot_value){.u64 = 0});
     assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    sample(b, BED_FIELD, 1, 5);
     ask_plain(b, 3, 101);
     assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     assert_non_null(strstr(r.reason, "range"));
+    assert_true(!r.has_before && !r.before.u64); /* a refusal tells nothing of the plant */
     ask(b, BED_BRIDGE, COMMAND_WRITE, 4, 1, VALUE_INT32, (union slot_value){.i64 = 1});
     assert_int_equal(heard(b, BED_BRIDGE, &r), COMMAND_REFUSED);
     assert_non_null(strstr(r.reason, "service:bridge"));
