@@ -659,6 +659,63 @@ static void the_inhibit_stops_all_and_is_lifted_only_here(void **state)
     bed_free(b);
 }
 
+/* A key switch of the plan: tag 4, whose device is asked every 100 ms. */
+static void fit_key(struct bed *b)
+{
+    ((struct plan_header *)(uintptr_t)b->g->plan.header)->inhibit_tag = 4;
+}
+
+static const char *inhibited_by(struct bed *b, char *why)
+{
+    return inhibit_lets(b->e, why) ? "nothing" : why;
+}
+
+static void a_key_switch_inhibits_unless_it_is_known_to_be_off(void **state)
+{
+    (void)state;
+    struct bed *b = begin();
+    char why[GUARD_REASON_SIZE];
+    fit_key(b);
+    assert_non_null(strstr(inhibited_by(b, why), "w/4 (not known)")); /* no value yet */
+    sample(b, BED_OTHER, 4, 1);
+    assert_non_null(strstr(inhibited_by(b, why), "w/4 (on)"));
+    sample(b, BED_OTHER, 4, 0);
+    assert_string_equal(inhibited_by(b, why), "nothing");
+    struct slot bad = bed_sample(4, 0);
+    bad.status = STATUS_BAD;
+    bed_put(b, BED_OTHER, &bad, 1);
+    bed_run(b, 1);
+    assert_non_null(strstr(inhibited_by(b, why), "(not known)"));
+    sample(b, BED_OTHER, 4, 0);
+    assert_string_equal(inhibited_by(b, why), "nothing");
+    bed_run(b, 60000); /* silence */
+    assert_non_null(strstr(inhibited_by(b, why), "(not known)"));
+    bed_free(b);
+}
+
+static void lifting_says_what_still_inhibits(void **state)
+{
+    (void)state;
+    struct bed *b = begin();
+    struct record_receipt r;
+    struct record_command on =
+        as(b, BED_CLOUD, SESSION_PERSON, "anna", ROLE_OPERATOR, 1, COMMAND_INHIBIT);
+    struct record_command off =
+        as(b, BED_CLOUD, SESSION_LOCAL, "local:0", ROLE_ADMINISTRATOR, 2, COMMAND_ALLOW);
+    assert_int_equal(answered(b, BED_CLOUD, &on, &r), COMMAND_CONFIRMED);
+    b->e->commands.inhibit.file = true;
+    assert_int_equal(answered(b, BED_CLOUD, &off, &r), COMMAND_CONFIRMED);
+    assert_int_equal(r.after.u64, 1);
+    assert_non_null(strstr(r.reason, "the file 'inhibit'"));
+    b->e->commands.inhibit.file = false;
+    fit_key(b);
+    assert_int_equal(answered(b, BED_CLOUD, &on, &r), COMMAND_CONFIRMED);
+    assert_int_equal(answered(b, BED_CLOUD, &off, &r), COMMAND_CONFIRMED);
+    assert_int_equal(r.after.u64, 1);
+    assert_non_null(strstr(r.reason, "key switch w/4"));
+    bed_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -682,6 +739,8 @@ int main(void)
         cmocka_unit_test(a_flood_is_refused_and_harms_nobody),
         cmocka_unit_test(a_session_says_who_asks),
         cmocka_unit_test(the_inhibit_stops_all_and_is_lifted_only_here),
+        cmocka_unit_test(a_key_switch_inhibits_unless_it_is_known_to_be_off),
+        cmocka_unit_test(lifting_says_what_still_inhibits),
     };
     return cmocka_run_group_tests_name("command", tests, NULL, NULL);
 }

@@ -39,16 +39,12 @@ void inhibit_turn(struct engine *e)
     }
 }
 
-bool inhibit_lets(struct engine *e, char *why)
+/* What inhibits by being there, whatever a person set or cleared. */
+static bool things_let(struct engine *e, char *why)
 {
-    const struct inhibit *h = &e->commands.inhibit;
     const struct plan *p = &e->g->plan;
     double number = 0;
-    if (h->set) {
-        snprintf(why, GUARD_REASON_SIZE, "writes are inhibited by %s: %.60s", h->who, h->why);
-        return false;
-    }
-    if (h->file) {
+    if (e->commands.inhibit.file) {
         snprintf(why, GUARD_REASON_SIZE,
                  "writes are inhibited by the file 'inhibit' in the gateway's state folder");
         return false;
@@ -60,6 +56,16 @@ bool inhibit_lets(struct engine *e, char *why)
         return false;
     }
     return true;
+}
+
+bool inhibit_lets(struct engine *e, char *why)
+{
+    const struct inhibit *h = &e->commands.inhibit;
+    if (h->set) {
+        snprintf(why, GUARD_REASON_SIZE, "writes are inhibited by %s: %.60s", h->who, h->why);
+        return false;
+    }
+    return things_let(e, why);
 }
 
 const char *inhibit_act(struct engine *e, const struct record_command *w,
@@ -93,7 +99,8 @@ void inhibit_tell(struct engine *e, struct record_receipt *r)
 {
     const struct inhibit *h = &e->commands.inhibit;
     char why[GUARD_REASON_SIZE] = "writes are let through as the contracts have it";
-    bool inhibited = !h->clearing && !inhibit_lets(e, why);
+    /* Who clears is told what is left, not that it takes until that is durable. */
+    bool inhibited = !(h->clearing ? things_let(e, why) : inhibit_lets(e, why));
     r->state = COMMAND_CONFIRMED;
     r->type = VALUE_BOOL;
     r->has_after = 1;
