@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Conditions over tags: `{w/pump/running} and {w/level} < 3 and age({w/level}) < 5s` (docs/expressions.md).
+/* Conditions over tags: `{w/pump/running} and {w/level} < 3 and age({w/level}) < 5s` (docs/commands.md).
  *
  * Numbers and truth values, told apart when compiled. A tag whose status is not good, or that has no value, is unknown, and
  * so is what follows from it (Kleene's three values); a condition holds only if it is true. Compiled it is flat and position
