@@ -222,6 +222,7 @@ static int load_all(struct load *l, struct config_result *r)
         load_tags(l);
         check_retentions(l);
         load_services(l);
+        load_contracts(l);
         load_writes(l);
     }
     r->devices = l->device_count;

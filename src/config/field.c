@@ -85,3 +85,19 @@ bool check_name(struct load *l, const struct node *at, const char *name)
     }
     return true;
 }
+
+void load_each(struct load *l, const char *section, void (*one)(struct load *, const struct node *))
+{
+    const struct node *list = node_get(l->root, section);
+    if (list && list->kind != NODE_LIST) {
+        node_problem(&l->tree, list, "write - name: …", "%s must be a list", section);
+        return;
+    }
+    for (const struct node *n = list ? list->child : NULL; n; n = n->next) {
+        if (n->kind == NODE_MAP) {
+            one(l, n);
+        } else {
+            node_problem(&l->tree, n, "write - name: …", "each of %s must be a map", section);
+        }
+    }
+}

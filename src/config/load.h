@@ -77,6 +77,10 @@ bool field_number(struct load *l, const struct node *map, const char *key, doubl
 /* Names may hold letters, digits, '-', '_', '.'; reports and gives false otherwise. */
 bool check_name(struct load *l, const struct node *at, const char *name);
 
+/* Calls `one` for each map of a section that is a list. */
+void load_each(struct load *l, const char *section,
+               void (*one)(struct load *, const struct node *));
+
 /* Each section. They go on after an error, so that all errors are found in one pass. */
 void load_gateway(struct load *l);                      /* settings.c: gateway, journal, zones */
 void load_retentions(struct load *l);                   /* retention.c: before the tags … */
@@ -84,9 +88,12 @@ uint8_t retention_of(struct load *l, const char *path); /* … for each of them:
 void check_retentions(struct load *l);                  /* … and after them */
 void load_devices(struct load *l);                      /* devices.c: devices and their boxes */
 void load_tags(struct load *l);                         /* tags.c: tags, types, assets */
-void load_services(struct load *l);                     /* services.c: services and contracts */
+void load_services(struct load *l);                     /* services.c */
+void load_contracts(struct load *l);                    /* contracts.c */
 void load_writes(struct load *l);                       /* writes.c: write contracts */
 
+/* While history is played back, and nobody asked for that service too. */
+bool service_is_left_out(struct load *l, const char *service);
 uint32_t load_zone(struct load *l, const struct node *at, const char *name);
 /* Adds options (and the addresses among them) of a device or service to the plan. */
 struct plan_range {
