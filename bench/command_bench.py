@@ -5,6 +5,7 @@ are polled from ten others, the durable intent included.  command.wire_mqtt_p50,
 import http.client
 import json
 import pathlib
+import random
 import socket
 import struct
 import sys
@@ -16,6 +17,7 @@ import path_bench
 from path_bench import DEVICES, Load, consecutive_ports, plant
 
 COMMANDS = 300
+PAUSE_S = 0.03  # at most: so that requests fall anywhere between polls and flushes
 
 
 class Target(threading.Thread):
@@ -77,6 +79,7 @@ def over_http(gateway_port, target, first):
     times = []
     for value in range(first, first + COMMANDS):
         body = json.dumps({"tag": "bench/target", "value": value})
+        time.sleep(random.uniform(0, PAUSE_S))
         start = time.monotonic_ns()
         connection.request("POST", "/api/v1/commands", body)
         reply = connection.getresponse()
@@ -107,8 +110,9 @@ def varint(n):
     return out + bytes([n])
 
 
-def over_mqtt(broker, target, first):
-    """A host application that knows nothing of us but the names (Sparkplug B 3.0, 6.4.22: DCMD)."""
+def over_mqtt(broker, target, gateway, first):
+    """A host application that knows nothing of us but the names (Sparkplug B 3.0, 6.4.22: DCMD). The next command waits until the last
+    one is read back: a tag takes one at a time."""
     with socket.create_connection(("127.0.0.1", broker)) as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         s.sendall(packet(0x10, text(b"MQTT") + bytes([4, 2, 0, 60]) + text(b"bench-host")))
@@ -118,10 +122,11 @@ def over_mqtt(broker, target, first):
             name = b"bench/target"
             metric = b"\x0a" + varint(len(name)) + name + b"\x20" + varint(6) + b"\x50" + varint(value)
             payload = b"\x12" + varint(len(metric)) + metric
+            time.sleep(random.uniform(0, PAUSE_S))
             start = time.monotonic_ns()
             s.sendall(packet(0x30, text(b"spBv1.0/bench/DCMD/gateway/target") + payload))
             times.append((target.wait(value) - start) / 1e6)
-            time.sleep(0.05)
+            plant.wait_for(lambda: gateway.get("/api/v1/now?tags=bench/target")["values"][0]["value"] == value, "the value is read back")
     return times
 
 
@@ -139,7 +144,7 @@ def measure(names):
             time.sleep(3)
             for label, times in (
                 ("wire", over_http(port, target, 1) if {"command.wire_p50", "command.wire_p99"} & names else None),
-                ("wire_mqtt", over_mqtt(broker_port, target, 1001) if {"command.wire_mqtt_p50", "command.wire_mqtt_p99"} & names else None),
+                ("wire_mqtt", over_mqtt(broker_port, target, gateway, 1001) if {"command.wire_mqtt_p50", "command.wire_mqtt_p99"} & names else None),
             ):  # fmt: skip
                 if times:
                     times.sort()

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <mosquitto.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +77,14 @@ static void mqtt_free(struct mqtt *m)
 
 static void settle(struct mqtt *m);
 
+/* Many brokers leave Nagle's algorithm on: what they send next, a command perhaps, waits until the last bytes are
+ * acknowledged. Linux forgets the option by itself (tcp(7)); where it can't be set, commands come later. */
+static void acknowledge_now(int fd)
+{
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct mqtt *m = poll->data;
@@ -83,6 +93,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         m->reading = true;
         rc = mosquitto_loop_read(m->client, 1);
         m->reading = false;
+        if (!rc && m->fd >= 0) {
+            acknowledge_now(m->fd);
+        }
     }
     if (!rc && !m->ended && (events & UV_WRITABLE)) {
         rc = mosquitto_loop_write(m->client, 1);
