@@ -75,17 +75,21 @@ def configure(folder, broker, first_port, target):
 
 
 def over_http(gateway_port, target, first):
-    connection = http.client.HTTPConnection("127.0.0.1", gateway_port, timeout=30)
+    """One connection; a request's bytes are made before its time begins."""
     times = []
-    for value in range(first, first + COMMANDS):
-        body = json.dumps({"tag": "bench/target", "value": value})
-        time.sleep(random.uniform(0, PAUSE_S))
-        start = time.monotonic_ns()
-        connection.request("POST", "/api/v1/commands", body)
-        reply = connection.getresponse()
-        receipt = json.loads(reply.read())
-        assert receipt["state"] == "confirmed", receipt
-        times.append((target.wait(value) - start) / 1e6)
+    with socket.create_connection(("127.0.0.1", gateway_port), timeout=30) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for value in range(first, first + COMMANDS):
+            body = json.dumps({"tag": "bench/target", "value": value})
+            head = f"POST /api/v1/commands HTTP/1.1\r\nHost: 127.0.0.1:{gateway_port}\r\nContent-Length: {len(body)}\r\n\r\n"
+            time.sleep(random.uniform(0, PAUSE_S))
+            start = time.monotonic_ns()
+            s.sendall((head + body).encode())
+            reply = http.client.HTTPResponse(s)
+            reply.begin()
+            receipt = json.loads(reply.read())
+            assert receipt["state"] == "confirmed", receipt
+            times.append((target.wait(value) - start) / 1e6)
     return times
 
 
