@@ -156,7 +156,7 @@ static int make_parts(struct gateway *g, void **images)
 {
     for (int i = SEAT_BOX; i < (int)g->seat_count; i++) {
         size_t size;
-        int err = plan_part(&g->plan, (uint32_t)(i - SEAT_BOX), images + i, &size);
+        int err = plan_part(&g->plan, (uint32_t)(i - SEAT_BOX), clock_utc_ns(), images + i, &size);
         if (err) {
             return err;
         }

@@ -95,9 +95,9 @@ static char *read_file(struct load *l, const char *file, size_t *size)
 /* Sections of the same name from several files are merged: lists are joined. */
 static void merge_sections(struct load *l)
 {
-    static const char *const known[] = {"gateway",   "journal",   "zones", "devices",
-                                        "types",     "assets",    "tags",  "services",
-                                        "contracts", "retention", "writes"};
+    static const char *const known[] = {"gateway",   "journal",   "zones",  "devices",
+                                        "types",     "assets",    "tags",   "services",
+                                        "contracts", "retention", "writes", "conduits"};
     enum { KNOWN = sizeof known / sizeof *known };
     struct node *firsts[KNOWN] = {NULL};
     for (struct node *n = l->root->child, *before = NULL; n; before = n, n = n->next) {
@@ -214,7 +214,9 @@ static int load_all(struct load *l, struct config_result *r)
     free(files);
     merge_sections(l);
     load_gateway(l);
+    load_zones(l);
     if (!l->tree.no_memory) {
+        load_conduits(l);
         load_devices(l);
     }
     if (!l->tree.no_memory) {
@@ -254,6 +256,7 @@ static int load_folder(const char *dir, int assign, const struct config_replay *
     }
     plan_build_free(l.plan);
     free(l.zones);
+    free(l.conduits);
     free(l.boxes);
     free(l.devices);
     free(l.tags);

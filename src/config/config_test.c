@@ -70,6 +70,7 @@ const struct service *module_service(const char *name, char *why, size_t why_siz
     return strcmp(name, "web") ? NULL : &service;
 }
 
+#define TWO_ZONES "gateway: {name: g}\nzones: [{name: a}, {name: b}]\n"
 #define HEAD                                                                                       \
     "gateway: {name: g}\n"                                                                         \
     "devices:\n"                                                                                   \
@@ -200,6 +201,34 @@ static void test_a_write_contract(void **state)
     assert_true(w->hour_count == 3 && w->hours[0].days == 0x1f && w->hours[0].from_minute == 360);
     assert_true(w->hours[1].days == 0x40 && w->hours[1].to_minute == 60);
     assert_true(w->hours[2].days == 0x61 && w->hours[2].to_minute == 1440);
+    config_free(&r);
+}
+
+static void test_conduits(void **state)
+{
+    (void)state;
+    struct config_result r;
+    struct plan p;
+    put_both("gateway: {name: g}\n"
+             "zones: [{name: a}, {name: b}, {name: c}]\n"
+             "devices: [{name: pump, driver: plc, address: \"127.0.0.1:502\"}]\n"
+             "tags: [{path: x/y, device: pump, address: h1}]\n"
+             "services: [{name: s, module: web, zone: c}]\n"
+             "conduits:\n"
+             "  - {name: look, from: c, to: [a, b], read: true, tags: [\"x/**\", z]}\n"
+             "  - {name: act, from: c, to: a, command: true, until: 2027-01-01T00:00:00Z}\n"
+             "contracts: [{name: k, service: s, tags: [\"**\"]}]\n",
+             "");
+    assert_int_equal(config_load(folder, 0, &r), 0);
+    assert_int_equal(r.error_count, 0);
+    assert_int_equal(plan_open(&p, r.image, r.image_size), 0);
+    assert_int_equal(p.boxes[plan_find_box(&p, "s")].zone, 2);
+    assert_int_equal(p.boxes[plan_find_box(&p, "local")].zone, PLAN_NONE);
+    assert_int_equal(p.header->conduits.count, 3);
+    assert_true(p.conduits[0].from == 2 && p.conduits[0].to == 0 && p.conduits[1].to == 1);
+    assert_true(p.conduits[1].acts == CONDUIT_READ && p.conduits[1].glob_count == 2);
+    assert_true(p.conduits[2].acts == CONDUIT_COMMAND && p.conduits[2].until_ns > 0);
+    assert_non_null(strstr(plan_text(&p, p.conduits[2].place), ":8"));
     config_free(&r);
 }
 
@@ -338,6 +367,23 @@ static const struct {
     {HEAD "services: [{name: s, module: web}]\n"
           "contracts: [{name: c, service: s, tags: [\"x/**\"]}]\n",
      "no tag matches", "", 5, 42},
+    {"gateway: {name: g}\nzones: [{name: a}, {name: a}]\n", "called 'a' already", "", 2, 27},
+    {TWO_ZONES "conduits: [{name: c, from: b, to: c, read: true}]\n", "no zone", "", 3, 35},
+    {TWO_ZONES "conduits: [{name: c, from: b, to: [a, b], read: true}]\n", "within a zone", "", 3,
+     39},
+    {TWO_ZONES "conduits: [{name: c, from: b, to: a}]\n", "lets nothing through", "read: true", 3,
+     12},
+    {TWO_ZONES "conduits: [{name: c, from: b, to: a, read: yes}]\n", "neither", "", 3, 44},
+    {TWO_ZONES "conduits: [{name: c, from: b, to: a, read: true, until: soon}]\n", "no time", "", 3,
+     57},
+    {TWO_ZONES "conduits: [{name: c, from: b, to: a, read: true, tags: x}]\n", "list of globs", "",
+     3, 56},
+    {TWO_ZONES "devices: [{name: pump, driver: plc, address: \"127.0.0.1:502\"}]\n"
+               "tags: [{path: a, device: pump, address: h1}]\n"
+               "services: [{name: s, module: web, zone: b}]\n"
+               "conduits: [{name: c, from: b, to: a, read: true, until: 2027-01-01T00:00:00Z}]\n"
+               "contracts: [{name: c, service: s, tags: [\"**\"]}]\n",
+     "lets the service's zone 'b' read a in 'a'", "{name: b-a, from: b, to: a, read: true}", 7, 41},
 };
 
 static void test_mistakes(void **state)
@@ -476,6 +522,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_good, setup, teardown),
         cmocka_unit_test_setup_teardown(test_zones, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_conduits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_write_contract, setup, teardown),
         cmocka_unit_test_setup_teardown(test_twins_in_a_large_map, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),

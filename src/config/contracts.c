@@ -34,6 +34,25 @@ static uint32_t find_service(struct load *l, const struct node *at, const char *
     return PLAN_NONE;
 }
 
+/* What a contract promises its service must always be able to read. */
+static void check_reach(struct load *l, const struct node *at, const bool *matched, uint32_t box)
+{
+    uint32_t zone = box == PLAN_NONE ? 0 : l->boxes[box].zone;
+    for (size_t i = 0; matched && box != PLAN_NONE && i < l->tag_count; i++) {
+        const struct load_tag *t = l->tags + i;
+        if (matched[i] && !load_may_read(l, zone, t)) {
+            const char *from = l->zones[zone].name, *to = l->zones[t->tag.zone].name;
+            node_problem(&l->tree, at,
+                         tree_print(&l->tree,
+                                    "add to conduits: {name: %s-%s, from: %s, to: %s, read: true}",
+                                    from, to, from, to),
+                         "no conduit without an end lets the service's zone '%s' read %s in '%s'",
+                         from, t->path, to);
+            return;
+        }
+    }
+}
+
 /* Adds the ids of all tags that any of the globs matches, each once. */
 static uint32_t add_feed_tags(struct load *l, const struct node *globs, struct plan_feed *feed)
 {
@@ -58,6 +77,7 @@ static uint32_t add_feed_tags(struct load *l, const struct node *globs, struct p
             feed->first_tag = count++ ? feed->first_tag : at;
         }
     }
+    check_reach(l, globs, matched, feed->box);
     l->tree.no_memory |= !matched;
     free(matched);
     return count;

@@ -12,6 +12,7 @@
 struct named { /* a thing that others refer to by name */
     const char *name;
     const struct node *node;
+    uint32_t zone; /* of a service */
 };
 
 struct load_device {
@@ -37,6 +38,11 @@ struct load_write {
     const char *contract;
 };
 
+struct load_conduit {
+    struct plan_conduit plan;
+    const struct node *globs; /* NULL: every tag of the zone */
+};
+
 struct config_replay;
 
 struct load {
@@ -52,6 +58,8 @@ struct load {
     struct load_tag *tags;
     size_t tag_count, tag_capacity;
     size_t contract_count;
+    struct load_conduit *conduits; /* owned */
+    size_t conduit_count;
     struct load_retention retentions[RETENTIONS_MAX];
     struct load_write *writes; /* owned: tags that some write contract speaks for */
     size_t write_count;
@@ -64,9 +72,9 @@ struct field { /* a table per section; ends with name == NULL */
     const char *name;
     bool required;
 };
-extern const struct field gateway_fields[], journal_fields[], zone_fields[], device_fields[],
-    tag_fields[], type_fields[], retention_fields[], asset_fields[], service_fields[],
-    contract_fields[], write_fields[];
+extern const struct field gateway_fields[], journal_fields[], zone_fields[], conduit_fields[],
+    device_fields[], tag_fields[], type_fields[], retention_fields[], asset_fields[],
+    service_fields[], contract_fields[], write_fields[];
 /* Reports missing fields, and unknown ones (not in the table nor, when given, in `options`), with the nearest known. */
 void check_fields(struct load *l, const struct node *map, const char *what,
                   const struct field *fields, const struct isthmus_option *options);
@@ -82,7 +90,9 @@ void load_each(struct load *l, const char *section,
                void (*one)(struct load *, const struct node *));
 
 /* Each section. They go on after an error, so that all errors are found in one pass. */
-void load_gateway(struct load *l);                      /* settings.c: gateway, journal, zones */
+void load_gateway(struct load *l);                      /* settings.c: gateway, journal */
+void load_zones(struct load *l);                        /* zones.c */
+void load_conduits(struct load *l);                     /* zones.c, after the zones */
 void load_retentions(struct load *l);                   /* retention.c: before the tags … */
 uint8_t retention_of(struct load *l, const char *path); /* … for each of them: class + 1 or 0 … */
 void check_retentions(struct load *l);                  /* … and after them */
@@ -95,6 +105,8 @@ void load_writes(struct load *l);                       /* writes.c: write contr
 /* While history is played back, and nobody asked for that service too. */
 bool service_is_left_out(struct load *l, const char *service);
 uint32_t load_zone(struct load *l, const struct node *at, const char *name);
+/* Whether callers in the zone may always read the tag. */
+bool load_may_read(const struct load *l, uint32_t zone, const struct load_tag *t);
 /* Adds options (and the addresses among them) of a device or service to the plan. */
 struct plan_range {
     uint32_t first, count;

@@ -17,10 +17,15 @@ static const struct {
     const char *name;
     const struct field *fields;
     bool list;
-} sections[] = {{"gateway", gateway_fields, false},   {"journal", journal_fields, false},
-                {"zones", zone_fields, true},         {"types", type_fields, true},
-                {"assets", asset_fields, true},       {"tags", tag_fields, true},
-                {"contracts", contract_fields, true}, {"retention", retention_fields, true},
+} sections[] = {{"gateway", gateway_fields, false},
+                {"journal", journal_fields, false},
+                {"zones", zone_fields, true},
+                {"conduits", conduit_fields, true},
+                {"types", type_fields, true},
+                {"assets", asset_fields, true},
+                {"tags", tag_fields, true},
+                {"contracts", contract_fields, true},
+                {"retention", retention_fields, true},
                 {"writes", write_fields, true}};
 
 static void put_raw(struct json *j, const char *text)

@@ -10,7 +10,7 @@
 #include <string.h>
 
 const struct field service_fields[] = {
-    {"name", true}, {"module", true}, {"description", false}, {0}};
+    {"name", true}, {"module", true}, {"zone", false}, {"description", false}, {0}};
 
 #define LOCAL_BOX "local"
 
@@ -60,6 +60,8 @@ static void load_service(struct load *l, const struct node *n)
     struct plan_box box = {.name = plan_build_text(l->plan, name),
                            .module = plan_build_text(l->plan, module),
                            .kind = BOX_NORTH};
+    const char *zone = field_text(l, n, "zone", NULL);
+    box.zone = zone ? load_zone(l, node_get(n, "zone"), zone) : 0;
     const struct service *service = module_service(module, why, sizeof why);
     if (!service) {
         node_problem(&l->tree, node_get(n, "module"), "http and sparkplug are built in", "%s", why);
@@ -93,7 +95,7 @@ static void load_service(struct load *l, const struct node *n)
             }
         }
     }
-    l->boxes[l->box_count++] = (struct named){name, n};
+    l->boxes[l->box_count++] = (struct named){name, n, box.zone};
     l->service_count++;
     plan_build_box(l->plan, &box);
 }
@@ -105,6 +107,7 @@ static void add_local(struct load *l)
     struct plan_box box = {.name = plan_build_text(l->plan, LOCAL_BOX),
                            .module = plan_build_text(l->plan, "http"),
                            .kind = BOX_NORTH,
+                           .zone = PLAN_NONE,
                            .option_count = 1};
     for (size_t i = 0; i < l->box_count; i++) {
         if (!strcmp(l->boxes[i].name, LOCAL_BOX)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gateway, journal, zones. */
+/* gateway, journal. */
 #include "config/load.h"
 
 #include <limits.h>
@@ -16,7 +16,6 @@ const struct field journal_fields[] = {{"sync", false},
                                        {"when_full", false},
                                        {"flash_endurance", false},
                                        {0}};
-const struct field zone_fields[] = {{"name", true}, {"description", false}, {0}};
 
 static void load_journal(struct load *l)
 {
@@ -78,61 +77,6 @@ static void load_when_full(struct load *l)
                  "'%s' is none of these", text);
 }
 
-static void load_zones(struct load *l)
-{
-    const struct node *list = node_get(l->root, "zones");
-    size_t count = 1;
-    for (const struct node *n = list ? list->child : NULL; n; n = n->next) {
-        count++;
-    }
-    l->zones = calloc(count, sizeof *l->zones);
-    if (!l->zones) {
-        l->tree.no_memory = true;
-        return;
-    }
-    if (list && list->kind != NODE_LIST) {
-        node_problem(&l->tree, list, "write - name: …", "zones must be a list");
-        list = NULL;
-    }
-    for (const struct node *n = list ? list->child : NULL; n; n = n->next) {
-        check_fields(l, n, "a zone", zone_fields, NULL);
-        const char *name = field_text(l, n, "name", NULL);
-        if (!name || !check_name(l, node_get(n, "name"), name)) {
-            continue;
-        }
-        struct plan_zone zone = {.name = plan_build_text(l->plan, name)};
-        plan_build_zone(l->plan, &zone);
-        l->zones[l->zone_count++] = (struct named){name, n};
-    }
-    if (!l->zone_count) {
-        struct plan_zone zone = {.name = plan_build_text(l->plan, "plant")};
-        plan_build_zone(l->plan, &zone);
-        l->zones[l->zone_count++] = (struct named){"plant", NULL};
-    }
-}
-
-uint32_t load_zone(struct load *l, const struct node *at, const char *name)
-{
-    const char *names[64];
-    size_t n = 0;
-    for (size_t i = 0; name && i < l->zone_count; i++) {
-        if (!strcmp(l->zones[i].name, name)) {
-            return (uint32_t)i;
-        }
-        if (n < 64) {
-            names[n++] = l->zones[i].name;
-        }
-    }
-    if (name) {
-        const char *near = nearest(name, names, n);
-        node_problem(&l->tree, at,
-                     near ? tree_print(&l->tree, "did you mean '%s'?", near)
-                          : "declare it under zones:",
-                     "no zone is called '%s'", name);
-    }
-    return 0;
-}
-
 /* Absolute, so that every process means the same folder. */
 static const char *absolute(struct load *l, const char *dir)
 {
@@ -174,5 +118,4 @@ void load_gateway(struct load *l)
     h->state_dir = plan_build_text(l->plan, l->state_dir);
     load_journal(l);
     load_when_full(l);
-    load_zones(l);
 }

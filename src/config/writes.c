@@ -502,16 +502,7 @@ static void load_inhibit(struct load *l)
 void load_writes(struct load *l)
 {
     load_inhibit(l);
-    const struct node *list = node_get(l->root, "writes");
-    if (list && list->kind != NODE_LIST) {
-        node_problem(&l->tree, list, "write - name: …", "writes must be a list");
-        return;
-    }
-    for (const struct node *n = list ? list->child : NULL; n && !l->replay; n = n->next) {
-        if (n->kind == NODE_MAP) {
-            load_write(l, n);
-        } else {
-            node_problem(&l->tree, n, "write - name: …", "each of writes must be a map");
-        }
+    if (!l->replay) {
+        load_each(l, "writes", load_write);
     }
 }

@@ -468,9 +468,11 @@ static void take_asked(struct engine *e, struct inlet *in, const struct record_c
     char why[GUARD_REASON_SIZE];
     struct command *c = find_open(k, w->id);
     const struct record_receipt *known = c ? &c->receipt : find_past(k, w->id);
-    if (!command_caller(e, in, w, &caller, why)) {
+    bool inhibit = w->act >= COMMAND_INHIBIT && w->act <= COMMAND_INHIBITED;
+    uint32_t tag = inhibit ? 0 : known ? known->tag : w->tag;
+    if (!command_caller(e, in, w, tag, &caller, why)) {
         deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, why);
-    } else if (w->act >= COMMAND_INHIBIT && w->act <= COMMAND_INHIBITED) {
+    } else if (inhibit) {
         take_inhibit(e, in, w, &caller);
     } else if (c && w->act >= COMMAND_APPROVE && w->act <= COMMAND_RELEASE) {
         act_on(e, in, c, w, &caller);

@@ -80,6 +80,7 @@ struct commands {
     uint32_t memory_count;
     struct asked asked[COMMANDS_ASKED];
     uint32_t asked_count;
+    int64_t latest_utc_ns;    /* seen so far */
     uint64_t secret;          /* nobody outside knows into which bucket an id goes */
     uint64_t writes;          /* numbers given to writes */
     int64_t refusals_from_ns; /* monotonic: the second in which they are counted */
@@ -125,9 +126,10 @@ MUST_USE int commands_recall(struct engine *e);
 
 /* ---- command_check.c: what the engine lays before the guard. ---- */
 
-/* Who asks; false with the reason: the session is not alive, or not this box's. */
+/* Who asks; false with the reason: the session is not alive, or not this box's; role, account or conduits do not let him do that with
+ * the tag (id; 0: it is about none). */
 bool command_caller(struct engine *e, struct inlet *in, const struct record_command *w,
-                    struct guard_caller *caller, char *why);
+                    uint32_t tag, struct guard_caller *caller, char *why);
 /* The receipt as it begins, and what the contract is. */
 void command_receipt(struct engine *e, struct command *c, const struct record_command *w);
 bool command_lets(struct engine *e, struct command *c, char *why);

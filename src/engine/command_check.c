@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "guard/session.h"
+#include "tag/conduit.h"
 #include "tag/status.h"
 
 #include <stdio.h>
@@ -24,16 +25,40 @@ static void name_caller(struct guard_caller *caller, const struct session *s)
     snprintf(caller->role, sizeof caller->role, "%s", role_name(s->role) ? role_name(s->role) : "");
 }
 
+static const char *zone_name(const struct plan *p, uint32_t zone)
+{
+    return plan_text(p, p->zones[zone].name);
+}
+
+/* Whether callers of the box reach the tag. A clock that is set back opens no conduit again. */
+static bool conduits_let(struct engine *e, uint32_t box, const struct plan_tag *tag,
+                         enum conduit_act act, char *why)
+{
+    const struct plan *p = &e->g->plan;
+    struct commands *k = &e->commands;
+    k->latest_utc_ns = e->utc_ns > k->latest_utc_ns ? e->utc_ns : k->latest_utc_ns;
+    if (box == PLAN_NONE || conduit_lets(p, p->boxes[box].zone, tag, act, k->latest_utc_ns, NULL)) {
+        return true;
+    }
+    snprintf(why, GUARD_REASON_SIZE, "no conduit lets callers in the zone %.40s %s this in %.40s",
+             zone_name(p, p->boxes[box].zone), act == CONDUIT_READ ? "read" : "command",
+             zone_name(p, tag->zone));
+    return false;
+}
+
 bool command_caller(struct engine *e, struct inlet *in, const struct record_command *w,
-                    struct guard_caller *caller, char *why)
+                    uint32_t tag_id, struct guard_caller *caller, char *why)
 {
     static const uint8_t none[16];
     struct session session;
+    const struct plan_tag *tag = tag_id ? plan_find_tag(&e->g->plan, tag_id) : NULL;
+    bool looks = w->act == COMMAND_LOOK;
     *caller = (struct guard_caller){.name = ""};
     if (!memcmp(w->session, none, sizeof none)) {
         snprintf(caller->name, sizeof caller->name, "service:%.39s", in->seat->name);
         snprintf(why, GUARD_REASON_SIZE, "sign in first: a service may not do that");
-        return w->act != COMMAND_INHIBIT && w->act != COMMAND_ALLOW;
+        return w->act != COMMAND_INHIBIT && w->act != COMMAND_ALLOW &&
+               (!tag || conduits_let(e, in->box, tag, looks ? CONDUIT_READ : CONDUIT_COMMAND, why));
     }
     if (!session_find(&e->g->identity->sessions, w->session, in->box, e->mono_ns, &session)) {
         snprintf(why, GUARD_REASON_SIZE, "the session has ended: sign in again");
@@ -48,13 +73,12 @@ bool command_caller(struct engine *e, struct inlet *in, const struct record_comm
         snprintf(why, GUARD_REASON_SIZE, "the role %s may not do that", caller->role);
         return false;
     }
-    const struct plan_tag *tag = plan_find_tag(&e->g->plan, w->tag);
     if (tag && !session_in_zone(&session, tag->zone)) {
         snprintf(why, GUARD_REASON_SIZE, "your account does not reach into the zone %.60s",
-                 plan_text(&e->g->plan, e->g->plan.zones[tag->zone].name));
+                 zone_name(&e->g->plan, tag->zone));
         return false;
     }
-    return true;
+    return !tag || conduits_let(e, in->box, tag, looks ? CONDUIT_READ : CONDUIT_COMMAND, why);
 }
 
 bool command_known_value(struct engine *e, struct tag_state *t, double *number)
@@ -194,5 +218,6 @@ bool command_lets(struct engine *e, struct command *c, char *why)
 bool command_still_lets(struct engine *e, const struct command *c, char *why)
 {
     static const struct guard_tag nothing_written;
-    return ask_guard(e, c, &nothing_written, why);
+    return conduits_let(e, c->box, c->tag->tag, CONDUIT_COMMAND, why) &&
+           ask_guard(e, c, &nothing_written, why);
 }

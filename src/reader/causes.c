@@ -170,7 +170,7 @@ static void put_rows(struct reader_core *core, struct link *link, struct request
 {
     for (; r->at < CAUSES_SLOTS; r->at++) {
         const struct answer_cause *row = c->rows + r->at;
-        if (row->cause && filter_has_gap(&link->scope.filter, row->scope, row->which) &&
+        if (row->cause && filter_has_gap(&r->scope->filter, row->scope, row->which) &&
             !link_row(link, core, r, row, sizeof *row)) {
             return;
         }

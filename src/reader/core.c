@@ -3,6 +3,8 @@
  * bit more at each step, so that a long one stalls nobody. */
 #include "reader/core.h"
 
+#include "tag/conduit.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +103,7 @@ int core_new(struct reader_core **out, struct gateway *g, const struct disk *dis
         err = feed_init(core->feeds + core->feed_count++, core->plan, i);
     }
     err = err ? err : open_links(core);
+    core->scopes_until_ns = conduit_next_end(core->plan, core->utc_ns);
     /* answers to requests of a predecessor must not look like answers to ours */
     core->store_count = (uint32_t)atomic_load(&seat->panel->epoch) << 16;
     if (err) {
@@ -241,6 +244,7 @@ int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns)
     core->mono_ns = mono_ns;
     core->more = core->crowded = false;
     core->budget = SLICE_SLOTS;
+    scopes_turn(core);
     look_at_journal(core);
     note_use(core);
     close_idle_walks(core);

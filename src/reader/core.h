@@ -8,6 +8,7 @@
 
 #include "box/gateway.h"
 #include "box/link.h"
+#include "guard/session.h"
 #include "journal/forecast.h"
 #include "reader/walk.h"
 
@@ -20,6 +21,7 @@
 #define REQUESTS_MAX   256u /* per box; more end with ERR_FULL */
 #define SENT_MAX       512u /* answers of a feed sent and not confirmed */
 #define QUERIES_MAX    3u   /* of SQL, at a time; more end with ERR_BUSY */
+#define NARROW_MAX     8u   /* sets of zones that sessions of a box are limited to, at a time */
 #define WALKS_PER_LINK 4u   /* queries of a box that walk through the journal at a time */
 #define SLICE_SLOTS                                                                                \
     65536u /* a step looks at that many slots for a feed, and for all queries together */
@@ -33,6 +35,14 @@ struct scope {
     uint8_t *devices, *boxes;
     struct filter filter; /* over them */
     bool all;
+};
+
+/* What a box may see, less what lies outside of the zones that a session is limited to. */
+struct narrow {
+    uint32_t zones[SESSION_ZONES], zone_count;
+    uint32_t users; /* requests under way */
+    uint64_t used;  /* by the link's count; 0: free */
+    struct scope scope;
 };
 
 struct sent { /* an answer of a feed: records in [from, to) */
@@ -93,10 +103,12 @@ struct request {
     uint64_t begin, limit; /* of the journal, as far as it matters */
     uint64_t at;           /* how far: index, column, or record, as the kind needs it */
     uint32_t records;
-    struct walk *walk;   /* from the pool; NULL: none */
-    struct past *past;   /* owned */
-    struct shelf *shelf; /* held; NULL: none */
-    struct slot *notes;  /* owned: a ring of the newest gap and event records */
+    struct walk *walk;         /* from the pool; NULL: none */
+    struct past *past;         /* owned */
+    struct shelf *shelf;       /* held; NULL: none */
+    const struct scope *scope; /* what the asker may see: the link's … */
+    struct narrow *narrow;     /* … or this one's, of the link; NULL: the link's */
+    struct slot *notes;        /* owned: a ring of the newest gap and event records */
     uint64_t note_count;
     struct causes *causes; /* owned; of a stretch of time */
     bool cancelled;
@@ -128,6 +140,8 @@ struct link { /* a north box */
     uint32_t box;
     const struct seat *seat;
     struct scope scope;
+    struct narrow narrow[NARROW_MAX];
+    uint64_t narrow_count; /* times that one was asked for */
     uint64_t epoch;
     bool signed_in; /* answers go to sessions only */
     bool broken;    /* wrote garbage: ignored until it is restarted */
@@ -164,9 +178,10 @@ struct reader_core {
     uint64_t walk_clock;
     sql_run *sql; /* NULL: the module is not there */
     struct query queries[QUERIES_MAX];
-    size_t budget;      /* of this step, for queries */
-    uint32_t turn;      /* which box has it first */
-    bool more;          /* there is work left for a next step */
+    int64_t scopes_until_ns; /* UTC: then a conduit closes, and scopes are made anew */
+    size_t budget;           /* of this step, for queries */
+    uint32_t turn;           /* which box has it first */
+    bool more;               /* there is work left for a next step */
     const char *broken; /* a box that has just written garbage; the caller says so and clears it */
     bool crowded;       /* an answer waits for room in its ring */
     struct forecast_window forecast;
@@ -198,10 +213,16 @@ size_t core_descriptors(const struct reader_core *core, int out[QUERIES_MAX]);
 /* The last words before the process ends: cursors. */
 void core_finish(struct reader_core *core);
 
-/* scope.c */
+/* scope.c: as far as conduits let it, at that time; feeds need conduits without an end */
 MUST_USE int scope_of_feed(struct scope *s, const struct plan *plan, uint32_t feed);
-MUST_USE int scope_of_box(struct scope *s, const struct plan *plan, uint32_t box);
+MUST_USE int scope_of_box(struct scope *s, const struct plan *plan, uint32_t box, int64_t utc_ns);
 void scope_fini(struct scope *s);
+/* What an asker may see; NULL: the places are all in use. Give it back with scope_release. */
+const struct scope *scope_for(struct link *link, const struct plan *plan,
+                              const struct session *session, struct narrow **narrow);
+void scope_release(struct narrow *narrow);
+/* Makes those of all links anew when a conduit has closed. What can't be made shows nothing. */
+void scopes_turn(struct reader_core *core);
 
 /* link.c */
 MUST_USE int link_init(struct link *link, struct reader_core *core, uint32_t box);

@@ -237,7 +237,7 @@ void answer_history(struct reader_core *core, struct link *link, struct request 
 {
     const struct cursor_range nothing = {0};
     const struct plan_tag *tag = plan_find_tag(core->plan, r->ask.tag);
-    bool seen = tag && filter_has_tag(&link->scope.filter, tag->id);
+    bool seen = tag && filter_has_tag(&r->scope->filter, tag->id);
     bool steps = r->ask.kind == ASK_STEPS;
     if (!seen || r->ask.from_ns > r->ask.to_ns || (steps && !aggregate_name(r->ask.aggregate))) {
         link_end(link, core, r, seen ? ERR_RANGE : ERR_REFUSED, nothing, false);

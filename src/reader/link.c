@@ -31,17 +31,19 @@ int link_init(struct link *link, struct reader_core *core, uint32_t box)
     link->seat = core->g->seats + SEAT_BOX + box;
     link->epoch = atomic_load(&link->seat->panel->epoch);
     attach(link);
-    return scope_of_box(&link->scope, core->plan, box);
+    return scope_of_box(&link->scope, core->plan, box, core->utc_ns);
 }
 
 void request_release(struct reader_core *core, struct request *r)
 {
+    scope_release(r->narrow);
     walk_return(core, r->walk);
     past_free(r->past);
     shelf_release(r->shelf);
     free(r->notes);
     free(r->causes);
     sql_release(r);
+    r->narrow = NULL;
     r->walk = NULL;
     r->past = NULL;
     r->shelf = NULL;
@@ -60,6 +62,9 @@ static void drop_requests(struct link *link, struct reader_core *core)
 void link_fini(struct link *link, struct reader_core *core)
 {
     drop_requests(link, core);
+    for (uint32_t i = 0; i < NARROW_MAX; i++) {
+        scope_fini(&link->narrow[i].scope);
+    }
     scope_fini(&link->scope);
 }
 
@@ -128,13 +133,38 @@ static bool take_more(struct link *link, const struct ask *ask, const uint8_t *t
 }
 
 /* How the journal stands is told to anybody: it says nothing of the plant, and whether the gateway is ready. */
-static bool may_ask(const struct link *link, const struct reader_core *core, const struct ask *ask)
+static bool may_ask(const struct link *link, const struct ask *ask, const struct session *session)
 {
-    struct session session;
     return !link->signed_in || ask->kind == ASK_JOURNAL ||
-           (session_find(&core->g->identity->sessions, ask->session, link->box, core->mono_ns,
-                         &session) &&
-            role_may(session.role, ask->kind == ASK_SQL ? RIGHT_SQL : RIGHT_READ));
+           (session && role_may(session->role, ask->kind == ASK_SQL ? RIGHT_SQL : RIGHT_READ));
+}
+
+/* A new request. 1, 0 or negative as below. */
+static int begin_request(struct link *link, struct reader_core *core, const struct ask *ask,
+                         const uint8_t *behind, size_t size)
+{
+    static const uint8_t none[SESSION_ID_SIZE];
+    struct session found;
+    bool known =
+        memcmp(ask->session, none, sizeof none) != 0 &&
+        session_find(&core->g->identity->sessions, ask->session, link->box, core->mono_ns, &found);
+    int err = may_ask(link, ask, known ? &found : NULL) ? ERR_OK : ERR_PERMISSION;
+    err = !err && link->request_count == REQUESTS_MAX ? ERR_FULL : err;
+    struct narrow *narrow = NULL;
+    const struct scope *scope =
+        err ? NULL : scope_for(link, core->plan, known ? &found : NULL, &narrow);
+    if (scope) {
+        struct request *r = link->requests + link->request_count++;
+        *r = (struct request){
+            .ask = *ask, .asked_ns = core->mono_ns, .scope = scope, .narrow = narrow};
+        return ask->kind != ASK_SQL || sql_take_ask(r, behind, size) ? 1 : ERR_GARBAGE;
+    }
+    if (ring_room(&link->answers) < ANSWER_SLOTS) {
+        core->crowded = true;
+        return 0;
+    }
+    put_end(link, ask, err ? err : ERR_FULL, (struct cursor_range){0}, false, 0);
+    return 1;
 }
 
 /* 1: taken; 0: it cannot be now; negative: no box that is sound says this. */
@@ -160,18 +190,7 @@ static int take_ask(struct link *link, struct reader_core *core, const struct sl
         feed_confirm(core->feeds + ask.feed, ask.confirm);
         return 1;
     }
-    bool may = may_ask(link, core, &ask);
-    if (may && link->request_count < REQUESTS_MAX) {
-        struct request *r = link->requests + link->request_count++;
-        *r = (struct request){.ask = ask, .asked_ns = core->mono_ns};
-        return ask.kind != ASK_SQL || sql_take_ask(r, behind, size) ? 1 : ERR_GARBAGE;
-    }
-    if (ring_room(&link->answers) < ANSWER_SLOTS) {
-        core->crowded = true;
-        return 0;
-    }
-    put_end(link, &ask, may ? ERR_FULL : ERR_PERMISSION, (struct cursor_range){0}, false, 0);
-    return 1;
+    return begin_request(link, core, &ask, behind, size);
 }
 
 /* Takes the whole records of `slots`. How many slots were used, or garbage. */

@@ -140,8 +140,6 @@ static void where_sessions_are_wanted_only_they_are_answered(void **state)
     struct seen seen = {.host = host};
     struct session s = {.role = ROLE_VIEWER, .box = WORLD_CLOUD, .end_mono_ns = INT64_MAX};
     struct ask devices = {.kind = ASK_DEVICES, .tag_to = 100, .max_records = 9};
-    w->g.identity = aligned_alloc(64, sizeof *w->g.identity);
-    memset(w->g.identity, 0, sizeof *w->g.identity);
     for (uint32_t i = 0; i < w->core->link_count; i++) {
         w->core->links[i].signed_in = w->core->links[i].box == WORLD_CLOUD;
     }
@@ -171,7 +169,6 @@ static void where_sessions_are_wanted_only_they_are_answered(void **state)
     assert_true(ask(host, &seen, devices) > 0);
     turn(w, host);
     assert_int_equal(seen.error, -ERR_PERMISSION);
-    free(w->g.identity);
     free(host);
     world_free(w);
     world_forget();

@@ -55,9 +55,9 @@ void query_end(struct reader_core *core, struct link *link, struct request *r, i
 
 void answer_read(struct reader_core *core, struct link *link, struct request *r)
 {
-    struct filter filter = link->scope.filter;
+    struct filter filter = r->scope->filter;
     filter.only = r->ask.tag;
-    if (r->ask.tag && !filter_has_tag(&link->scope.filter, r->ask.tag)) {
+    if (r->ask.tag && !filter_has_tag(&r->scope->filter, r->ask.tag)) {
         link_end(link, core, r, ERR_REFUSED, (struct cursor_range){0}, false);
         return;
     }
@@ -116,8 +116,7 @@ static void keep_note(const struct reader_core *core, struct request *r, const s
 }
 
 /* The notes of sealed files, one file after another. 1: all were seen; 0: later; negative: error. */
-static int sealed_notes(struct reader_core *core, struct link *link, struct request *r,
-                        uint32_t most)
+static int sealed_notes(struct reader_core *core, struct request *r, uint32_t most)
 {
     struct shelf *shelf = r->shelf;
     for (; r->at < shelf->file_count; r->at++) {
@@ -140,7 +139,7 @@ static int sealed_notes(struct reader_core *core, struct link *link, struct requ
                                    .epoch = note.epoch,
                                    .first_sequence = note.sequence};
             bool timely = note.now_ns >= r->ask.from_ns && note.now_ns <= r->ask.to_ns;
-            if (timely && filter_has_note(&link->scope.filter, slots)) {
+            if (timely && filter_has_note(&r->scope->filter, slots)) {
                 keep_note(core, r, &run, most);
             }
             got = 0;
@@ -184,7 +183,7 @@ static void put_notes(struct reader_core *core, struct link *link, struct reques
 
 void answer_gaps(struct reader_core *core, struct link *link, struct request *r)
 {
-    struct filter filter = link->scope.filter;
+    struct filter filter = r->scope->filter;
     filter.notes_only = true;
     uint32_t most =
         r->ask.max_records && r->ask.max_records < NOTES_MAX ? r->ask.max_records : NOTES_MAX;
@@ -203,7 +202,7 @@ void answer_gaps(struct reader_core *core, struct link *link, struct request *r)
         query_end(core, link, r, ERR_NOMEM, false);
         return;
     }
-    int got = r->collected ? 1 : sealed_notes(core, link, r, most);
+    int got = r->collected ? 1 : sealed_notes(core, r, most);
     if (got <= 0) {
         if (got < 0) {
             query_end(core, link, r, got, false);

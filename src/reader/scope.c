@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may see what: the tags of its feeds, and what concerns them; or all. */
+/* Who may see what: the tags of its feeds, and what concerns them; or all. Never more than conduits let its zone read, nor
+ * than the zones that a session is limited to. */
 #include "reader/core.h"
+
+#include "tag/conduit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,9 +49,10 @@ static void add_tag(struct scope *s, const struct plan_tag *t)
 
 static void add_feed(struct scope *s, const struct plan *plan, const struct plan_feed *f)
 {
+    uint32_t zone = plan->boxes[f->box].zone;
     for (uint32_t i = 0; i < f->tag_count; i++) {
         const struct plan_tag *t = plan_find_tag(plan, plan->feed_tags[f->first_tag + i]);
-        if (t) {
+        if (t && conduit_lets(plan, zone, t, CONDUIT_READ, INT64_MAX, NULL)) {
             add_tag(s, t);
         }
     }
@@ -64,7 +68,26 @@ int scope_of_feed(struct scope *s, const struct plan *plan, uint32_t feed)
     return err;
 }
 
-int scope_of_box(struct scope *s, const struct plan *plan, uint32_t box)
+static void add_all(struct scope *s, const struct plan *plan, uint32_t zone, int64_t utc_ns)
+{
+    for (uint32_t i = 0; i < plan->header->tags.count; i++) {
+        if (conduit_lets(plan, zone, plan->tags + i, CONDUIT_READ, utc_ns, NULL)) {
+            add_tag(s, plan->tags + i);
+        }
+    }
+    for (uint32_t i = 0; i < plan->header->devices.count; i++) {
+        const struct plan_device *d = plan->devices + i;
+        if (conduit_reaches(plan, zone, d->zone, CONDUIT_READ, utc_ns)) {
+            s->devices[i] = 1;
+            s->boxes[d->box] = 1;
+        }
+    }
+    for (uint32_t i = 0; i < plan->header->boxes.count; i++) {
+        s->boxes[i] |= plan->boxes[i].kind == BOX_NORTH;
+    }
+}
+
+int scope_of_box(struct scope *s, const struct plan *plan, uint32_t box, int64_t utc_ns)
 {
     int err = scope_init(s, plan);
     if (err) {
@@ -74,12 +97,8 @@ int scope_of_box(struct scope *s, const struct plan *plan, uint32_t box)
     const char *scope = plan_option(plan, b->first_option, b->option_count, "scope");
     s->all = scope && !strcmp(scope, "all");
     s->boxes[box] = 1;
-    for (uint32_t i = 0; s->all && i < plan->header->tags.count; i++) {
-        add_tag(s, plan->tags + i);
-    }
     if (s->all) {
-        memset(s->devices, 1, plan->header->devices.count);
-        memset(s->boxes, 1, plan->header->boxes.count);
+        add_all(s, plan, b->zone, utc_ns);
     }
     for (uint32_t i = 0; i < plan->header->feeds.count; i++) {
         if (plan->feeds[i].box == box) {
@@ -87,4 +106,103 @@ int scope_of_box(struct scope *s, const struct plan *plan, uint32_t box)
         }
     }
     return ERR_OK;
+}
+
+/* ---- Sessions that are limited to zones. ---- */
+
+static bool in_zones(const struct narrow *n, uint32_t zone)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < n->zone_count; i++) {
+        found |= n->zones[i] == zone;
+    }
+    return found;
+}
+
+static int make_narrow(struct narrow *n, const struct link *link, const struct plan *plan)
+{
+    int err = scope_init(&n->scope, plan);
+    for (uint32_t i = 0; !err && i < plan->header->tags.count; i++) {
+        const struct plan_tag *t = plan->tags + i;
+        if (in_zones(n, t->zone) && filter_has_tag(&link->scope.filter, t->id)) {
+            add_tag(&n->scope, t);
+        }
+    }
+    for (uint32_t i = 0; !err && i < plan->header->devices.count; i++) {
+        const struct plan_device *d = plan->devices + i;
+        if (in_zones(n, d->zone) && link->scope.devices[i]) {
+            n->scope.devices[i] = 1;
+            n->scope.boxes[d->box] = 1;
+        }
+    }
+    return err;
+}
+
+static bool same_zones(const struct narrow *n, const struct session *s)
+{
+    return n->used && n->zone_count == s->zone_count &&
+           !memcmp(n->zones, s->zones, s->zone_count * sizeof *s->zones);
+}
+
+const struct scope *scope_for(struct link *link, const struct plan *plan,
+                              const struct session *session, struct narrow **narrow)
+{
+    struct narrow *n = NULL;
+    *narrow = NULL;
+    if (!session || !session->zone_limit || session->zone_count > SESSION_ZONES) {
+        return session && session->zone_count > SESSION_ZONES ? NULL : &link->scope;
+    }
+    for (uint32_t i = 0; i < NARROW_MAX && !(n && same_zones(n, session)); i++) {
+        struct narrow *at = link->narrow + i;
+        if (same_zones(at, session) || (!at->users && (!n || at->used < n->used))) {
+            n = at;
+        }
+    }
+    if (!n) {
+        return NULL;
+    }
+    if (!same_zones(n, session)) {
+        scope_fini(&n->scope);
+        *n = (struct narrow){.zone_count = session->zone_count};
+        memcpy(n->zones, session->zones, sizeof n->zones);
+        if (make_narrow(n, link, plan)) {
+            return NULL;
+        }
+    }
+    n->used = ++link->narrow_count;
+    n->users++;
+    *narrow = n;
+    return &n->scope;
+}
+
+void scope_release(struct narrow *narrow)
+{
+    if (narrow) {
+        narrow->users--;
+    }
+}
+
+static void remake(struct link *link, const struct plan *plan, int64_t utc_ns)
+{
+    scope_fini(&link->scope);
+    int err = scope_of_box(&link->scope, plan, link->box, utc_ns);
+    for (uint32_t i = 0; i < NARROW_MAX; i++) {
+        struct narrow *n = link->narrow + i;
+        if (n->used) {
+            scope_fini(&n->scope);
+            err = make_narrow(n, link, plan);
+        }
+    }
+    (void)err; /* an empty one lets nothing through */
+}
+
+void scopes_turn(struct reader_core *core)
+{
+    if (core->utc_ns < core->scopes_until_ns) {
+        return;
+    }
+    for (uint32_t i = 0; i < core->link_count; i++) {
+        remake(core->links + i, core->plan, core->utc_ns);
+    }
+    core->scopes_until_ns = conduit_next_end(core->plan, core->utc_ns);
 }

@@ -85,14 +85,13 @@ void sql_fini(struct reader_core *core)
 }
 
 /* In the child. */
-static _Noreturn void run(const struct reader_core *core, const struct link *link,
-                          const struct request *r, int out)
+static _Noreturn void run(const struct reader_core *core, const struct request *r, int out)
 {
     const struct child_limits limits = {.memory_bytes = SQL_MEMORY,
                                         .cpu_s = r->ask.max_ms / 1000 + 2};
     const struct sql_world world = {.plan = core->plan,
                                     .zones = core->g->zones,
-                                    .scope = &link->scope.filter,
+                                    .scope = &r->scope->filter,
                                     .journal = core->journal,
                                     .dir_fd = core->history.dir,
                                     .utc_ns = core->utc_ns};
@@ -107,7 +106,7 @@ static _Noreturn void run(const struct reader_core *core, const struct link *lin
 }
 
 /* 0, or why not. */
-static int begin(struct reader_core *core, struct link *link, struct request *r)
+static int begin(struct reader_core *core, struct request *r)
 {
     struct query *q = NULL;
     for (size_t i = 0; i < QUERIES_MAX && !q; i++) {
@@ -126,7 +125,7 @@ static int begin(struct reader_core *core, struct link *link, struct request *r)
     *q = (struct query){.begun_ns = core->mono_ns, .seen_ns = core->mono_ns, .wake = -1};
     int forked = child_fork(&q->child, &out);
     if (forked == 0) {
-        run(core, link, r, out);
+        run(core, r, out);
     }
     if (forked < 0) {
         return forked;
@@ -185,7 +184,7 @@ void answer_sql(struct reader_core *core, struct link *link, struct request *r)
     if (r->text_size < r->sql.text_size || !core->journal.epoch) {
         return; /* the text is not here yet, or nothing can be said yet */
     }
-    int err = r->query ? ERR_OK : begin(core, link, r);
+    int err = r->query ? ERR_OK : begin(core, r);
     if (err) {
         link_end(link, core, r, err, none, false);
         return;

@@ -29,8 +29,7 @@ static uint32_t lower_bound(const struct plan *plan, uint32_t id)
 }
 
 /* The next tag in scope within the asked ids, from index r->at on; NULL: none. Costs budget. */
-static const struct plan_tag *next_tag(struct reader_core *core, const struct link *link,
-                                       struct request *r)
+static const struct plan_tag *next_tag(struct reader_core *core, struct request *r)
 {
     const struct plan *plan = core->plan;
     uint32_t from = r->ask.tag ? r->ask.tag : r->ask.tag_from;
@@ -41,7 +40,7 @@ static const struct plan_tag *next_tag(struct reader_core *core, const struct li
         r->limit = core->journal.written_sequence;
     }
     for (; r->at < plan->header->tags.count && plan->tags[r->at].id <= to; r->at++) {
-        if (filter_has_tag(&link->scope.filter, plan->tags[r->at].id)) {
+        if (filter_has_tag(&r->scope->filter, plan->tags[r->at].id)) {
             return plan->tags + r->at;
         }
     }
@@ -80,7 +79,7 @@ static void put_value(struct link *link, const struct reader_core *core, const s
 void answer_now(struct reader_core *core, struct link *link, struct request *r)
 {
     const struct plan_tag *t;
-    while ((t = next_tag(core, link, r))) {
+    while ((t = next_tag(core, r))) {
         bool cut = r->ask.max_records && r->records >= r->ask.max_records;
         if (cut) {
             break;
@@ -107,7 +106,7 @@ void answer_ledger(struct reader_core *core, struct link *link, struct request *
         return;
     }
     r->collected = true;
-    while ((t = next_tag(core, link, r))) {
+    while ((t = next_tag(core, r))) {
         struct now_account account;
         now_account(core->g->zones + t->zone, t, &account);
         struct answer_ledger row = {.tag = t->id,
@@ -168,7 +167,7 @@ void answer_feeds(struct reader_core *core, struct link *link, struct request *r
     }
     for (; r->at < core->feed_count; r->at++) {
         struct feed *feed = core->feeds + r->at;
-        if (core->plan->feeds[r->at].box != link->box && !link->scope.all) {
+        if (core->plan->feeds[r->at].box != link->box && !r->scope->all) {
             continue;
         }
         struct answer_feed row = {.feed = feed->index, .connected = feed->up};
@@ -222,7 +221,7 @@ void answer_devices(struct reader_core *core, struct link *link, struct request 
     for (; r->at < plan->header->devices.count; r->at++) {
         const struct device_panel *panels =
             core->g->seats[SEAT_BOX + plan->devices[r->at].box].devices;
-        if (!link->scope.devices[r->at] || !panels) {
+        if (!filter_has_gap(&r->scope->filter, GAP_DEVICE, (uint32_t)r->at) || !panels) {
             continue;
         }
         struct answer_device row = {.device = (uint32_t)r->at};
@@ -281,7 +280,7 @@ void answer_processes(struct reader_core *core, struct link *link, struct reques
     for (; r->at < g->seat_count + 2; r->at++) {
         struct answer_process row = {.seat = (uint32_t)r->at};
         bool parent = r->at >= g->seat_count;
-        if (!link->scope.all && r->at >= SEAT_BOX && !parent && r->at != SEAT_BOX + link->box) {
+        if (!r->scope->all && r->at >= SEAT_BOX && !parent && r->at != SEAT_BOX + link->box) {
             continue;
         }
         if (parent) {

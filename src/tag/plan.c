@@ -25,6 +25,7 @@ static bool index_or_none(uint32_t index, uint32_t total)
 static bool header_is_sound(const struct plan_header *h, size_t size)
 {
     return table_fits(h, size, h->zones, sizeof(struct plan_zone)) &&
+           table_fits(h, size, h->conduits, sizeof(struct plan_conduit)) &&
            table_fits(h, size, h->boxes, sizeof(struct plan_box)) &&
            table_fits(h, size, h->devices, sizeof(struct plan_device)) &&
            table_fits(h, size, h->tags, sizeof(struct plan_tag)) &&
@@ -48,12 +49,27 @@ static bool boxes_are_sound(const struct plan *p)
         bool ring = b->ring_capacity && !(b->ring_capacity & (b->ring_capacity - 1));
         if (b->name >= h->strings.count || b->module >= h->strings.count || b->kind > BOX_NORTH ||
             !range_in(b->first_option, b->option_count, h->options.count) ||
-            !range_in(b->first_address, b->address_count, h->options.count) || !ring) {
+            !range_in(b->first_address, b->address_count, h->options.count) || !ring ||
+            (b->zone && !index_or_none(b->zone, h->zones.count))) {
             return false;
         }
     }
     for (uint32_t i = 0; i < h->zones.count; i++) {
         if (p->zones[i].name >= h->strings.count || p->zones[i].text_size % 8) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool conduits_are_sound(const struct plan *p)
+{
+    const struct plan_header *h = p->header;
+    for (uint32_t i = 0; i < h->conduits.count; i++) {
+        const struct plan_conduit *c = p->conduits + i;
+        if (c->name >= h->strings.count || c->place >= h->strings.count ||
+            c->from >= h->zones.count || c->to >= h->zones.count ||
+            !range_in(c->first_glob, c->glob_count, h->options.count)) {
             return false;
         }
     }
@@ -168,6 +184,7 @@ int plan_open(struct plan *plan, const void *image, size_t size)
         .image = base,
         .header = h,
         .zones = (const void *)(base + h->zones.offset),
+        .conduits = (const void *)(base + h->conduits.offset),
         .boxes = (const void *)(base + h->boxes.offset),
         .devices = (const void *)(base + h->devices.offset),
         .tags = (const void *)(base + h->tags.offset),
@@ -179,8 +196,9 @@ int plan_open(struct plan *plan, const void *image, size_t size)
         .code = base + h->code.offset,
         .strings = (const char *)(base + h->strings.offset),
     };
-    if (p.strings[0] || p.strings[h->strings.count - 1] || !boxes_are_sound(&p) ||
-        !devices_are_sound(&p) || !tags_are_sound(&p) || !writes_are_sound(&p)) {
+    if (p.strings[0] || p.strings[h->strings.count - 1] || !conduits_are_sound(&p) ||
+        !boxes_are_sound(&p) || !devices_are_sound(&p) || !tags_are_sound(&p) ||
+        !writes_are_sound(&p)) {
         return ERR_MALFORMED;
     }
     *plan = p;

@@ -3,7 +3,7 @@
  * process maps it (a box: only the part that concerns it). All references are byte offsets or indexes; plan_open
  * proves them once, so that the accessors need no checks. A million tags stay within 400 bytes each.
  *
- *   header │ zones │ boxes │ devices │ tags (sorted by id) │ feeds │ feed tags │ writes │ write tags │ options │ code │ strings
+ *   header │ zones │ conduits │ boxes │ devices │ tags (sorted by id) │ feeds │ feed tags │ writes │ write tags │ options │ code │ strings
  *
  * "Index" is the position in a table of this image: the same in the whole plan and in every part of it for boxes,
  * devices, zones and feeds (a part keeps these tables whole in length, with foreign entries blanked), so an index in
@@ -43,8 +43,8 @@ struct plan_header {
     uint32_t magic, version;
     uint64_t size;       /* of the image */
     uint64_t generation; /* rises with every applied configuration */
-    struct plan_table zones, boxes, devices, tags, feeds, feed_tags, writes, write_tags, options,
-        code, strings;
+    struct plan_table zones, conduits, boxes, devices, tags, feeds, feed_tags, writes, write_tags,
+        options, code, strings;
     plan_str name; /* of the gateway */
     plan_str description;
     plan_str state_dir;     /* journal and socket live below; absolute */
@@ -67,12 +67,26 @@ struct plan_zone {
     uint64_t text_size; /* bytes of the now table's text area */
 };
 
+enum conduit_act { CONDUIT_READ = 1, CONDUIT_COMMAND = 2 };
+
+/* The only way from callers in one zone to what lies in another (tag/conduit.h). */
+struct plan_conduit {
+    plan_str name;
+    plan_str place;                  /* file:line that made it */
+    uint32_t from, to;               /* zones */
+    uint32_t acts;                   /* enum conduit_act bits */
+    uint32_t first_glob, glob_count; /* options: key "tags"; 0: every tag of the zone */
+    uint32_t reserved;
+    int64_t until_ns; /* UTC; 0: for good */
+};
+
 enum box_kind { BOX_SOUTH = 1, BOX_NORTH };
 
 struct plan_box {
     plan_str name;   /* unique */
     plan_str module; /* driver or service: "modbus", "http", "sparkplug" */
     uint32_t kind;   /* enum box_kind; 0: blanked in this part */
+    uint32_t zone;   /* in which its callers lie, of a north box; PLAN_NONE: in every one */
     uint32_t first_option, option_count;
     uint32_t tag_count;     /* of its devices */
     uint32_t ring_capacity; /* slots of its ring to the engine (power of two) */
@@ -163,6 +177,7 @@ struct plan {
     const uint8_t *image;
     const struct plan_header *header;
     const struct plan_zone *zones;
+    const struct plan_conduit *conduits;
     const struct plan_box *boxes;
     const struct plan_device *devices;
     const struct plan_tag *tags;
@@ -196,7 +211,9 @@ uint32_t plan_find_device(const struct plan *plan, const char *name);
 const char *plan_option(const struct plan *plan, uint32_t first, uint32_t count, const char *key);
 
 /* The part of the plan that box `box` may know, as a new image (owned, free()): south: its devices and their tags;
- * north: the tags of its feeds (a service with option scope = all: every tag). 0 or ERR_NOMEM. */
-MUST_USE int plan_part(const struct plan *plan, uint32_t box, void **image, size_t *size);
+ * north: the tags of its feeds (a service with option scope = all: every tag) as far as conduits let it read them at that time. 0 or
+ * ERR_NOMEM. */
+MUST_USE int plan_part(const struct plan *plan, uint32_t box, int64_t utc_ns, void **image,
+                       size_t *size);
 
 #endif

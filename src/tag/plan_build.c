@@ -12,6 +12,7 @@ struct list {
 
 enum {
     ZONES,
+    CONDUITS,
     BOXES,
     DEVICES,
     TAGS,
@@ -34,6 +35,7 @@ struct plan_build {
 };
 
 static const size_t entry_sizes[LISTS] = {sizeof(struct plan_zone),
+                                          sizeof(struct plan_conduit),
                                           sizeof(struct plan_box),
                                           sizeof(struct plan_device),
                                           sizeof(struct plan_tag),
@@ -170,6 +172,10 @@ uint32_t plan_build_zone(struct plan_build *b, const struct plan_zone *zone)
 {
     return list_add(b, ZONES, zone, 1);
 }
+uint32_t plan_build_conduit(struct plan_build *b, const struct plan_conduit *conduit)
+{
+    return list_add(b, CONDUITS, conduit, 1);
+}
 uint32_t plan_build_box(struct plan_build *b, const struct plan_box *box)
 {
     return list_add(b, BOXES, box, 1);
@@ -294,9 +300,9 @@ int plan_build_finish(struct plan_build *b, void **image, size_t *size)
     }
     compute(b);
     struct plan_table *tables[LISTS] = {
-        &b->header.zones,   &b->header.boxes,     &b->header.devices, &b->header.tags,
-        &b->header.feeds,   &b->header.feed_tags, &b->header.writes,  &b->header.write_tags,
-        &b->header.options, &b->header.code,      &b->header.strings};
+        &b->header.zones,      &b->header.conduits, &b->header.boxes,     &b->header.devices,
+        &b->header.tags,       &b->header.feeds,    &b->header.feed_tags, &b->header.writes,
+        &b->header.write_tags, &b->header.options,  &b->header.code,      &b->header.strings};
     size_t at = sizeof b->header;
     for (int i = 0; i < LISTS; i++) {
         at = (at + 7) / 8 * 8;

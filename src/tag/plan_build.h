@@ -19,6 +19,7 @@ plan_build_header(struct plan_build *b); /* fill in settings; borrowed until the
  * note the first index and the count in the owner. Tags may come in any order; finish sorts them by id and computes
  * zone_index, text_offset, zone.tag_count, zone.text_size, box.tag_count, and box.ring_capacity where it is 0. */
 uint32_t plan_build_zone(struct plan_build *b, const struct plan_zone *zone);
+uint32_t plan_build_conduit(struct plan_build *b, const struct plan_conduit *conduit);
 uint32_t plan_build_box(struct plan_build *b, const struct plan_box *box);
 uint32_t plan_build_device(struct plan_build *b, const struct plan_device *device);
 uint32_t plan_build_tag(struct plan_build *b, const struct plan_tag *tag);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part of a plan that one box may know. Tables of zones, boxes, devices and feeds keep their length, so that
  * indexes mean the same everywhere; foreign entries are blanked down to what an index needs. */
+#include "tag/conduit.h"
 #include "tag/plan_build.h"
 
 #include <stdlib.h>
@@ -25,26 +26,61 @@ static uint32_t copy_options(struct plan_build *out, const struct plan *p, uint3
     return start;
 }
 
-/* Which tags go along: one byte per tag of the plan. */
-static uint8_t *choose(const struct plan *p, uint32_t box, bool all)
+struct part { /* what goes along */
+    uint32_t box;
+    bool all;
+    int64_t utc_ns;
+    uint8_t *tags, *devices; /* owned: a byte per tag, per device of the plan */
+};
+
+static bool may_read(const struct plan *p, const struct part *part, const struct plan_tag *t)
 {
-    uint8_t *chosen = calloc(p->header->tags.count + 1, 1);
-    for (uint32_t i = 0; chosen && i < p->header->tags.count; i++) {
-        chosen[i] = all || p->tags[i].box == box;
+    return conduit_lets(p, p->boxes[part->box].zone, t, CONDUIT_READ, part->utc_ns, NULL);
+}
+
+static void choose_tags(const struct plan *p, struct part *part)
+{
+    for (uint32_t i = 0; i < p->header->tags.count; i++) {
+        const struct plan_tag *t = p->tags + i;
+        part->tags[i] = t->box == part->box || (part->all && may_read(p, part, t));
     }
-    for (uint32_t f = 0; chosen && f < p->header->feeds.count; f++) {
+    for (uint32_t f = 0; f < p->header->feeds.count; f++) {
         const struct plan_feed *feed = p->feeds + f;
-        for (uint32_t i = 0; feed->box == box && i < feed->tag_count; i++) {
+        for (uint32_t i = 0; feed->box == part->box && i < feed->tag_count; i++) {
             const struct plan_tag *t = plan_find_tag(p, p->feed_tags[feed->first_tag + i]);
-            if (t) {
-                chosen[t - p->tags] = 1;
+            if (t && may_read(p, part, t)) {
+                part->tags[t - p->tags] = 1;
             }
         }
     }
-    return chosen;
 }
 
-static void add_boxes(struct plan_build *out, const struct plan *p, uint32_t box, bool all)
+static void choose_devices(const struct plan *p, struct part *part)
+{
+    for (uint32_t i = 0; i < p->header->devices.count; i++) {
+        const struct plan_device *d = p->devices + i;
+        part->devices[i] = d->box == part->box ||
+                           (part->all && conduit_reaches(p, p->boxes[part->box].zone, d->zone,
+                                                         CONDUIT_READ, part->utc_ns));
+    }
+    for (uint32_t i = 0; i < p->header->tags.count; i++) {
+        if (part->tags[i] && p->tags[i].device != PLAN_NONE) {
+            part->devices[p->tags[i].device] = 1;
+        }
+    }
+}
+
+/* Its own, other services, and those of devices that go along. */
+static bool shows_box(const struct plan *p, const struct part *part, uint32_t box)
+{
+    bool shown = box == part->box || (part->all && p->boxes[box].kind == BOX_NORTH);
+    for (uint32_t i = 0; !shown && part->all && i < p->header->devices.count; i++) {
+        shown = part->devices[i] && p->devices[i].box == box;
+    }
+    return shown;
+}
+
+static void add_boxes(struct plan_build *out, const struct plan *p, const struct part *part)
 {
     for (uint32_t i = 0; i < p->header->zones.count; i++) {
         struct plan_zone z = {.name = plan_build_text(out, plan_text(p, p->zones[i].name))};
@@ -52,12 +88,13 @@ static void add_boxes(struct plan_build *out, const struct plan *p, uint32_t box
     }
     for (uint32_t i = 0; i < p->header->boxes.count; i++) {
         struct plan_box b = {.ring_capacity = p->boxes[i].ring_capacity};
-        if (i == box || all) {
+        if (shows_box(p, part, i)) {
             b = p->boxes[i];
             b.name = plan_build_text(out, plan_text(p, b.name));
             b.module = plan_build_text(out, plan_text(p, b.module));
-            uint32_t options = i == box ? b.option_count : 0; /* others' settings concern nobody */
-            uint32_t addresses = i == box ? b.address_count : 0;
+            uint32_t options =
+                i == part->box ? b.option_count : 0; /* others' settings concern nobody */
+            uint32_t addresses = i == part->box ? b.address_count : 0;
             b.first_option = copy_options(out, p, b.first_option, options);
             b.option_count = options;
             b.first_address = copy_options(out, p, b.first_address, addresses);
@@ -67,19 +104,12 @@ static void add_boxes(struct plan_build *out, const struct plan *p, uint32_t box
     }
 }
 
-static void add_devices(struct plan_build *out, const struct plan *p, uint32_t box, bool all,
-                        const uint8_t *chosen)
+static void add_devices(struct plan_build *out, const struct plan *p, const struct part *part)
 {
-    uint8_t *used = calloc(p->header->devices.count + 1, 1);
-    for (uint32_t i = 0; used && i < p->header->tags.count; i++) {
-        if (chosen[i] && p->tags[i].device != PLAN_NONE) {
-            used[p->tags[i].device] = 1;
-        }
-    }
     for (uint32_t i = 0; i < p->header->devices.count; i++) {
         struct plan_device d = p->devices[i];
-        bool own = d.box == box;
-        if (own || all || (used && used[i])) {
+        bool own = d.box == part->box;
+        if (part->devices[i]) {
             d.name = plan_build_text(out, plan_text(p, d.name));
             d.description = plan_build_text(out, plan_text(p, d.description));
             d.first_option = copy_options(out, p, d.first_option, own ? d.option_count : 0);
@@ -89,13 +119,12 @@ static void add_devices(struct plan_build *out, const struct plan *p, uint32_t b
         }
         plan_build_device(out, &d);
     }
-    free(used);
 }
 
-static void add_tags(struct plan_build *out, const struct plan *p, const uint8_t *chosen)
+static void add_tags(struct plan_build *out, const struct plan *p, const struct part *part)
 {
     for (uint32_t i = 0; i < p->header->tags.count; i++) {
-        if (chosen[i]) {
+        if (part->tags[i]) {
             struct plan_tag t = p->tags[i];
             t.path = plan_build_text(out, plan_text(p, t.path));
             t.unit = plan_build_text(out, plan_text(p, t.unit));
@@ -107,21 +136,25 @@ static void add_tags(struct plan_build *out, const struct plan *p, const uint8_t
     }
 }
 
-static void add_feeds(struct plan_build *out, const struct plan *p, uint32_t box, bool all)
+static void add_feeds(struct plan_build *out, const struct plan *p, const struct part *part)
 {
     for (uint32_t i = 0; i < p->header->feeds.count; i++) {
         struct plan_feed f = p->feeds[i];
-        if (f.box == box || all) {
+        if (f.box == part->box || part->all) {
             f.name = plan_build_text(out, plan_text(p, f.name));
             f.purpose = plan_build_text(out, plan_text(p, f.purpose));
             f.owner = plan_build_text(out, plan_text(p, f.owner));
             f.custodian = plan_build_text(out, plan_text(p, f.custodian));
-            uint32_t first = 0;
+            uint32_t first = 0, count = 0;
             for (uint32_t k = 0; k < f.tag_count; k++) {
-                uint32_t at = plan_build_feed_tag(out, p->feed_tags[f.first_tag + k]);
-                first = k ? first : at;
+                const struct plan_tag *t = plan_find_tag(p, p->feed_tags[f.first_tag + k]);
+                if (t && part->tags[t - p->tags]) {
+                    uint32_t at = plan_build_feed_tag(out, t->id);
+                    first = count++ ? first : at;
+                }
             }
             f.first_tag = first;
+            f.tag_count = count;
         } else {
             f = (struct plan_feed){.box = f.box};
         }
@@ -129,13 +162,18 @@ static void add_feeds(struct plan_build *out, const struct plan *p, uint32_t box
     }
 }
 
-int plan_part(const struct plan *plan, uint32_t box, void **image, size_t *size)
+int plan_part(const struct plan *plan, uint32_t box, int64_t utc_ns, void **image, size_t *size)
 {
-    bool all = sees_all(plan, box);
+    struct part part = {.box = box,
+                        .all = sees_all(plan, box),
+                        .utc_ns = utc_ns,
+                        .tags = calloc(plan->header->tags.count + 1, 1),
+                        .devices = calloc(plan->header->devices.count + 1, 1)};
     struct plan_build *out = plan_build_new();
-    uint8_t *chosen = choose(plan, box, all);
     int err = ERR_NOMEM;
-    if (out && chosen) {
+    if (out && part.tags && part.devices) {
+        choose_tags(plan, &part);
+        choose_devices(plan, &part);
         struct plan_header *h = plan_build_header(out);
         const struct plan_header *from = plan->header;
         h->generation = from->generation;
@@ -150,13 +188,14 @@ int plan_part(const struct plan *plan, uint32_t box, void **image, size_t *size)
         h->name = plan_build_text(out, plan_text(plan, from->name));
         h->description = plan_build_text(out, plan_text(plan, from->description));
         h->state_dir = plan_build_text(out, plan_text(plan, from->state_dir));
-        add_boxes(out, plan, box, all);
-        add_devices(out, plan, box, all, chosen);
-        add_tags(out, plan, chosen);
-        add_feeds(out, plan, box, all);
+        add_boxes(out, plan, &part);
+        add_devices(out, plan, &part);
+        add_tags(out, plan, &part);
+        add_feeds(out, plan, &part);
         err = plan_build_finish(out, image, size);
     }
-    free(chosen);
+    free(part.tags);
+    free(part.devices);
     plan_build_free(out);
     return err;
 }

@@ -84,7 +84,7 @@ static void a_part_holds_only_what_the_box_may_know(void **state)
     build(&image, &size);
     assert_int_equal(plan_open(&p, image, size), 0);
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(plan_part(&p, rows[i].box, &part, &part_size), 0);
+        assert_int_equal(plan_part(&p, rows[i].box, 0, &part, &part_size), 0);
         assert_int_equal(plan_open(&q, part, part_size), 0);
         assert_int_equal(q.header->tags.count, rows[i].tags);
         assert_int_equal(q.header->boxes.count, 4);
