@@ -21,7 +21,7 @@ static void write_file(const struct disk *d, uint64_t first, const uint8_t *data
     memcpy(&h, data, sizeof h);
     h.magic = AUDIT_MAGIC;
     h.first = first;
-    if (!audit_public_key(secret, h.public_key) || !audit_header_close(&h)) {
+    if (!ed25519_public(secret, h.public_key) || !audit_header_close(&h)) {
         abort();
     }
     memcpy(bytes, &h, sizeof h);

@@ -296,7 +296,7 @@ int audit_open(struct audit **audit, const struct audit_options *options)
     a->dir = open(options->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     a->ring = calloc(AUDIT_BUFFER_ENTRIES, sizeof *a->ring);
     int err = a->dir < 0 ? ERR_IO : a->ring ? ERR_OK : ERR_NOMEM;
-    if (!err && !audit_public_key(a->secret, a->public_key)) {
+    if (!err && !ed25519_public(a->secret, a->public_key)) {
         err = ERR_UNSUPPORTED;
     }
     if (!err) {

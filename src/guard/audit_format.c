@@ -3,10 +3,10 @@
 
 #include "base/crc32c.h"
 #include "guard/digest.h"
+#include "guard/ed25519.h"
 
 #include <inttypes.h>
 #include <stddef.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -114,35 +114,11 @@ static struct audit_entry unsigned_form(const struct audit_entry *e)
 bool audit_sign(struct audit_entry *e, const uint8_t secret[32])
 {
     struct audit_entry message = unsigned_form(e);
-    size_t size = AUDIT_SIGNATURE_SIZE;
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, secret, 32);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool good = key && context && EVP_DigestSignInit(context, NULL, NULL, NULL, key) == 1 &&
-                EVP_DigestSign(context, (uint8_t *)e->text, &size, (const uint8_t *)&message,
-                               sizeof message) == 1;
-    EVP_MD_CTX_free(context);
-    EVP_PKEY_free(key);
-    return good;
+    return ed25519_sign(secret, &message, sizeof message, (uint8_t *)e->text);
 }
 
 bool audit_signature_holds(const struct audit_entry *e, const uint8_t public_key[32])
 {
     struct audit_entry message = unsigned_form(e);
-    EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, 32);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool good = key && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1 &&
-                EVP_DigestVerify(context, (const uint8_t *)e->text, AUDIT_SIGNATURE_SIZE,
-                                 (const uint8_t *)&message, sizeof message) == 1;
-    EVP_MD_CTX_free(context);
-    EVP_PKEY_free(key);
-    return good;
-}
-
-bool audit_public_key(const uint8_t secret[32], uint8_t out[32])
-{
-    size_t size = 32;
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, secret, 32);
-    bool good = key && EVP_PKEY_get_raw_public_key(key, out, &size) == 1 && size == 32;
-    EVP_PKEY_free(key);
-    return good;
+    return ed25519_holds(public_key, &message, sizeof message, (const uint8_t *)e->text);
 }

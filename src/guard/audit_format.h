@@ -4,6 +4,7 @@
 #define ISTHMUS_GUARD_AUDIT_FORMAT_H
 
 #include "guard/audit.h"
+#include "guard/ed25519.h"
 
 #define AUDIT_MAGIC     UINT64_C(0x3154494455415349) /* "ISAUDIT1" */
 #define AUDIT_NAME_SIZE 24u
@@ -35,10 +36,8 @@ bool audit_entry_is_sound(const struct audit_entry *e, uint64_t number);
 void audit_entry_close(struct audit_entry *e); /* fills in the CRC */
 
 /* A checkpoint's text is a signature over the checkpoint without it; `previous` in it stands for all that came before. */
-#define AUDIT_SIGNATURE_SIZE 64u
-_Static_assert(AUDIT_SIGNATURE_SIZE <= AUDIT_TEXT_SIZE, "a signature fits");
+_Static_assert(ED25519_SIGNATURE_SIZE <= AUDIT_TEXT_SIZE, "a signature fits");
 bool audit_sign(struct audit_entry *checkpoint, const uint8_t secret[32]);
 bool audit_signature_holds(const struct audit_entry *checkpoint, const uint8_t public_key[32]);
-bool audit_public_key(const uint8_t secret[32], uint8_t out[32]);
 
 #endif
