@@ -95,9 +95,9 @@ static char *read_file(struct load *l, const char *file, size_t *size)
 /* Sections of the same name from several files are merged: lists are joined. */
 static void merge_sections(struct load *l)
 {
-    static const char *const known[] = {"gateway",   "journal",   "zones",  "devices",
-                                        "types",     "assets",    "tags",   "services",
-                                        "contracts", "retention", "writes", "conduits"};
+    static const char *const known[] = {"gateway", "journal",  "zones",    "devices",   "types",
+                                        "assets",  "tags",     "services", "contracts", "retention",
+                                        "writes",  "conduits", "keys"};
     enum { KNOWN = sizeof known / sizeof *known };
     struct node *firsts[KNOWN] = {NULL};
     for (struct node *n = l->root->child, *before = NULL; n; before = n, n = n->next) {
@@ -190,6 +190,20 @@ static int give_problems(struct load *l, struct config_result *r)
     return ERR_OK;
 }
 
+static void give_keys(struct load *l, struct config_result *r)
+{
+    r->key = calloc(l->key_count + 1, sizeof *r->key);
+    l->tree.no_memory |= !r->key;
+    for (size_t i = 0; r->key && i < l->key_count; i++) {
+        struct config_key *k = r->key + r->keys++;
+        *k = (struct config_key){.name = strdup(l->keys[i].name),
+                                 .role = l->keys[i].role,
+                                 .throw_away = l->keys[i].throw_away};
+        memcpy(k->public_key, l->keys[i].public_key, sizeof k->public_key);
+        l->tree.no_memory |= !k->name;
+    }
+}
+
 static int load_all(struct load *l, struct config_result *r)
 {
     l->root = tree_node(&l->tree, NULL, NODE_MAP, "", 0, 0);
@@ -224,6 +238,7 @@ static int load_all(struct load *l, struct config_result *r)
         load_tags(l);
         check_retentions(l);
         load_services(l);
+        load_keys(l);
         load_contracts(l);
         load_writes(l);
     }
@@ -231,6 +246,9 @@ static int load_all(struct load *l, struct config_result *r)
     r->tags = l->tag_count;
     r->services = l->service_count;
     r->contracts = l->contract_count;
+    r->contract = l->contracts;
+    l->contracts = NULL;
+    give_keys(l, r);
     if (l->tree.no_memory) {
         return ERR_NOMEM;
     }
@@ -261,6 +279,7 @@ static int load_folder(const char *dir, int assign, const struct config_replay *
     free(l.devices);
     free(l.tags);
     free(l.writes);
+    free(l.keys);
     tree_fini(&l.tree);
     if (err) {
         config_free(result);
@@ -281,6 +300,15 @@ int config_load_replay(const char *dir, const struct config_replay *replay,
 
 void config_free(struct config_result *r)
 {
+    for (size_t i = 0; i < r->contracts && r->contract; i++) {
+        free(r->contract[i].name);
+        free(r->contract[i].terms);
+    }
+    for (size_t i = 0; i < r->keys; i++) {
+        free(r->key[i].name);
+    }
+    free(r->contract);
+    free(r->key);
     free(r->problems);
     free(r->image);
     *r = (struct config_result){0};

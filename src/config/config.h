@@ -6,6 +6,7 @@
 #include "base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct config_problem {
     const char *file;     /* relative to the folder */
@@ -15,13 +16,28 @@ struct config_problem {
     const char *proposal; /* what to do; may be "" */
 };
 
+struct config_contract {
+    char *name, *terms; /* owned: the terms' canonical text (guard/terms.h), without a NUL */
+    size_t terms_size;
+    uint8_t digest[32];
+};
+
+struct config_key { /* of somebody who may sign contracts */
+    char *name;     /* owned */
+    int role;       /* enum signature_role */
+    uint8_t public_key[32];
+    int throw_away;
+};
+
 struct config_result {
     struct config_problem *problems; /* sorted by file, line, column */
     size_t problem_count, error_count;
     void *image; /* the plan; NULL when error_count > 0 */
     size_t image_size;
     /* what it describes, for people */
-    size_t devices, tags, services, contracts;
+    size_t devices, tags, services, contracts, keys;
+    struct config_contract *contract; /* those of services that run; in their order in the files */
+    struct config_key *key;
 };
 
 /* Reads the folder. `assign` != 0: permanent ids of new tags are written to the id registry of the state folder

@@ -226,7 +226,7 @@ static void add_box(struct load *l, const struct box_draft *draft)
         box.first_address = i ? box.first_address : at;
         box.address_count++;
     }
-    l->boxes[l->box_count++] = (struct named){draft->name, NULL};
+    l->boxes[l->box_count++] = (struct load_box){.name = draft->name};
     plan_build_box(l->plan, &box);
 }
 

@@ -12,7 +12,22 @@
 struct named { /* a thing that others refer to by name */
     const char *name;
     const struct node *node;
-    uint32_t zone; /* of a service */
+};
+
+struct load_box {
+    const char *name;
+    const struct node *node; /* of a service; NULL: of devices */
+    const char *module;      /* of a service, as the rest: */
+    const char *to;          /* the addresses that it connects to, as they are written */
+    const char *away;        /* one of its addresses that is not on loopback; NULL: all are */
+    uint32_t zone;
+};
+
+struct load_key { /* of somebody who may sign contracts */
+    const char *name;
+    int role; /* enum signature_role */
+    uint8_t public_key[32];
+    bool throw_away;
 };
 
 struct load_device {
@@ -43,6 +58,7 @@ struct load_conduit {
     const struct node *globs; /* NULL: every tag of the zone */
 };
 
+struct config_contract;
 struct config_replay;
 
 struct load {
@@ -51,12 +67,16 @@ struct load {
     struct tree tree;
     struct node *root; /* one map: all files' sections */
     struct plan_build *plan;
-    struct named *zones, *boxes, *services;
+    struct named *zones;
+    struct load_box *boxes;
     size_t zone_count, box_count, service_count;
+    struct load_key *keys; /* owned */
+    size_t key_count;
     struct load_device *devices;
     size_t device_count;
     struct load_tag *tags;
     size_t tag_count, tag_capacity;
+    struct config_contract *contracts; /* owned, given to the result */
     size_t contract_count;
     struct load_conduit *conduits; /* owned */
     size_t conduit_count;
@@ -74,7 +94,7 @@ struct field { /* a table per section; ends with name == NULL */
 };
 extern const struct field gateway_fields[], journal_fields[], zone_fields[], conduit_fields[],
     device_fields[], tag_fields[], type_fields[], retention_fields[], asset_fields[],
-    service_fields[], contract_fields[], write_fields[];
+    service_fields[], contract_fields[], write_fields[], key_fields[];
 /* Reports missing fields, and unknown ones (not in the table nor, when given, in `options`), with the nearest known. */
 void check_fields(struct load *l, const struct node *map, const char *what,
                   const struct field *fields, const struct isthmus_option *options);
@@ -99,6 +119,7 @@ void check_retentions(struct load *l);                  /* … and after them */
 void load_devices(struct load *l);                      /* devices.c: devices and their boxes */
 void load_tags(struct load *l);                         /* tags.c: tags, types, assets */
 void load_services(struct load *l);                     /* services.c */
+void load_keys(struct load *l);                         /* keys.c: who may sign contracts */
 void load_contracts(struct load *l);                    /* contracts.c */
 void load_writes(struct load *l);                       /* writes.c: write contracts */
 

@@ -26,7 +26,8 @@ static const struct {
                 {"tags", tag_fields, true},
                 {"contracts", contract_fields, true},
                 {"retention", retention_fields, true},
-                {"writes", write_fields, true}};
+                {"writes", write_fields, true},
+                {"keys", key_fields, true}};
 
 static void put_raw(struct json *j, const char *text)
 {

@@ -35,9 +35,25 @@ bool service_is_left_out(struct load *l, const char *service)
     return false;
 }
 
+/* Where it delivers to, with ", " between them: before names are resolved, for those are what people agree on. */
+static const char *written_addresses(struct load *l, const struct node *n,
+                                     const struct isthmus_option *options)
+{
+    const char *all = "";
+    for (const struct isthmus_option *o = options; o->name; o++) {
+        const char *text =
+            o->type == ISTHMUS_OPTION_ADDRESS ? field_text(l, n, o->name, o->fallback) : NULL;
+        if (text && *text) {
+            all = tree_print(&l->tree, "%s%s%s", all, *all ? ", " : "", text);
+        }
+    }
+    return all;
+}
+
 static void load_service(struct load *l, const struct node *n)
 {
     char why[256] = "";
+    const char *to = "", *away = NULL;
     const char *name = field_text(l, n, "name", NULL), *module = field_text(l, n, "module", NULL);
     if (!name || !module || !check_name(l, node_get(n, "name"), name)) {
         check_fields(l, n, "a service", service_fields, NULL);
@@ -67,6 +83,7 @@ static void load_service(struct load *l, const struct node *n)
         node_problem(&l->tree, node_get(n, "module"), "http and sparkplug are built in", "%s", why);
     } else {
         check_fields(l, n, "a service", service_fields, service->options);
+        to = written_addresses(l, n, service->options);
         struct node *addresses[16];
         size_t count;
         struct plan_range range = load_options(l, n, name, service->options, addresses, 16, &count);
@@ -90,12 +107,13 @@ static void load_service(struct load *l, const struct node *n)
                         "there yet",
                         text);
                 }
+                away = is_loopback(text) ? away : text;
                 uint32_t at = plan_build_option(l->plan, bind ? "bind" : "connect", text);
                 box.first_address = box.address_count++ ? box.first_address : at;
             }
         }
     }
-    l->boxes[l->box_count++] = (struct named){name, n, box.zone};
+    l->boxes[l->box_count++] = (struct load_box){name, n, module, to, away, box.zone};
     l->service_count++;
     plan_build_box(l->plan, &box);
 }

@@ -110,6 +110,28 @@ static bool tag_is_sound(const struct plan *p, const struct plan_tag *t)
            value_is_long((enum value_type)t->type) == value_is_long((enum value_type)t->raw_type);
 }
 
+static bool feed_texts_are_sound(const struct plan_feed *f, uint32_t strings)
+{
+    const plan_str texts[] = {f->name,
+                              f->purpose,
+                              f->owner,
+                              f->custodian,
+                              f->classification,
+                              f->retention,
+                              f->returns,
+                              f->missing,
+                              f->signatures[FEED_OWNER].by,
+                              f->signatures[FEED_OWNER].key,
+                              f->signatures[FEED_CUSTODIAN].by,
+                              f->signatures[FEED_CUSTODIAN].key};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (texts[i] >= strings) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool tags_are_sound(const struct plan *p)
 {
     const struct plan_header *h = p->header;
@@ -120,9 +142,10 @@ static bool tags_are_sound(const struct plan *p)
     }
     for (uint32_t i = 0; i < h->feeds.count; i++) {
         const struct plan_feed *f = p->feeds + i;
-        if (f->name >= h->strings.count || f->purpose >= h->strings.count ||
-            f->owner >= h->strings.count || f->custodian >= h->strings.count ||
-            f->box >= h->boxes.count || !range_in(f->first_tag, f->tag_count, h->feed_tags.count)) {
+        if (!feed_texts_are_sound(f, h->strings.count) || f->box >= h->boxes.count ||
+            f->effect > FEED_UNSIGNED ||
+            !range_in(f->first_tag, f->tag_count, h->feed_tags.count) ||
+            !range_in(f->first_held, f->held_count, h->feed_tags.count)) {
             return false;
         }
     }

@@ -126,14 +126,37 @@ struct plan_tag {
     double deadband;      /* in the unit, or in percent of high - low */
 };
 
-/* A feed is a contract plus a sink. */
+/* Whether a contract has taken effect: its owner and its custodian have signed its present terms. */
+enum feed_effect {
+    FEED_TRIAL,   /* nobody needs to: there are no keys, and its service stays on this machine */
+    FEED_SIGNED,  /* both have */
+    FEED_PARTLY,  /* both have signed earlier terms; tags that are as they were are delivered */
+    FEED_UNSIGNED /* nothing is delivered */
+};
+
+struct plan_signature { /* under the present terms, or the earlier ones that are partly in effect */
+    plan_str by, key;   /* key: its id, as in the signature's file */
+    int64_t at_ns;      /* 0: there is none */
+    uint32_t throw_away;
+    uint32_t reserved;
+};
+
+enum { FEED_OWNER, FEED_CUSTODIAN, FEED_SIDES };
+
+/* A feed is a contract plus a sink. The tags that it may not deliver now are not among its tags: nobody who delivers can. */
 struct plan_feed {
     plan_str name, purpose, owner, custodian;
-    uint32_t box;                  /* the north box that delivers it */
-    uint32_t first_tag, tag_count; /* in feed_tags: ids, ascending */
-    uint32_t live_first;           /* 1: live at once after an outage, backlog behind */
+    plan_str classification, retention, returns;
+    plan_str missing;                /* why it is not wholly in effect, for people; "": it is */
+    uint32_t box;                    /* the north box that delivers it */
+    uint32_t first_tag, tag_count;   /* in feed_tags: ids, ascending */
+    uint32_t first_held, held_count; /* likewise: of the contract, and not delivered */
+    uint32_t live_first;             /* 1: live at once after an outage, backlog behind */
     uint32_t freshness_ms;
-    uint32_t reserved;
+    uint32_t effect;     /* enum feed_effect */
+    double completeness; /* percent promised; 0: none */
+    struct plan_signature signatures[FEED_SIDES];
+    uint8_t digest[32]; /* of its present terms (guard/terms.h) */
 };
 
 #define PLAN_HOURS_MAX 4u

@@ -122,6 +122,11 @@ static const char *text_at(const struct plan_build *b, plan_str s)
     return (const char *)b->lists[STRINGS].data + s;
 }
 
+const char *plan_build_peek(const struct plan_build *b, plan_str s)
+{
+    return b->bad ? "" : text_at(b, s);
+}
+
 static plan_str *find_bucket(struct plan_build *b, const char *text)
 {
     size_t i = (size_t)hash(text) & (b->bucket_count - 1);
@@ -283,6 +288,7 @@ static void compute(struct plan_build *b)
     struct plan_feed *feeds = (void *)b->lists[FEEDS].data;
     for (size_t i = 0; i < b->lists[FEEDS].count; i++) {
         sort_ids(b->lists + FEED_TAGS, feeds[i].first_tag, feeds[i].tag_count);
+        sort_ids(b->lists + FEED_TAGS, feeds[i].first_held, feeds[i].held_count);
     }
     struct plan_write *writes = (void *)b->lists[WRITES].data;
     for (size_t i = 0; i < b->lists[WRITES].count; i++) {

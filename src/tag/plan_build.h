@@ -12,6 +12,8 @@ void plan_build_free(struct plan_build *b);
 
 /* Copies the text; equal texts share. An allocation that fails makes the build bad; finish reports it. */
 plan_str plan_build_text(struct plan_build *b, const char *text);
+/* What was added; borrowed until the next text is added. */
+const char *plan_build_peek(const struct plan_build *b, plan_str s);
 struct plan_header *
 plan_build_header(struct plan_build *b); /* fill in settings; borrowed until the next call */
 

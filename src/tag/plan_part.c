@@ -136,25 +136,45 @@ static void add_tags(struct plan_build *out, const struct plan *p, const struct 
     }
 }
 
+static uint32_t copy_feed_tags(struct plan_build *out, const struct plan *p,
+                               const struct part *part, uint32_t from, uint32_t *count)
+{
+    uint32_t first = 0, chosen = 0;
+    for (uint32_t k = 0; k < *count; k++) {
+        const struct plan_tag *t = plan_find_tag(p, p->feed_tags[from + k]);
+        if (t && part->tags[t - p->tags]) {
+            uint32_t at = plan_build_feed_tag(out, t->id);
+            first = chosen++ ? first : at;
+        }
+    }
+    *count = chosen;
+    return first;
+}
+
+static void copy_feed_texts(struct plan_build *out, const struct plan *p, struct plan_feed *f)
+{
+    plan_str *texts[] = {&f->name,           &f->purpose,   &f->owner,   &f->custodian,
+                         &f->classification, &f->retention, &f->returns, &f->missing};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        *texts[i] = plan_build_text(out, plan_text(p, *texts[i]));
+    }
+    for (int i = 0; i < FEED_SIDES; i++) {
+        struct plan_signature *s = f->signatures + i;
+        s->by = plan_build_text(out, plan_text(p, s->by));
+        s->key = plan_build_text(out, plan_text(p, s->key));
+    }
+}
+
+/* What a feed holds back is not in the part of the box that delivers it. */
 static void add_feeds(struct plan_build *out, const struct plan *p, const struct part *part)
 {
     for (uint32_t i = 0; i < p->header->feeds.count; i++) {
         struct plan_feed f = p->feeds[i];
         if (f.box == part->box || part->all) {
-            f.name = plan_build_text(out, plan_text(p, f.name));
-            f.purpose = plan_build_text(out, plan_text(p, f.purpose));
-            f.owner = plan_build_text(out, plan_text(p, f.owner));
-            f.custodian = plan_build_text(out, plan_text(p, f.custodian));
-            uint32_t first = 0, count = 0;
-            for (uint32_t k = 0; k < f.tag_count; k++) {
-                const struct plan_tag *t = plan_find_tag(p, p->feed_tags[f.first_tag + k]);
-                if (t && part->tags[t - p->tags]) {
-                    uint32_t at = plan_build_feed_tag(out, t->id);
-                    first = count++ ? first : at;
-                }
-            }
-            f.first_tag = first;
-            f.tag_count = count;
+            copy_feed_texts(out, p, &f);
+            f.first_tag = copy_feed_tags(out, p, part, f.first_tag, &f.tag_count);
+            f.held_count = part->all ? f.held_count : 0;
+            f.first_held = copy_feed_tags(out, p, part, f.first_held, &f.held_count);
         } else {
             f = (struct plan_feed){.box = f.box};
         }
