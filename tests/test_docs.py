@@ -92,7 +92,8 @@ IDENTITY = plant.ROOT / "docs/identity.md"  # see test_identity.py
 REPLAY = plant.ROOT / "docs/replay.md"
 WRITING = plant.ROOT / "docs/commands.md"
 AUDIT = plant.ROOT / "docs/audit-format.md"
-OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d not in (HISTORY, SQL, REPLAY, WRITING, AUDIT, IDENTITY) and (d != README or c.startswith("./run"))]
+CONTRACTS = plant.ROOT / "docs/contracts.md"
+OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d not in (HISTORY, SQL, REPLAY, WRITING, AUDIT, IDENTITY, CONTRACTS) and (d != README or c.startswith("./run"))]
 
 
 @pytest.mark.parametrize("document, command", OTHERS, ids=[f"{d}: {c}" for d, c in OTHERS])
@@ -129,6 +130,21 @@ def test_sql_as_documented(folder, started):
         shown = said(folder, command, **there)
         assert shown is not None, command
         assert "journaled" in command or "plant/hall/meter/power" not in command or len(shown.splitlines()) > 1, shown
+
+
+def test_contracts_as_documented(folder):
+    """Both sides make their keys and sign the contract that the document shows, command by command."""
+    folder, _ = folder
+    shutil.copytree(folder / "plant", folder / "DIR")
+    (shown,) = [b for b in blocks(CONTRACTS, "yaml") if b.startswith("contracts:")]
+    config = folder / "DIR/isthmus.yaml"
+    config.write_text(config.read_text().partition("contracts:")[0] + shown)
+    typed = commands(CONTRACTS)
+    assert [c.split()[2] for c in typed[:-1]] == ["keygen", "keygen", "show", "sign", "sign", "diff"]
+    for command in typed:
+        answer = said(folder, command)
+        assert answer is not None, command
+    assert "warning" not in answer and "1 contracts: 0 errors" in answer
 
 
 def test_replay_as_documented(folder, started):

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "cli/cli.h"
+#include "cli/table.h"
 
 struct client {
     const char *socket;
@@ -36,17 +37,6 @@ int client_stream(const struct client *c, const char *target,
                   void (*line)(void *context, const char *text, size_t size), void *context);
 /* Appends `text`, escaped for a URL, to a target of `size` bytes; false: no room. */
 bool client_escape(char *target, size_t size, const char *text);
-
-/* Rows of cells with aligned columns; the first row is the head. */
-#define TABLE_COLUMNS 24
-struct table {
-    char *(*cells)[TABLE_COLUMNS]; /* owned */
-    size_t rows, capacity;
-    int columns;
-};
-void table_row(struct table *t, int columns, ...);             /* const char * each; copied */
-void table_row_of(struct table *t, int columns, char **cells); /* takes them */
-void table_print(struct table *t, bool colour);                /* and frees it */
 
 /* Parts of a reply for people: "" where there is none. */
 const char *text_of(const json_t *o, const char *key);
