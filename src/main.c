@@ -34,6 +34,7 @@ static const struct {
     {"import", cli_import, "DIR FILE", "CSV or Parquet as history"},
     {"verify", cli_verify, "FOLDER", "whether history is whole and sound"},
     {"audit", cli_audit, "VERB FOLDER", "prove and read the account of who did what"},
+    {"access", cli_access, "WHO TAG", "why somebody may read or write a tag, or may not"},
     {"contract", cli_contract, "VERB", "keys, signatures and terms of data contracts"},
     {"backup", cli_backup, "DIR BACKUP", "copy history, of a gateway that runs too"},
     {"restore", cli_restore, "DIR BACKUP", "bring history back"},

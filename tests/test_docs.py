@@ -105,6 +105,7 @@ def test_every_other_command_of_the_documents(document, command, folder):
         assert f"usage: ./run {words[1]}" in said(plant.ROOT, f"./run {words[1]} --help")
         return
     shutil.copytree(folder / "plant", folder / "DIR")
+    shutil.copytree(plant.ROOT / "examples", folder / "examples", dirs_exist_ok=True)
     command = re.sub(r"--ports \d+,\d+", "--ports 0,0", command)
     goes_on = words[1] == "run" or (words[1] == "sim" and "--write-config" not in words)
     if not goes_on:
@@ -152,6 +153,7 @@ def test_replay_as_documented(folder, started):
     folder, ports = folder
     started(plant.modbus_units(folder, ports[502], "--size", "200"))
     shutil.copytree(folder / "plant", folder / "DIR")
+    shutil.copytree(plant.ROOT / "examples", folder / "examples", dirs_exist_ok=True)
     gateway = started(start(folder, "isthmus run DIR"))
     there = {"ISTHMUS_SOCKET": "DIR/.state/isthmus.sock"}
     plant.wait_for(lambda: re.search(r"/power .* Good", said(folder, "isthmus get '**'", **there) or ""), "a value")
@@ -170,6 +172,7 @@ def test_the_care_of_history(folder, started):
     folder, ports = folder
     started(plant.modbus_units(folder, ports[502], "--size", "200"))
     shutil.copytree(folder / "plant", folder / "DIR")
+    shutil.copytree(plant.ROOT / "examples", folder / "examples", dirs_exist_ok=True)
     gateway = started(start(folder, "isthmus run DIR"))
     there = {"ISTHMUS_SOCKET": "DIR/.state/isthmus.sock"}
     plant.wait_for(lambda: re.search(r"/power .* Good", said(folder, "isthmus get '**'", **there) or ""), "a value")

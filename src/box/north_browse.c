@@ -10,12 +10,14 @@
 #include "tag/status.h"
 #include "tag/value.h"
 
-int service_browse(struct service_host *host, uint32_t device, const struct browse_handler *handler)
+int service_browse(struct service_host *host, uint32_t device, const uint8_t session[16],
+                   const struct browse_handler *handler)
 {
     struct record_browse request = {.device = device};
     if (host->browsing) {
         return ERR_BUSY;
     }
+    memcpy(request.session, session, sizeof request.session);
     if (getrandom(request.id, sizeof request.id, GRND_NONBLOCK) != sizeof request.id) {
         return ERR_IO;
     }

@@ -71,7 +71,7 @@ struct browse_handler {
     void (*end)(void *context, uint32_t status, const char *text, uint32_t lost);
     void *context;
 };
-MUST_USE int service_browse(struct service_host *host, uint32_t device,
+MUST_USE int service_browse(struct service_host *host, uint32_t device, const uint8_t session[16],
                             const struct browse_handler *handler);
 
 /* Asks the identity (guard/sign.h; `id` and `asker` are filled in on the way). One answer, exactly once; `rows` are answer->count

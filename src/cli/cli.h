@@ -26,6 +26,7 @@ int cli_import(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_audit(int argc, char **argv);
 int cli_contract(int argc, char **argv);
+int cli_access(int argc, char **argv);
 int cli_backup(int argc, char **argv);
 int cli_restore(int argc, char **argv);
 int cli_replay(int argc, char **argv);

@@ -73,9 +73,11 @@ static void load_service(struct load *l, const struct node *n)
     if (listen) {
         listen->text = tree_copy(&l->tree, l->replay->listen, strlen(l->replay->listen));
     }
-    struct plan_box box = {.name = plan_build_text(l->plan, name),
-                           .module = plan_build_text(l->plan, module),
-                           .kind = BOX_NORTH};
+    struct plan_box box = {
+        .name = plan_build_text(l->plan, name),
+        .module = plan_build_text(l->plan, module),
+        .place = plan_build_text(l->plan, tree_print(&l->tree, "%s:%d", n->file, n->line)),
+        .kind = BOX_NORTH};
     const char *zone = field_text(l, n, "zone", NULL);
     box.zone = zone ? load_zone(l, node_get(n, "zone"), zone) : 0;
     const struct service *service = module_service(module, why, sizeof why);

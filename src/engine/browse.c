@@ -4,6 +4,8 @@
  * counted, and the end of the browse tells how much. */
 #include "engine/internal.h"
 
+#include "guard/session.h"
+#include "tag/conduit.h"
 #include "tag/status.h"
 
 #include <stdio.h>
@@ -18,6 +20,27 @@ static void refuse(struct engine *e, struct inlet *asker, const struct record_br
     reply_send(e, asker, RECORD_BROWSED, &end, sizeof end); /* else the asker's patience ends it */
 }
 
+/* Whether callers of the box may know what the device offers: a service that shows all of the plant, to who may, as far as conduits
+ * lead. */
+static bool may_browse(struct engine *e, const struct inlet *asker,
+                       const struct record_browse *request)
+{
+    static const uint8_t none[16];
+    const struct plan *p = &e->g->plan;
+    const struct plan_box *b = p->boxes + asker->box;
+    const char *scope = plan_option(p, b->first_option, b->option_count, "scope");
+    const char *access = plan_option(p, b->first_option, b->option_count, "access");
+    uint32_t zone = p->devices[request->device].zone;
+    struct session session;
+    bool named = memcmp(request->session, none, sizeof none) != 0;
+    bool known = named && session_find(&e->g->identity->sessions, request->session, asker->box,
+                                       e->mono_ns, &session);
+    bool allowed = known ? role_may(session.role, RIGHT_BROWSE) && session_in_zone(&session, zone)
+                         : !named && !(access && !strcmp(access, "signed_in"));
+    return allowed && scope && !strcmp(scope, "all") &&
+           conduit_reaches(p, b->zone, zone, CONDUIT_READ, e->utc_ns);
+}
+
 static void pass_request(struct engine *e, struct inlet *asker, struct record_browse *request)
 {
     const struct plan *p = &e->g->plan;
@@ -25,8 +48,9 @@ static void pass_request(struct engine *e, struct inlet *asker, struct record_br
     struct inlet *to = known ? reply_inlet(e, p->devices[request->device].box, BOX_SOUTH) : NULL;
     request->asker = asker->box;
     asker->items_lost = 0;
-    if (!to) {
-        refuse(e, asker, request, (uint32_t)STATUS_BAD_NODE_UNKNOWN, "there is no such device");
+    if (!to || !may_browse(e, asker, request)) {
+        refuse(e, asker, request, (uint32_t)STATUS_BAD_NODE_UNKNOWN,
+               "there is no such device, or you may not browse it");
     } else if (to->down_noted || !to->starts ||
                !reply_send(e, to, RECORD_BROWSE, request, sizeof *request)) {
         refuse(e, asker, request, (uint32_t)STATUS_BAD_NO_COMMUNICATION,

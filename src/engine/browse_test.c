@@ -17,6 +17,21 @@ static void ask(struct bed *b, int box, uint32_t device)
     bed_run(b, 1);
 }
 
+/* A box that delivers feeds has no business with what else a device holds. */
+static void a_box_of_feeds_browses_nothing(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(10);
+    struct record_browse request;
+    struct record_browsed ended;
+    bed_run(b, 1);
+    ask(b, BED_BRIDGE, 0);
+    assert_int_equal(bed_take(b, BED_BRIDGE, &ended, sizeof ended), RECORD_BROWSED);
+    assert_int_equal(ended.status, (uint32_t)STATUS_BAD_NODE_UNKNOWN);
+    assert_int_equal(bed_take(b, BED_FIELD, &request, sizeof request), 0);
+    bed_free(b);
+}
+
 static bool is_condemned(struct bed *b, int box)
 {
     return atomic_load(&bed_seat(b, box)->verdict->raised) > 0;
@@ -117,6 +132,7 @@ static void who_speaks_out_of_turn_is_condemned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_box_of_feeds_browses_nothing),
         cmocka_unit_test(a_browse_goes_there_and_back),
         cmocka_unit_test(an_unknown_device_is_said_so),
         cmocka_unit_test(what_the_asker_has_no_room_for_is_counted),

@@ -357,14 +357,14 @@ static void begin_write(struct engine *e, struct inlet *in, const struct record_
 }
 
 static void deny(struct engine *e, struct inlet *in, const struct record_receipt *r,
-                 const struct record_command *w, const char *why)
+                 const struct record_command *w, const struct guard_caller *caller, const char *why)
 {
     struct record_receipt receipt = *r;
     memcpy(receipt.id, w->id, sizeof receipt.id);
     receipt.act = w->act;
     receipt.denied = 1;
     snprintf(receipt.reason, sizeof receipt.reason, "%s", why);
-    command_note_denial(e, in, w, why);
+    command_note_denial(e, in, w, caller, why);
     command_reply(e, in, &receipt);
 }
 
@@ -417,7 +417,7 @@ static void act_on(struct engine *e, struct inlet *in, struct command *c,
                       : w->act == COMMAND_RENEW  ? lease_renew(e, c, caller)
                                                  : lease_release(e, c, caller);
     if (why) {
-        deny(e, in, &before, w, why);
+        deny(e, in, &before, w, caller, why);
         return;
     }
     const struct command *still = find_open(&e->commands, w->id);
@@ -434,12 +434,12 @@ static void look(struct engine *e, struct inlet *in, const struct record_command
     receipt.act = w->act;
     if (w->act == COMMAND_WRITE || w->act == COMMAND_TRY) {
         if (!is_same(known, w, caller)) {
-            deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w,
+            deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, caller,
                  "this id is another command's");
             return;
         }
     } else if (w->act != COMMAND_LOOK) {
-        deny(e, in, known, w, "it has ended");
+        deny(e, in, known, w, caller, "it has ended");
         return;
     }
     command_reply(e, in, &receipt);
@@ -454,7 +454,7 @@ static void take_inhibit(struct engine *e, struct inlet *in, const struct record
     memcpy(receipt.id, w->id, sizeof receipt.id);
     inhibit_tell(e, &receipt);
     if (why) {
-        deny(e, in, &receipt, w, why);
+        deny(e, in, &receipt, w, caller, why);
     } else {
         command_reply(e, in, &receipt);
     }
@@ -471,7 +471,7 @@ static void take_asked(struct engine *e, struct inlet *in, const struct record_c
     bool inhibit = w->act >= COMMAND_INHIBIT && w->act <= COMMAND_INHIBITED;
     uint32_t tag = inhibit ? 0 : known ? known->tag : w->tag;
     if (!command_caller(e, in, w, tag, &caller, why)) {
-        deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, why);
+        deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, &caller, why);
     } else if (inhibit) {
         take_inhibit(e, in, w, &caller);
     } else if (c && w->act >= COMMAND_APPROVE && w->act <= COMMAND_RELEASE) {

@@ -166,7 +166,7 @@ void command_note(struct engine *e, const struct command *c, enum audit_kind kin
 bool command_note_intent(struct engine *e, struct command *c, enum audit_kind kind);
 /* An act that was refused; the command stands as it did. */
 void command_note_denial(struct engine *e, const struct inlet *in, const struct record_command *w,
-                         const char *why);
+                         const struct guard_caller *caller, const char *why);
 /* Tells of what was refused beyond REFUSALS_TOLD, when the second is over. */
 void command_tell_refusals(struct engine *e);
 /* Audit, journal and caller learn of the end. */

@@ -111,12 +111,17 @@ void command_tell_refusals(struct engine *e)
 }
 
 void command_note_denial(struct engine *e, const struct inlet *in, const struct record_command *w,
-                         const char *why)
+                         const struct guard_caller *caller, const char *why)
 {
     struct audit_entry entry = {
         .kind = AUDIT_COMMAND_DENIED, .utc_ns = e->utc_ns, .tag = w->tag, .detail = w->act};
+    const struct plan_tag *tag = plan_find_tag(&e->g->plan, w->tag);
     memcpy(entry.id, w->id, sizeof entry.id);
+    snprintf(entry.who, sizeof entry.who, "%s", caller->name);
     snprintf(entry.where, sizeof entry.where, "%.31s", in->seat->name);
+    if (tag) {
+        snprintf(entry.subject, sizeof entry.subject, "%.159s", plan_text(&e->g->plan, tag->path));
+    }
     snprintf(entry.text, sizeof entry.text, "%.160s", why);
     if (may_tell_refusal(e)) {
         append(e, &entry, false, NULL);

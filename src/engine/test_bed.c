@@ -76,9 +76,14 @@ static void *make_plan(const char *dir, uint32_t sync_ms, size_t *size)
     plan_build_header(b)->journal_limit = 64 << 20;
     plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "process")});
     for (uint32_t i = 0; i < BED_BOXES; i++) {
-        plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, names[i]),
-                                             .kind = i >= BED_CLOUD ? BOX_NORTH : BOX_SOUTH,
-                                             .ring_capacity = BED_RING});
+        struct plan_box box = {.name = plan_build_text(b, names[i]),
+                               .kind = i >= BED_CLOUD ? BOX_NORTH : BOX_SOUTH,
+                               .ring_capacity = BED_RING};
+        if (i == BED_CLOUD) {
+            box.first_option = plan_build_option(b, "scope", "all");
+            box.option_count = 1;
+        }
+        plan_build_box(b, &box);
     }
     for (uint32_t i = 0; i < 2; i++) {
         plan_build_device(b, &(struct plan_device){.name = plan_build_text(b, i ? "b" : "a"),

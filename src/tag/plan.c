@@ -47,7 +47,8 @@ static bool boxes_are_sound(const struct plan *p)
     for (uint32_t i = 0; i < h->boxes.count; i++) {
         const struct plan_box *b = p->boxes + i;
         bool ring = b->ring_capacity && !(b->ring_capacity & (b->ring_capacity - 1));
-        if (b->name >= h->strings.count || b->module >= h->strings.count || b->kind > BOX_NORTH ||
+        if (b->name >= h->strings.count || b->module >= h->strings.count ||
+            b->place >= h->strings.count || b->kind > BOX_NORTH ||
             !range_in(b->first_option, b->option_count, h->options.count) ||
             !range_in(b->first_address, b->address_count, h->options.count) || !ring ||
             (b->zone && !index_or_none(b->zone, h->zones.count))) {

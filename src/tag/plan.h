@@ -85,6 +85,7 @@ enum box_kind { BOX_SOUTH = 1, BOX_NORTH };
 struct plan_box {
     plan_str name;   /* unique */
     plan_str module; /* driver or service: "modbus", "http", "sparkplug" */
+    plan_str place;  /* file:line that made it, of a service */
     uint32_t kind;   /* enum box_kind; 0: blanked in this part */
     uint32_t zone;   /* in which its callers lie, of a north box; PLAN_NONE: in every one */
     uint32_t first_option, option_count;

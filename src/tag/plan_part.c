@@ -92,6 +92,7 @@ static void add_boxes(struct plan_build *out, const struct plan *p, const struct
             b = p->boxes[i];
             b.name = plan_build_text(out, plan_text(p, b.name));
             b.module = plan_build_text(out, plan_text(p, b.module));
+            b.place = plan_build_text(out, plan_text(p, b.place));
             uint32_t options =
                 i == part->box ? b.option_count : 0; /* others' settings concern nobody */
             uint32_t addresses = i == part->box ? b.address_count : 0;

@@ -230,6 +230,7 @@ struct record_browse {
     uint8_t id[16];  /* the asker's, at random: a stranger's answers don't match */
     uint32_t device; /* index in the plan */
     uint32_t asker;
+    uint8_t session[16]; /* of whoever asks; zeros: nobody's */
 };
 
 enum item_text { ITEM_ADDRESS, ITEM_NAME, ITEM_UNIT, ITEM_DESCRIPTION, ITEM_TEXTS };

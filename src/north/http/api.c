@@ -69,7 +69,8 @@ static void tags_begin(struct request *r)
     uint32_t i = 0;
     for (; i < p->header->tags.count && count < limit; i++) {
         const struct plan_tag *t = p->tags + i;
-        if (t->id > after && (!glob || glob_matches(glob, text_of(r, t->path)))) {
+        if (t->id > after && shows_tag(r, t) &&
+            (!glob || glob_matches(glob, text_of(r, t->path)))) {
             render_tag(r, t);
             request_grown(r);
             after = t->id;
@@ -139,10 +140,25 @@ static void record_any(void *context, const struct answer *run, const struct slo
     request_grown(r);
 }
 
+bool shows_tag(const struct request *r, const struct plan_tag *tag)
+{
+    bool shown = !r->zone_limit;
+    for (uint32_t i = 0; !shown && i < r->zone_count && i < SESSION_ZONES; i++) {
+        shown = r->zones[i] == tag->zone;
+    }
+    return shown;
+}
+
+const struct plan_tag *find_tag(const struct request *r, const char *path)
+{
+    const struct plan_tag *tag = path ? plan_find_path(r->http->plan, path) : NULL;
+    return tag && shows_tag(r, tag) ? tag : NULL;
+}
+
 bool wants_tag(struct request *r, const struct plan_tag *tag)
 {
     const char *glob = request_argument(r, "tags");
-    return !glob || glob_matches(glob, text_of(r, tag->path));
+    return shows_tag(r, tag) && (!glob || glob_matches(glob, text_of(r, tag->path)));
 }
 
 static void record_now(void *context, const struct answer *run, const struct slot *slots,
@@ -190,7 +206,7 @@ static void now_begin(struct request *r)
 
 static void now_one_begin(struct request *r)
 {
-    const struct plan_tag *tag = plan_find_path(r->http->plan, r->rest);
+    const struct plan_tag *tag = find_tag(r, r->rest);
     if (!tag) {
         request_problem(r, 404, "No such tag", "See /api/v1/tags for the tags there are.");
         return;
@@ -201,7 +217,7 @@ static void now_one_begin(struct request *r)
 static void history_begin(struct request *r)
 {
     const char *path = request_argument(r, "tag");
-    const struct plan_tag *tag = path ? plan_find_path(r->http->plan, path) : NULL;
+    const struct plan_tag *tag = find_tag(r, path);
     uint64_t points;
     struct ask ask = {.kind = request_argument(r, "step") ? ASK_STEPS : ASK_HISTORY};
     int64_t now = clock_utc_ns();
@@ -267,7 +283,7 @@ static void gaps_begin(struct request *r)
     struct ask ask = {.kind = ASK_GAPS};
     int64_t now = clock_utc_ns();
     const char *path = request_argument(r, "tag");
-    const struct plan_tag *tag = path ? plan_find_path(r->http->plan, path) : NULL;
+    const struct plan_tag *tag = find_tag(r, path);
     if (path && !tag) {
         request_problem(r, 404, "No such tag", "Name a tag, or leave it out for all.");
         return;

@@ -63,7 +63,7 @@ void browse_begin(struct request *r)
     }
     struct ticket *ticket = malloc(sizeof *ticket);
     struct browse_handler handler = {.item = on_item, .end = on_end, .context = ticket};
-    if (!ticket || service_browse(r->http->host, device, &handler)) {
+    if (!ticket || service_browse(r->http->host, device, r->session, &handler)) {
         free(ticket);
         request_problem(r, 503, "Busy", "Another browse is under way; try again in a moment.");
         return;

@@ -275,7 +275,7 @@ static bool read_command(struct request *r, const json_t *root, struct record_co
     const char *path = json_string_value(json_object_get(root, "tag"));
     const json_t *value = json_object_get(root, "value"), *id = json_object_get(root, "id"),
                  *dry = json_object_get(root, "dry_run");
-    const struct plan_tag *tag = path ? plan_find_path(r->http->plan, path) : NULL;
+    const struct plan_tag *tag = find_tag(r, path);
     if (!path || !value || (dry && !json_is_boolean(dry)) ||
         unknown_key((json_t *)(uintptr_t)root, known)) {
         request_problem(r, 400, "Wrong body",

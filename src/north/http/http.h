@@ -81,8 +81,9 @@ struct request {
     const struct route *route;
     struct caller caller;
     uint8_t session[SESSION_ID_SIZE]; /* of whoever asks, once that is known; zeros: nobody's */
-    char cookie[136];                 /* to set with the answer; "": none */
-    char retry_after[12];             /* seconds; likewise */
+    uint32_t zone_limit, zone_count, zones[SESSION_ZONES]; /* of it, as in struct session */
+    char cookie[136];                                      /* to set with the answer; "": none */
+    char retry_after[12];                                  /* seconds; likewise */
     struct json body;
     const char *type; /* content type */
     int status;
@@ -126,7 +127,11 @@ void list_begin(struct request *r, const char *name); /* in an object that is op
 void list_end(void *context, const struct answer *end);
 void list_finish(void *context, const struct answer *end); /* when the list is closed already */
 void ask_rows(struct request *r, enum ask_kind kind, const char *name, row_handler *row);
-/* Whether the argument `tags` lets this one through. */
+/* Whether whoever asks may know that there is this tag. The reader decides what he gets to see of it. */
+bool shows_tag(const struct request *r, const struct plan_tag *tag);
+/* The tag at that path that he may know of; NULL: none. */
+const struct plan_tag *find_tag(const struct request *r, const char *path);
+/* Whether he may, and the argument `tags` lets this one through. */
 bool wants_tag(struct request *r, const struct plan_tag *tag);
 
 /* api.c, ledger.c, command.c, metrics.c, browse.c */

@@ -318,9 +318,11 @@ const struct asset *asset_find(const char *path)
     return strcmp(path, "/") ? NULL : &console;
 }
 
-int service_browse(struct service_host *host, uint32_t device, const struct browse_handler *handler)
+int service_browse(struct service_host *host, uint32_t device, const uint8_t session[16],
+                   const struct browse_handler *handler)
 {
     (void)host;
+    (void)session;
     if (world.browses || device >= world.plan.header->devices.count) {
         return ERR_BUSY;
     }

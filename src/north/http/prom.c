@@ -217,8 +217,8 @@ bool prom_matches(struct request *r)
 bool prom_means(struct request *r, const struct plan_tag *tag)
 {
     struct prom *p = r->prom;
-    bool means = !p->match_count && tag_is_metric(tag);
-    for (uint32_t i = 0; i < p->match_count && !means; i++) {
+    bool shown = shows_tag(r, tag), means = shown && !p->match_count && tag_is_metric(tag);
+    for (uint32_t i = 0; shown && i < p->match_count && !means; i++) {
         means = selector_matches(&p->matches[i]->selector, r->http->plan, tag, &p->budget);
     }
     return means;

@@ -507,7 +507,8 @@ static bool pick_tags(struct query *q)
         return false;
     }
     for (uint32_t i = 0; i < most; i++) {
-        if (selector_matches(&q->promql->selector, plan, plan->tags + i, &q->r->prom->budget)) {
+        if (shows_tag(q->r, plan->tags + i) &&
+            selector_matches(&q->promql->selector, plan, plan->tags + i, &q->r->prom->budget)) {
             q->tags[q->tag_count++] = i;
         }
     }

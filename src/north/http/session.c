@@ -284,6 +284,9 @@ static void admit(struct request *r, const struct sign_answer *facts)
         request_problem(r, 403, "Not allowed", "Your role may not do this.");
     } else {
         memcpy(r->session, facts->session, sizeof r->session);
+        r->zone_limit = facts->zone_limit;
+        r->zone_count = facts->zone_count;
+        memcpy(r->zones, facts->zones, sizeof r->zones);
         r->route->begin(r);
     }
 }
