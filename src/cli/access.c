@@ -2,6 +2,7 @@
 /* `isthmus access`: why somebody may read, command or approve a tag, or may not, through each service. From the configuration
  * folder and the accounts, whether the gateway runs or not. */
 #include "cli/history.h"
+#include "cli/table.h"
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -20,7 +21,7 @@ static const char usage[] =
     "configuration decides it. WHO is user:NAME, token:NAME, role:ROLE, service:NAME (what comes\n"
     "through a service without a person) or local (who uses the gateway's own socket). What "
     "depends\n"
-    "on the moment (range, permissive, rate …) a command itself tells: isthmus set --dry-run.\n\n"
+    "on the moment (range, permissive, rate …) each command tells by itself.\n\n"
     "  --dir DIR       the configuration folder (default: the current one)\n"
     "  --service NAME  only through this service\n"
     "  --json          one JSON document\n\n"
@@ -171,23 +172,15 @@ static uint32_t explain(struct access_run *r, each_answer *each, void *context)
     return count;
 }
 
-static void measure(struct access_run *r, void *width, const char *service, enum access_act act,
+static void add_row(struct access_run *r, void *table, const char *service, enum access_act act,
                     const struct access_answer *a)
 {
+    char why[ACCESS_WHY_SIZE + 300];
     (void)r;
-    (void)act;
-    (void)a;
-    int size = (int)strlen(service);
-    *(int *)width = size > *(int *)width ? size : *(int *)width;
-}
-
-static void print_row(struct access_run *r, void *width, const char *service, enum access_act act,
-                      const struct access_answer *a)
-{
-    (void)r;
-    printf("%-*s  %-7s  %-7s  %s%s%s%s\n", *(int *)width, act == ACCESS_READ ? service : "",
-           acts[act], a->allowed ? "yes" : "no", a->why, *a->place ? " (" : "", a->place,
-           *a->place ? ")" : "");
+    snprintf(why, sizeof why, "%s%s%s%s", a->why, *a->place ? " (" : "", a->place,
+             *a->place ? ")" : "");
+    table_row(table, 4, act == ACCESS_READ ? service : "", acts[act], a->allowed ? "yes" : "no",
+              why);
 }
 
 static const char *conditions(const struct access_run *r, char *out, size_t size)
@@ -203,12 +196,12 @@ static const char *conditions(const struct access_run *r, char *out, size_t size
 static uint32_t print_table(struct access_run *r)
 {
     char text[1024];
-    int width = (int)strlen("SERVICE");
-    explain(r, measure, &width);
+    struct table table = {0};
     printf("%s%s%s, and %s in the zone %s\n\n", r->who.caller.name, *r->who.caller.role ? ", " : "",
            r->who.caller.role, r->path, plan_text(r->plan, r->plan->zones[r->tag->zone].name));
-    printf("%-*s  %-7s  %-7s  %s\n", width, "SERVICE", "ACT", "ALLOWED", "WHY");
-    uint32_t count = explain(r, print_row, &width);
+    table_row(&table, 4, "SERVICE", "ACT", "ALLOWED", "WHY");
+    uint32_t count = explain(r, add_row, &table);
+    table_print(&table, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
     if (*conditions(r, text, sizeof text)) {
         printf("\nEach write: %s\n", text);
     }
