@@ -208,7 +208,7 @@ static int allow_narrowly(scmp_filter_ctx filter)
     return bad ? ERR_UNSUPPORTED : ERR_OK;
 }
 
-/* Stream and datagram sockets of the internet families; addresses only through the supervisor. A send without an address
+/* Stream and datagram sockets of the internet families; addresses, and the files of the configuration, only through the supervisor. A send without an address
  * on a connected socket goes straight through; sendmsg hides its address behind a pointer, so it is never allowed.
  * listen is asked for too: on a socket that was never bound it would open a port of the kernel's choice. */
 static int allow_sockets(scmp_filter_ctx filter)
@@ -233,6 +233,8 @@ static int allow_sockets(scmp_filter_ctx filter)
     bad |= seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(connect), 0);
     bad |= seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(bind), 0);
     bad |= seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(listen), 0);
+    bad |= seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(openat), 1,
+                            SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
     return bad ? ERR_UNSUPPORTED : ERR_OK;
 }
 

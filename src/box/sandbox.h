@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Locking a process in, for good: from then on it can open no file (but below one folder, for the engine and the reader),
  * start no program, and reach only the addresses of its configuration, because connect, bind and sends with an address
- * are performed by the supervisor on its behalf (seccomp user notification), never by the process itself. */
+ * are performed by the supervisor on its behalf (seccomp user notification), never by the process itself. In the same way a
+ * box may read the files that its configuration names, whenever it likes. */
 #ifndef ISTHMUS_BOX_SANDBOX_H
 #define ISTHMUS_BOX_SANDBOX_H
 
@@ -71,7 +72,7 @@ struct sandbox_talk {
  * process gives up, `why` (TALK_TEXT + 1 bytes) says why. */
 MUST_USE int sandbox_take_listener(int talk, int pidfd, char *why);
 
-/* Serves one waiting notification of a box: checks the address against the plan and performs the call. Never blocks for
+/* Serves one waiting notification of a box: checks the address or file against the plan and performs the call. Never blocks for
  * longer than a moment, whatever the box does. */
 void sandbox_serve(int listener, int pidfd, const struct plan *plan, const struct plan_box *box);
 

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The supervisor's half: a box's connect or bind is stopped by the kernel; we copy the address out of the box, check the
  * copy, take the socket, and make the call ourselves with the copy. So what is checked is what is used, whatever the box
- * does to its memory meanwhile. Listening and sends with an address go the same way. */
+ * does to its memory meanwhile. Listening and sends with an address go the same way, and so does the opening of the few files that its
+ * configuration names: certificates are renewed while the box runs. */
 #include "box/sandbox.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <limits.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -126,6 +130,47 @@ static bool copy_in(const struct seccomp_notif *n, uint64_t from, void *to, size
 {
     struct iovec here = {to, size}, there = {(void *)(uintptr_t)from, size};
     return process_vm_readv((pid_t)n->pid, &here, 1, &there, 1, 0) == (ssize_t)size;
+}
+
+/* The path that lies in the box; false: it does not end. The second half is only there if the box has the next page. */
+static bool copy_path(const struct seccomp_notif *n, char path[PATH_MAX])
+{
+    uint64_t from = n->data.args[1], first = 4096 - from % 4096;
+    struct iovec here = {path, PATH_MAX};
+    struct iovec there[2] = {{(void *)(uintptr_t)from, (size_t)first},
+                             {(void *)(uintptr_t)(from + first), PATH_MAX - (size_t)first}};
+    ssize_t size = process_vm_readv((pid_t)n->pid, &here, 1, there, there[1].iov_len ? 2 : 1, 0);
+    return size > 0 && memchr(path, 0, (size_t)size);
+}
+
+/* Opens a file that the plan lets the box read, by the plan's own words, and gives it to the box. 0: answered; else an errno. */
+static int perform_open(int listener, const struct seccomp_notif *n, const struct plan *plan,
+                        const struct plan_box *box)
+{
+    static char path[PATH_MAX]; /* one thread */
+    struct stat st;
+    if (!copy_path(n, path)) {
+        return EFAULT;
+    }
+    for (uint32_t i = 0; i < box->address_count; i++) {
+        const struct plan_option *o = plan->options + box->first_address + i;
+        if (strcmp(plan_text(plan, o->key), "read") || strcmp(plan_text(plan, o->value), path)) {
+            continue;
+        }
+        int fd = open(plan_text(plan, o->value), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd < 0) {
+            return errno;
+        }
+        struct seccomp_notif_addfd add = {.id = n->id,
+                                          .flags = SECCOMP_ADDFD_FLAG_SEND,
+                                          .srcfd = (uint32_t)fd,
+                                          .newfd_flags = O_CLOEXEC};
+        bool given = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                     ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0;
+        close(fd);
+        return given ? 0 : EACCES;
+    }
+    return EACCES;
 }
 
 /* A socket that was never bound would listen on any address: only what was bound through us may listen. */
@@ -245,6 +290,13 @@ void sandbox_serve(int listener, int pidfd, const struct plan *plan, const struc
     }
     reply.r.id = request.n.id;
     int64_t value = 0;
+    if (request.n.data.nr == SCMP_SYS(openat)) {
+        reply.r.error = -perform_open(listener, &request.n, plan, box);
+        if (reply.r.error) {
+            ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &reply.r);
+        }
+        return;
+    }
     int error = perform(&request.n, pidfd, plan, box, &value);
     reply.r.error = -error;
     reply.r.val = error ? 0 : value;

@@ -202,6 +202,36 @@ static void only_allowed_addresses_are_listened_on(void **state)
     in_sandbox(TEST_FIELD, &box_profile, listens);
 }
 
+/* Its own file and no other, to read and not to write, whatever it was when the box began. */
+static void reads(struct gateway *g)
+{
+    char own[100], byte[2] = "";
+    snprintf(own, sizeof own, "%s/own", g->state_dir);
+    int fd = open(own, O_RDONLY);
+    CHECK(fd >= 0 && read(fd, byte, 1) == 1 && *byte == 'x');
+    CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC);
+    CHECK(write(fd, "y", 1) < 0);
+    CHECK(open(own, O_RDWR) < 0 && errno == EPERM);
+    CHECK(open(own, O_RDONLY | O_TRUNC) < 0 && errno == EPERM);
+    own[strlen(own) - 1] = 0;
+    CHECK(open(own, O_RDONLY) < 0 && errno == EACCES);
+    CHECK(open("", O_RDONLY) < 0 && errno == EACCES);
+    CHECK(syscall(SYS_openat, AT_FDCWD, (void *)8, O_RDONLY) < 0 && errno == EFAULT);
+}
+
+static void only_named_files_are_read(void **state)
+{
+    (void)state;
+    char own[100];
+    snprintf(own, sizeof own, "%s/own", folder);
+    FILE *f = fopen(own, "we");
+    assert_non_null(f);
+    assert_int_equal(fputs("x", f) >= 0, 1);
+    fclose(f);
+    in_sandbox(TEST_FIELD, &box_profile, reads);
+    unlink(own);
+}
+
 static void sends(struct gateway *g)
 {
     (void)g;
@@ -238,7 +268,7 @@ static void tries_everything(struct gateway *g)
         CHECK(socket(families[i], SOCK_DGRAM, 0) < 0 && errno == EPERM);
     }
     CHECK(socket(AF_INET, SOCK_RAW, IPPROTO_TCP) < 0 && errno == EPERM);
-    CHECK(open("/etc/passwd", O_RDONLY) < 0 && errno == EPERM);
+    CHECK(open("/etc/passwd", O_RDONLY) < 0 && errno == EACCES);
     CHECK(open("/proc/self/mem", O_RDWR) < 0 && errno == EPERM);
     CHECK(fork() < 0);
     char *const arguments[] = {"true", NULL};
@@ -325,6 +355,7 @@ int main(void)
         cmocka_unit_test(only_allowed_addresses_are_reached),
         cmocka_unit_test(only_allowed_addresses_are_listened_on),
         cmocka_unit_test(only_allowed_addresses_are_sent_to),
+        cmocka_unit_test(only_named_files_are_read),
         cmocka_unit_test(a_box_can_do_nothing_else),
         cmocka_unit_test(the_middle_has_its_folder_and_no_socket),
         cmocka_unit_test(each_layer_has_a_name),

@@ -6,9 +6,11 @@
 #include "box/gateway.h"
 #include "tag/plan_build.h"
 
+#include <stdio.h>
+
 enum { TEST_FIELD = SEAT_BOX, TEST_CLOUD, TEST_SEATS };
 
-/* `connect`, `bind`: addresses that the field box may use; NULL: none. */
+/* `connect`, `bind`: addresses that the field box may use; NULL: none. It may read the file "own" of the state folder. */
 static inline int test_plan(void **image, size_t *size, const char *state_dir, const char *connect,
                             const char *bind)
 {
@@ -20,13 +22,15 @@ static inline int test_plan(void **image, size_t *size, const char *state_dir, c
                              .module = plan_build_text(b, "hostile"),
                              .kind = BOX_SOUTH,
                              .ring_capacity = 1024,
-                             .address_count = (connect != NULL) + (bind != NULL)};
+                             .address_count = 1u + (connect != NULL) + (bind != NULL)};
+    char own[256];
+    snprintf(own, sizeof own, "%s/own", state_dir);
+    field.first_address = plan_build_option(b, "read", own);
     if (bind) {
-        field.first_address = plan_build_option(b, "bind", bind);
+        plan_build_option(b, "bind", bind);
     }
     if (connect) {
-        uint32_t at = plan_build_option(b, "connect", connect);
-        field.first_address = bind ? field.first_address : at;
+        plan_build_option(b, "connect", connect);
     }
     plan_build_box(b, &field);
     plan_build_device(b, &(struct plan_device){.name = plan_build_text(b, "plc")});
