@@ -360,7 +360,7 @@ static const struct {
           "assets: [{path: a, type: m, device: pump}]\n",
      "parameter 'b'", "with", 5, 10},
     {HEAD "services: [{name: s, module: wep}]\n", "no service 'wep'", "", 4, 30},
-    {HEAD "services: [{name: s, module: web, listen: \"0.0.0.0:80\"}]\n", "no loopback address",
+    {HEAD "services: [{name: s, module: web, listen: \"0.0.0.0:80\"}]\n", "this service has no TLS",
      "listen on 127.0.0.1", 4, 43},
     {HEAD "contracts: [{name: c, service: s, tags: [\"**\"]}]\n", "no service is called", "", 4,
      32},

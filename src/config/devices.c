@@ -81,6 +81,9 @@ struct plan_range load_options(struct load *l, const struct node *map, const cha
             node_problem(&l->tree, n, "", "'%s' must be a single value", n->key);
             continue;
         }
+        if (o->type == ISTHMUS_OPTION_FILE && *n->text) {
+            n->text = load_path(l, n->text);
+        }
         bool address = o->type == ISTHMUS_OPTION_ADDRESS || o->type == ISTHMUS_OPTION_BIND;
         const char *text = address ? numeric_address(l, n) : n->text;
         if (text && address) {

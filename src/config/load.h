@@ -125,6 +125,16 @@ void load_writes(struct load *l);                       /* writes.c: write contr
 
 /* While history is played back, and nobody asked for that service too. */
 bool service_is_left_out(struct load *l, const char *service);
+/* listen.c: whether a service may listen there, with a problem noted if not; and what TLS needs: checked, and what is not given
+ * filled in, before its options are loaded. */
+void check_listener(struct load *l, const struct node *n, const struct isthmus_option *table,
+                    const char *listen);
+void load_tls(struct load *l, const struct node *n, const struct isthmus_option *table);
+/* Of a resolved address, "IP:PORT". */
+bool address_is_loopback(const char *address);
+
+/* A file's path: absolute, seen from the folder. */
+const char *load_path(struct load *l, const char *path);
 uint32_t load_zone(struct load *l, const struct node *at, const char *name);
 /* Whether callers in the zone may always read the tag. */
 bool load_may_read(const struct load *l, uint32_t zone, const struct load_tag *t);

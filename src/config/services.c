@@ -14,12 +14,6 @@ const struct field service_fields[] = {
 
 #define LOCAL_BOX "local"
 
-/* Of a resolved address, "IP:PORT". */
-static bool is_loopback(const char *address)
-{
-    return !strncmp(address, "127.", 4) || !strncmp(address, "[::1]:", 6);
-}
-
 /* While history is played only consoles and APIs are there, unless it was asked for: what is played must not be taken for what is. */
 bool service_is_left_out(struct load *l, const char *service)
 {
@@ -85,6 +79,7 @@ static void load_service(struct load *l, const struct node *n)
         node_problem(&l->tree, node_get(n, "module"), "http and sparkplug are built in", "%s", why);
     } else {
         check_fields(l, n, "a service", service_fields, service->options);
+        load_tls(l, n, service->options);
         to = written_addresses(l, n, service->options);
         struct node *addresses[16];
         size_t count;
@@ -99,18 +94,17 @@ static void load_service(struct load *l, const struct node *n)
             }
         }
         for (const struct isthmus_option *o = service->options; o->name; o++) {
-            bool bind = o->type == ISTHMUS_OPTION_BIND;
             const char *text = field_text(l, n, o->name, o->fallback);
-            if ((bind || o->type == ISTHMUS_OPTION_ADDRESS) && text && *text) {
-                if (bind && !is_loopback(text)) {
-                    node_problem(
-                        &l->tree, node_get(n, o->name), "listen on 127.0.0.1 or [::1]",
-                        "'%s' is no loopback address; others need identities, which are not "
-                        "there yet",
-                        text);
+            const char *verb = o->type == ISTHMUS_OPTION_BIND      ? "bind"
+                               : o->type == ISTHMUS_OPTION_ADDRESS ? "connect"
+                               : o->type == ISTHMUS_OPTION_FILE    ? "read"
+                                                                   : NULL;
+            if (verb && text && *text) {
+                if (o->type == ISTHMUS_OPTION_BIND) {
+                    check_listener(l, n, service->options, text);
                 }
-                away = is_loopback(text) ? away : text;
-                uint32_t at = plan_build_option(l->plan, bind ? "bind" : "connect", text);
+                away = o->type == ISTHMUS_OPTION_FILE || address_is_loopback(text) ? away : text;
+                uint32_t at = plan_build_option(l->plan, verb, text);
                 box.first_address = box.address_count++ ? box.first_address : at;
             }
         }

@@ -78,13 +78,13 @@ static void load_when_full(struct load *l)
 }
 
 /* Absolute, so that every process means the same folder. */
-static const char *absolute(struct load *l, const char *dir)
+const char *load_path(struct load *l, const char *path)
 {
     char base[PATH_MAX];
-    if (dir[0] == '/' || !realpath(l->dir, base)) {
-        return dir;
+    if (path[0] == '/' || !realpath(l->dir, base)) {
+        return path;
     }
-    return tree_print(&l->tree, "%s/%s", base, dir);
+    return tree_print(&l->tree, "%s/%s", base, path);
 }
 
 void load_gateway(struct load *l)
@@ -112,7 +112,7 @@ void load_gateway(struct load *l)
     if (environment && *environment && environment[0] != '/' && realpath(".", here)) {
         environment = tree_print(&l->tree, "%s/%s", here, environment);
     }
-    l->state_dir = environment && *environment ? environment : absolute(l, state);
+    l->state_dir = environment && *environment ? environment : load_path(l, state);
     h = plan_build_header(l->plan);
     h->name = plan_build_text(l->plan, name ? name : "");
     h->state_dir = plan_build_text(l->plan, l->state_dir);

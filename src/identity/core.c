@@ -165,6 +165,21 @@ bool identity_make_link(struct identity *d, char secret[SECRET_TEXT])
            (d->link_end_ns = d->mono_ns + LINK_NS) > 0;
 }
 
+/* Under the first of its names, if it has any: an address like 0.0.0.0 leads nowhere. */
+static void link_text(const struct plan *p, const struct plan_box *b, const char *secret,
+                      char text[SIGN_TEXT])
+{
+    const char *listen = plan_text(p, p->options[b->first_address].value);
+    const char *names = plan_option(p, b->first_option, b->option_count, "names");
+    const char *tls = plan_option(p, b->first_option, b->option_count, "tls");
+    names = names ? names + strspn(names, ", ") : "";
+    int size = (int)strcspn(names, ", ");
+    bool bracket = size && memchr(names, ':', (size_t)size);
+    snprintf(text, SIGN_TEXT, "%s://%s%.*s%s%s/#enrol/%s",
+             tls && !strcmp(tls, "true") ? "https" : "http", bracket ? "[" : "", size, names,
+             bracket ? "]" : "", size ? strrchr(listen, ':') : listen, secret);
+}
+
 uint32_t identity_link_text(const struct identity *d, uint32_t from, const char *secret,
                             char text[SIGN_TEXT])
 {
@@ -172,8 +187,7 @@ uint32_t identity_link_text(const struct identity *d, uint32_t from, const char 
     for (uint32_t i = from; i < p->header->boxes.count; i++) {
         const struct plan_box *b = p->boxes + i;
         if (b->kind == BOX_NORTH && b->address_count && !strcmp(plan_text(p, b->module), "http")) {
-            snprintf(text, SIGN_TEXT, "http://%s/#enrol/%s",
-                     plan_text(p, p->options[b->first_address].value), secret);
+            link_text(p, b, secret, text);
             return i;
         }
     }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP service: libwebsockets on the box's libuv loop. A service of the configuration listens on a loopback port; the box
- * that every gateway has, and that has no address, on the Unix socket in the state folder and on nothing else. Either listens
+/* The HTTP service: libwebsockets on the box's libuv loop. A service of the configuration listens on a loopback port, or with
+ * TLS and for those who have signed in on any other; the box that every gateway has, and that has no address, on the Unix socket in the state folder and on nothing else. Either listens
  * before the box is locked in. */
 #include "north/http/http.h"
+
+#include "guard/certificate.h"
+#include "north/http/tls.h"
 
 #include <arpa/inet.h>
 #include <sys/stat.h>
@@ -10,16 +13,41 @@
 
 static const struct isthmus_option options[] = {
     {"listen", ISTHMUS_OPTION_BIND, "127.0.0.1:8480", 0, 0, NULL,
-     "where the API and the console listen: a loopback address"},
+     "where the API and the console listen: beyond loopback only with tls and access: signed_in"},
     {"scope", ISTHMUS_OPTION_CHOICE, "all", 0, 0, "all|feeds",
      "which tags it may show: all, or those of contracts that name this service"},
     {"access", ISTHMUS_OPTION_CHOICE, "open", 0, 0, "open|signed_in",
      "who may read: whoever reaches it, or who has signed in"},
+    {"tls", ISTHMUS_OPTION_BOOL, "false", 0, 0, NULL, "HTTPS, with TLS 1.2 or newer"},
+    {"cert", ISTHMUS_OPTION_FILE, "", 0, 0, NULL,
+     "PEM file of the certificate; empty: the gateway's own, STATE/pki/gateway.crt"},
+    {"key", ISTHMUS_OPTION_FILE, "", 0, 0, NULL,
+     "PEM file of its private key, mode 0600; empty: STATE/pki/gateway.key"},
+    {"names", ISTHMUS_OPTION_TEXT, "", 0, 0, NULL,
+     "host names and addresses, with commas between them, by which it is called"},
+    {"client_certs", ISTHMUS_OPTION_CHOICE, "none", 0, 0, "none|optional|required",
+     "whether clients show a certificate"},
+    {"client_ca", ISTHMUS_OPTION_FILE, "", 0, 0, NULL,
+     "PEM file of the authority of clients; empty: STATE/pki/root.crt"},
+    {"crl", ISTHMUS_OPTION_FILE, "", 0, 0, NULL,
+     "PEM file of the list of revoked certificates; empty: STATE/pki/root.crl, unless client_ca is "
+     "given"},
     {0},
 };
 
+/* Before the first exchange libwebsockets shows the context of TLS that it has made. */
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t size)
+{
+    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS) {
+        struct http *h = lws_context_user(lws_get_context(wsi));
+        return h->tls && tls_begin(h->tls, user) ? 0 : -1;
+    }
+    return request_callback(wsi, reason, user, in, size);
+}
+
 static const struct lws_protocols protocols[] = {
-    {"isthmus", request_callback, sizeof(struct request), 8192, 0, NULL, 0},
+    {"isthmus", on_event, sizeof(struct request), 8192, 0, NULL, 0},
     {0},
 };
 
@@ -46,13 +74,30 @@ static bool is_loopback(const char *listen)
             (inet_pton(AF_INET, ip, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127));
 }
 
+static void note_authority(struct http *h, const char *name, int port)
+{
+    bool bare = strchr(name, ':') != NULL;
+    if (h->authority_count + 2 > AUTHORITIES) {
+        return;
+    }
+    snprintf(h->authority[h->authority_count++], AUTHORITY_MAX, bare ? "[%s]:%d" : "%s:%d", name,
+             port);
+    if (port == (h->tls ? 443 : 80)) { /* browsers leave it away */
+        snprintf(h->authority[h->authority_count++], AUTHORITY_MAX, bare ? "[%s]" : "%s", name);
+    }
+}
+
 static void note_authorities(struct http *h, const char *ip, int port)
 {
-    snprintf(h->authority[0], sizeof h->authority[0], strchr(ip, ':') ? "[%s]:%d" : "%s:%d", ip,
-             port);
-    snprintf(h->authority[1], sizeof h->authority[1], "localhost:%d", port);
-    snprintf(h->authority[2], sizeof h->authority[2], "127.0.0.1:%d", port);
-    snprintf(h->authority[3], sizeof h->authority[3], "[::1]:%d", port);
+    char name[CERTIFICATE_NAME_MAX];
+    const char *names = service_option_text(h->host, "names");
+    while (certificate_next_name(&names, name)) {
+        note_authority(h, name, port);
+    }
+    note_authority(h, ip, port);
+    note_authority(h, "localhost", port);
+    note_authority(h, "127.0.0.1", port);
+    note_authority(h, "::1", port);
 }
 
 static bool make_context(struct http *h)
@@ -61,7 +106,8 @@ static bool make_context(struct http *h)
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .protocols = protocols,
-        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   (h->tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
         .foreign_loops = loops,
         .user = h,
         .gid = (gid_t)-1,
@@ -85,6 +131,7 @@ static struct lws_vhost *make_host(struct http *h, const char *name, const char 
         .protocols = protocols,
         .options = more,
         .keepalive_timeout = 30,
+        .alpn = "http/1.1", /* what the exchange knows */
     };
     return lws_create_vhost(h->context, &info);
 }
@@ -93,12 +140,18 @@ static bool make_tcp(struct http *h, const char *listen, char *why, size_t why_s
 {
     char ip[64];
     int port = split_listen(listen, ip);
-    h->tcp = make_host(h, "loopback", ip, port, 0);
+    uint64_t tls = LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+    h->tcp = make_host(h, "tcp", ip, port, h->tls ? tls : 0);
     if (!h->tcp) {
         snprintf(why, why_size, "can't listen on %s: is the port taken?", listen);
         return false;
     }
+    if (h->tls && !tls_is_begun(h->tls)) { /* it would answer in the clear */
+        snprintf(why, why_size, "TLS can't be set up");
+        return false;
+    }
     port = port ? port : lws_get_vhost_port(h->tcp);
+    h->scheme = h->tls ? "https" : "http";
     note_authorities(h, ip, port);
     /* a browser gives a cookie to every port of a host */
     snprintf(h->cookie_name, sizeof h->cookie_name, "isthmus-%d", port);
@@ -124,20 +177,43 @@ static bool make_local(struct http *h, char *why, size_t why_size)
 
 static void http_free(void *state)
 {
-    free(state);
+    struct http *h = state;
+    tls_free(h->tls);
+    free(h);
+}
+
+/* What check has refused before; a box does not count on that. */
+static bool may_listen(const struct http *h, const char *listen)
+{
+    return is_loopback(listen) || (service_option_number(h->host, "tls") > 0 && h->signed_in);
+}
+
+static bool begin(struct http *h, char *why, size_t why_size)
+{
+    const char *listen = service_option_text(h->host, "listen");
+    bool local = !h->plan->boxes[service_box(h->host)].address_count;
+    if (!local && !may_listen(h, listen)) {
+        snprintf(why, why_size,
+                 "listen: %s is no loopback address: tls: true and access: signed_in are missing",
+                 listen);
+        return false;
+    }
+    if (!local && service_option_number(h->host, "tls") > 0) {
+        h->tls = tls_new(h->host, why, why_size);
+        if (!h->tls) {
+            return false;
+        }
+    }
+    if (!make_context(h)) {
+        snprintf(why, why_size,
+                 "libwebsockets can't start on libuv; install libwebsockets-evlib-uv");
+        return false;
+    }
+    return local ? make_local(h, why, why_size) : make_tcp(h, listen, why, why_size);
 }
 
 static void *http_open(struct service_host *host, char *why, size_t why_size)
 {
-    const char *listen = service_option_text(host, "listen");
-    bool local = !service_plan(host)->boxes[service_box(host)].address_count;
-    if (!local && !is_loopback(listen)) {
-        snprintf(
-            why, why_size,
-            "listen: %s is no loopback address; others need identities, which are not there yet",
-            listen);
-        return NULL;
-    }
     struct http *h = calloc(1, sizeof *h);
     if (!h) {
         snprintf(why, why_size, "out of memory");
@@ -147,24 +223,24 @@ static void *http_open(struct service_host *host, char *why, size_t why_size)
     h->plan = service_plan(host);
     h->signed_in = service_option_number(host, "access") > 0;
     lws_set_log_level(LLL_ERR, NULL);
-    if (!make_context(h)) {
-        snprintf(why, why_size,
-                 "libwebsockets can't start on libuv; install libwebsockets-evlib-uv");
-    } else if (local ? make_local(h, why, why_size) : make_tcp(h, listen, why, why_size)) {
+    if (begin(h, why, why_size)) {
         return h;
     }
     if (h->context) {
         lws_context_destroy(h->context);
     }
-    free(h);
+    http_free(h);
     return NULL;
 }
 
 static int http_start(void *state)
 {
     struct http *h = state;
+    if (h->tls && !tls_start(h->tls)) {
+        return ERR_NOMEM;
+    }
     if (h->tcp) {
-        service_log(h->host, "console and API on http://%s", h->authority[0]);
+        service_log(h->host, "console and API on %s://%s", h->scheme, h->authority[0]);
     }
     return ERR_OK;
 }
@@ -172,6 +248,9 @@ static int http_start(void *state)
 static void http_stop(void *state)
 {
     struct http *h = state;
+    if (h->tls) {
+        tls_stop(h->tls);
+    }
     lws_context_destroy(h->context);
     h->context = NULL;
     service_stopped(h->host);

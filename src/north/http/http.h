@@ -18,7 +18,8 @@
 #define UPLOAD_MAX    16384
 #define UPLOAD_MS     10000 /* a body takes no longer than that to come */
 #define TCP_MAX       800 /* connections; what is left of the box's files is for the local socket */
-#define AUTHORITIES   4
+#define AUTHORITIES   36
+#define AUTHORITY_MAX 264
 #define STREAMS_MAX   100    /* each keeps an ask under way, of SERVICE_ASKS_MAX */
 #define RECORDS_MAX   100000 /* of one answer, and the default is 10,000 */
 
@@ -27,7 +28,10 @@ struct http {
     const struct plan *plan;
     struct lws_context *context;
     struct lws_vhost *tcp, *local;
-    char authority[AUTHORITIES][64]; /* what a Host header may say */
+    struct tls *tls;                            /* owned; NULL: plain */
+    char authority[AUTHORITIES][AUTHORITY_MAX]; /* what a Host header may say … */
+    size_t authority_count;
+    const char *scheme; /* … and, behind this and ://, an Origin header */
     char socket_path[108];
     char cookie_name[24];
     bool signed_in; /* reading needs a session too */

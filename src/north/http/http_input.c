@@ -413,6 +413,8 @@ static void begin_world(void)
     }
     world.http = (struct http){.plan = &world.plan, .tcp = vhosts, .local = vhosts + 1};
     strcpy(world.http.authority[0], "127.0.0.1:8480");
+    world.http.authority_count = 1;
+    world.http.scheme = "http";
     strcpy(world.http.cookie_name, "isthmus-8480");
 }
 

@@ -108,16 +108,23 @@ void request_ask(struct request *r, struct ask *ask, const struct answer_handler
     r->ask = ask->request;
 }
 
-/* ---- From where: loopback by name, or our own user through the Unix socket. ---- */
+/* ---- From where: by a name of ours, or our own user through the Unix socket. ---- */
 
 static bool host_is_ours(const struct http *h, const char *host)
 {
-    for (size_t i = 0; i < AUTHORITIES; i++) {
+    for (size_t i = 0; i < h->authority_count; i++) {
         if (!strcasecmp(host, h->authority[i])) {
             return true;
         }
     }
     return false;
+}
+
+static bool origin_is_ours(const struct http *h, const char *origin)
+{
+    size_t n = strlen(h->scheme);
+    return !strncmp(origin, h->scheme, n) && !strncmp(origin + n, "://", 3) &&
+           host_is_ours(h, origin + n + 3);
 }
 
 static bool is_local_peer(struct lws *wsi)
@@ -134,19 +141,19 @@ static bool is_local_peer(struct lws *wsi)
 /* NULL: welcome; else why not. */
 static const char *refusal(struct http *h, struct lws *wsi)
 {
-    char host[128] = "", origin[160] = "";
+    char host[AUTHORITY_MAX] = "", origin[AUTHORITY_MAX + 16] = "";
     int origin_size = lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN);
     if (lws_get_vhost(wsi) == h->local) {
         return is_local_peer(wsi) ? NULL
                                   : "This socket serves only the gateway's own user and root.";
     }
     if (lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST) <= 0 || !host_is_ours(h, host)) {
-        return "The Host header must name this machine's loopback address and port.";
+        return "The Host header must name this gateway as its configuration does (listen, names).";
     }
     /* One too long to copy is another's as well. */
     if (origin_size > 0 &&
         (lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) != origin_size ||
-         strncmp(origin, "http://", 7) != 0 || !host_is_ours(h, origin + 7))) {
+         !origin_is_ours(h, origin))) {
         return "Requests from other origins are refused.";
     }
     return NULL;
@@ -310,6 +317,7 @@ static int send_head(struct request *r)
                 {"referrer-policy:", "no-referrer"},
                 {"cache-control:", r->asset ? "no-cache" : "no-store"},
                 {"etag:", r->asset ? r->asset->tag : NULL},
+                {"strict-transport-security:", r->http->tls ? "max-age=31536000" : NULL},
                 {"set-cookie:", *r->cookie ? r->cookie : NULL},
                 {"retry-after:", *r->retry_after ? r->retry_after : NULL},
                 {"www-authenticate:", r->status == 401 ? "Bearer" : NULL},

@@ -79,7 +79,8 @@ static void set_cookie(struct request *r, const uint8_t *session)
     for (size_t i = 0; session && i < SESSION_ID_SIZE; i++) {
         at += sprintf(at, "%02x", session[i]);
     }
-    sprintf(at, "; Path=/; HttpOnly; SameSite=Strict%s", session ? "" : "; Max-Age=0");
+    sprintf(at, "; Path=/; HttpOnly; SameSite=Strict%s%s", r->http->tls ? "; Secure" : "",
+            session ? "" : "; Max-Age=0");
 }
 
 static void session_then(struct request *r, const struct sign_answer *answer,

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gateway beyond loopback, as clients that nobody here wrote see it: openssl, curl and Python's ssl."""
+
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+
+import plant
+import pytest
+
+WORD = "a horse counts to eight"
+NAME = "gw.test"
+
+
+def openssl(*arguments, **more):
+    done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=30, **more)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def make_certificate(folder, name, subject, *more, days=5, names=f"DNS:{NAME},IP:127.0.0.1", ca=None, usage="serverAuth"):
+    """name.crt and name.key, signed by the authority `ca` or by itself. Written beside and renamed, as a renewal should be."""
+    key, request, part = folder / f"{name}.key", folder / f"{name}.csr", folder / f"{name}.part"
+    if not key.exists():
+        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+        key.chmod(0o600)
+    (folder / "ext").write_text(f"subjectAltName={names}\nbasicConstraints=critical,CA:FALSE\nextendedKeyUsage={usage}\n")
+    openssl("req", "-new", "-key", key, "-subj", f"/CN={subject}", "-out", request)
+    signer = ["-CA", folder / f"{ca}.crt", "-CAkey", folder / f"{ca}.key", "-CAcreateserial"] if ca else ["-signkey", key]
+    openssl("x509", "-req", "-in", request, *signer, "-days", days, "-extfile", folder / "ext", "-out", part, *more)
+    part.rename(folder / f"{name}.crt")
+
+
+class House(plant.Gateway):
+    """A gateway whose console is at every address; gw.crt and gw.key lie in its folder."""
+
+    def __init__(self, folder, options=f"names: {NAME}", **environment):
+        self.port = plant.free_port()
+        (folder / "isthmus.yaml").write_text(
+            f"""gateway: {{name: tls-test}}
+devices:
+  - {{name: plc, driver: modbus, address: "127.0.0.1:{plant.free_port()}", period: 1s}}
+tags:
+  - {{path: area/level, device: plc, address: "holding:0"}}
+services:
+  - {{name: console, module: http, listen: "0.0.0.0:{self.port}", tls: true, access: signed_in, zone: plant, cert: gw.crt, key: gw.key, {options}}}
+"""
+        )
+        super().__init__(folder, **environment)
+
+    def trust(self, **more):
+        context = ssl.create_default_context(cafile=self.folder / "gw.crt")
+        for name, value in more.items():
+            setattr(context, name, value)
+        return context
+
+    def connect(self, context=None, name=NAME):
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return (context or self.trust()).wrap_socket(plain, server_hostname=name)
+
+    def subject(self):
+        """Whose certificate a new connection is shown."""
+        text = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{self.port}"], capture_output=True, text=True, timeout=20, input="").stdout
+        return re.search(r"^subject=CN = (.*)$", text, re.M)[1]
+
+    def ask(self, method, path, body=None, **headers):
+        """(status, headers, answer) over TLS."""
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.trust(), timeout=20)
+        try:
+            text = json.dumps(body) if body is not None else "" if method == "POST" else None
+            connection.request(method, path, text, {"Host": f"{NAME}:{self.port}", **headers})
+            reply = connection.getresponse()
+            data = reply.read()
+            return reply.status, reply.headers, json.loads(data) if data.startswith(b"{") else data
+        finally:
+            connection.close()
+
+    def local(self, method, path, body):
+        connection = plant.UnixConnection(self.socket, 20)
+        try:
+            connection.request(method, path, json.dumps(body))
+            reply = connection.getresponse()
+            answer = json.loads(reply.read())
+            assert reply.status == 200, answer
+            return answer
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    make_certificate(folder, "gw", "first")
+    house = House(folder)
+    yield house
+    house.stop()
+
+
+def test_only_tls_1_2_and_newer_is_spoken(house):
+    for version, wanted in (("TLSv1_2", "TLSv1.2"), ("TLSv1_3", "TLSv1.3")):
+        only = getattr(ssl.TLSVersion, version)
+        with house.connect(house.trust(minimum_version=only, maximum_version=only)) as connection:
+            assert connection.version() == wanted and connection.selected_alpn_protocol() is None
+    for old in ("-tls1", "-tls1_1"):
+        done = subprocess.run(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{house.port}", old, "-cipher", "ALL:@SECLEVEL=0"],
+            capture_output=True, text=True, timeout=20, input="",
+        )  # fmt: skip
+        assert "alert protocol version" in done.stderr, done
+    with socket.create_connection(("127.0.0.1", house.port), timeout=10) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\nHost: gw.test\r\n\r\n")
+        try:
+            said = plain.recv(4096)
+        except ConnectionError:
+            said = b""
+        assert b"HTTP/" not in said and b"html" not in said
+
+
+def test_curl_knows_whom_it_talks_to(house):
+    there = f"https://{NAME}:{house.port}/api/v1/session"
+    command = ["curl", "-s", "-i", "--cacert", house.folder / "gw.crt", "--resolve", f"{NAME}:{house.port}:127.0.0.1"]
+    done = subprocess.run([*command, there], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0 and done.stdout.startswith("HTTP/1.1 401")
+    assert "strict-transport-security: max-age=31536000" in done.stdout
+    other = subprocess.run([*command[:-1], f"other.test:{house.port}:127.0.0.1", f"https://other.test:{house.port}/"], capture_output=True, timeout=20)
+    assert other.returncode == 60, "the certificate is for another name"
+
+
+def test_a_session_over_tls(house):
+    house.local("POST", "/api/v1/accounts", {"name": "ada", "role": "viewer", "password": WORD})
+    assert house.ask("GET", "/api/v1/tags")[0] == 401
+    origin = f"https://{NAME}:{house.port}"
+    status, headers, _ = house.ask("POST", "/api/v1/session", {"name": "ada", "password": WORD}, Origin=origin)
+    assert status == 200 and re.search(r"; HttpOnly; SameSite=Strict; Secure$", headers["set-cookie"])
+    cookie = headers["set-cookie"].partition(";")[0]
+    assert house.ask("GET", "/api/v1/tags", Cookie=cookie)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "status, headers",
+    [
+        (200, {}),
+        (200, {"Origin": "https://{name}:{port}"}),
+        (200, {"Host": "127.0.0.1:{port}"}),
+        (403, {"Origin": "http://{name}:{port}"}),
+        (403, {"Origin": "https://{name}"}),
+        (403, {"Origin": "https://elsewhere.test:{port}"}),
+        (403, {"Host": "elsewhere.test:{port}"}),
+        (403, {"Host": "{name}"}),
+        (403, {"Host": "{name}:{port}.elsewhere.test"}),
+    ],
+)
+def test_only_requests_that_mean_this_gateway_are_answered(house, status, headers):
+    headers = {k: v.format(name=NAME, port=house.port) for k, v in headers.items()}
+    assert house.ask("GET", "/api/v1/health/ready", **headers)[0] == status
+
+
+def test_a_renewed_certificate_is_taken_up_and_what_is_open_lives_on(house):
+    with house.connect() as old:
+        kept = http.client.HTTPConnection(NAME, house.port)
+        kept.sock = old
+
+        def ask():
+            kept.request("GET", "/api/v1/health/ready")
+            reply = kept.getresponse()
+            reply.read()
+            return reply.status == 200 and kept.sock is old
+
+        assert ask() and house.subject() == "first"
+        pid = house.pids()["console"]
+        make_certificate(house.folder, "gw", "second")
+        plant.wait_for(lambda: house.subject() == "second", "the new certificate")
+        assert ask(), "the connection was there before"
+        (house.folder / "gw.key").chmod(0o644)
+        plant.wait_for(lambda: "others may use" in house.process.text(), "the log says why it is not taken up")
+        assert house.subject() == "second" and ask()
+        (house.folder / "gw.key").chmod(0o600)
+        make_certificate(house.folder, "gw", "third", names="DNS:elsewhere.test")
+        plant.wait_for(lambda: f"does not hold the name {NAME}" in house.process.text(), "the log says why")
+        assert house.subject() == "second"
+        make_certificate(house.folder, "gw", "fourth")
+        plant.wait_for(lambda: house.subject() == "fourth", "the right certificate")
+        assert house.pids()["console"] == pid and ask()
+
+
+def test_a_listener_whose_files_are_wrong_says_so_and_comes_up_when_they_are_right(tmp_path, started):
+    make_certificate(tmp_path, "gw", "first")
+    (tmp_path / "gw.key").chmod(0o640)
+    gateway = started(House(tmp_path))
+    state = plant.wait_for(lambda: [p for p in gateway.get("/api/v1/processes")["processes"] if p["name"] == "console" and "others may use" in p["reason"]], "it says why")
+    assert state[0]["state"] != "running" and not plant.port_listens(gateway.port)
+    done = subprocess.run([plant.ISTHMUS, "check", tmp_path], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "chmod 600 it" in done.stdout + done.stderr
+    (tmp_path / "gw.key").chmod(0o600)
+    plant.wait_for(lambda: plant.port_listens(gateway.port), "it listens")
+    assert gateway.subject() == "first"
