@@ -47,9 +47,26 @@ demo_configure() {
         edits+=(-e "s/\\b$port\\b/${demo_port[$port]}/g")
     done
     find "$DEMO/plant" -maxdepth 2 \( -name '*.yaml' -o -name '*.csv' \) -exec sed -i "${edits[@]}" {} +
+    demo_sign
     # It stays the user that it is: changing that would lose the wish to end with its parent.
     printf 'listener %s 127.0.0.1\nallow_anonymous true\nuser %s\n' \
         "${demo_port[$DEMO_BROKER_PORT]}" "$(id -un)" >"$DEMO/mosquitto.conf"
+}
+
+# Both sides of the contract sign it, with keys that are good for nothing else.
+demo_sign() {
+    local side
+    local -A names=([owner]=operations [custodian]='data team')
+    for side in owner custodian; do
+        rm -f "$DEMO/$side.key"
+        build/isthmus contract keygen "$DEMO/$side.key" --name "${names[$side]}" --as "$side" \
+            --throw-away >"$DEMO/plant/key-$side.yaml" 2>/dev/null
+    done
+    for side in owner custodian; do
+        build/isthmus contract sign "$DEMO/plant" pumps-and-tanks --key "$DEMO/$side.key" \
+            --as "$side" >/dev/null
+    done
+    say "Both sides have signed the contract pumps-and-tanks, with throw-away keys"
 }
 
 demo_plc_ports() {
@@ -110,6 +127,8 @@ Try next, in another terminal:
     build/isthmus devices                   the two PLCs
     build/isthmus watch '**/level'          values as they come
     build/isthmus check $DEMO/plant      the configuration, which is yours to change
+    build/isthmus contract show $DEMO/plant pumps-and-tanks
+                                            what leaves the plant, and who has signed
 
 The cloud side, as any MQTT client sees it (package mosquitto-clients):
     mosquitto_sub -p ${demo_port[$DEMO_BROKER_PORT]} -t 'spBv1.0/#' -F '%t  %l bytes'

@@ -206,6 +206,7 @@ def test_throw_away_keys_are_refused_beyond_this_machine(works):
     works.sign_both("--throw-away")
     shown = works.show()
     assert shown["effect"] == "signed" and shown["owner"]["throw_away"] is True
+    assert any("'pumps' is signed with throw-away keys" in w for w in works.warnings())
     works.broker = "192.0.2.1:1883"
     works.write()
     said = works.check()

@@ -243,6 +243,16 @@ static void say_side(struct effect *e, const struct side *s)
     }
 }
 
+static void say_throw_away(struct effect *e)
+{
+    const struct plan_signature *s = e->c->feed.signatures;
+    if (s[FEED_OWNER].throw_away || s[FEED_CUSTODIAN].throw_away) {
+        node_warning(&e->l->tree, node_get(e->c->node, "name"),
+                     "for a real plant each side makes a lasting key: isthmus contract --help",
+                     "contract '%s' is signed with throw-away keys", e->c->name);
+    }
+}
+
 static void decide(struct effect *e)
 {
     struct plan_feed *feed = &e->c->feed;
@@ -255,6 +265,7 @@ static void decide(struct effect *e)
                             : FORMER;
             note_signature(e, s, s->signatures + which);
         }
+        say_throw_away(e);
         return;
     }
     bool keys = node_get(e->l->root, "keys") != NULL;
