@@ -41,6 +41,8 @@ enum ask_kind {
     ASK_TEXT,   /* what follows is more of its text */
     ASK_TAKE,   /* it may answer max_records more bytes */
     ASK_CANCEL, /* nobody waits for it any more: it ends at once */
+    ASK_REPORTS, /* two struct answer_report per feed in scope: of the last day, and of the last week */
+    ASK_TRIAL, /* struct answer_trial per device in scope and day */
 };
 
 #define SQL_TEXT_MAX 16384u /* bytes */
@@ -134,6 +136,18 @@ struct answer_feed {
     int64_t since_ns;
     uint32_t balanced, reserved;
     int64_t oldest_pending_ns; /* journal time of the oldest undelivered record, 0: none */
+};
+struct answer_report {
+    uint32_t feed,
+        week; /* week 0: the last 24 whole hours and the one that runs; 1: 7 whole days and today */
+    uint64_t delivered, in_time, gaps; /* in_time: within the freshness promised */
+    double p50_ms, p99_ms;             /* lateness of what was delivered */
+    int64_t since_ns;                  /* 0: nothing yet */
+};
+struct answer_trial { /* reader/trial.h */
+    uint32_t device, day;
+    uint32_t requests, failures, reconnects, seconds, mean_us, worst_us;
+    uint32_t first_s, before_s, before_us, reserved;
 };
 struct answer_device {
     uint32_t device, state;

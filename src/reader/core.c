@@ -102,6 +102,7 @@ int core_new(struct reader_core **out, struct gateway *g, const struct disk *dis
     for (uint32_t i = 0; !err && i < h->feeds.count; i++) {
         err = feed_init(core->feeds + core->feed_count++, core->plan, i);
     }
+    err = err ? err : kept_init(core);
     err = err ? err : open_links(core);
     core->scopes_until_ns = conduit_next_end(core->plan, core->utc_ns);
     /* answers to requests of a predecessor must not look like answers to ours */
@@ -135,6 +136,8 @@ void core_free(struct reader_core *core)
     free(core->walks);
     free(core->links);
     free(core->feeds);
+    free(core->kept);
+    free(core->devices);
     free(core);
 }
 
@@ -194,6 +197,8 @@ static void answer_one(struct reader_core *core, struct link *link, struct reque
         [ASK_FEED_NEXT] = feed_ask,
         [ASK_CAUSES] = answer_causes,
         [ASK_SQL] = answer_sql,
+        [ASK_REPORTS] = answer_reports,
+        [ASK_TRIAL] = answer_trial,
     };
     if (r->cancelled) {
         link_end(link, core, r, ERR_CLOSED, (struct cursor_range){0}, false);
@@ -258,6 +263,8 @@ int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns)
     answer_links(core, true);
     answer_links(core, false);
     cursors_step(core);
+    trial_step(core);
+    kept_step(core, false);
     ring_publish(&core->up);
     return core->more           ? 0
            : core->crowded      ? SLEEP_ROOM_MS
@@ -299,5 +306,6 @@ void core_finish(struct reader_core *core)
 {
     core->mono_ns += PERSIST_NS;
     cursors_step(core);
+    kept_step(core, true);
     ring_publish(&core->up);
 }

@@ -10,6 +10,8 @@
 #include "box/link.h"
 #include "guard/session.h"
 #include "journal/forecast.h"
+#include "reader/report.h"
+#include "reader/trial.h"
 #include "reader/walk.h"
 
 #include <isthmus/driver.h>
@@ -49,6 +51,8 @@ struct sent { /* an answer of a feed: records in [from, to) */
     uint64_t from, to;
     uint32_t samples;
     bool confirmed;
+    int64_t confirmed_ns;
+    struct late_runs late;
 };
 
 /* What the journal took of a feed's scope, in samples, counted apart from what is sent: audit.c. Delivered, pending and
@@ -70,6 +74,8 @@ struct feed {
     uint32_t index;
     const char *name;
     bool live_first;
+    uint32_t freshness_ms;
+    struct report report;
     struct scope scope;
     bool known; /* the stored cursor has come */
     bool up;
@@ -159,6 +165,16 @@ struct pooled_walk {
     int64_t used_ns;    /* monotonic */
 };
 
+struct kept { /* kept.c: figures that are stored: of a feed, or of a device */
+    char key[STORE_KEY_MAX];
+    struct feed *feed; /* NULL: of the device */
+    bool days;         /* of the feed: by the day, else by the hour */
+    struct trial_device *device;
+    bool known;       /* what was stored has come */
+    uint32_t request; /* under way; 0: none */
+    int64_t asked_ns; /* monotonic */
+};
+
 struct reader_core {
     struct gateway *g; /* borrowed */
     const struct plan *plan;
@@ -173,6 +189,11 @@ struct reader_core {
     struct ring_consumer down;
     uint64_t engine_epoch;
     uint32_t store_count;
+    struct kept *kept; /* owned */
+    uint32_t kept_count;
+    struct trial_device *devices; /* owned: the first of the plan's */
+    uint32_t device_count;
+    int64_t noted_ns;          /* monotonic: when their figures were looked at last */
     struct pooled_walk *walks; /* for queries; feeds have their own */
     uint32_t walk_count;
     uint64_t walk_clock;
@@ -255,7 +276,7 @@ MUST_USE int feed_init(struct feed *feed, const struct plan *plan, uint32_t inde
 void feed_fini(struct feed *feed);
 void feed_down(struct feed *feed);
 void feed_rewind(struct feed *feed, uint64_t written); /* the journal ends earlier than it did */
-void feed_confirm(struct feed *feed, struct cursor_range range);
+void feed_confirm(struct feed *feed, struct cursor_range range, int64_t now_ns);
 /* What was confirmed and is durable now enters the cursor. */
 void feed_merge(struct feed *feed, uint64_t durable);
 uint64_t feed_gaps(const struct feed *feed);
@@ -274,6 +295,14 @@ size_t feed_state_encode(const struct feed *feed, uint8_t out[FEED_STATE_MAX]);
  * a new feed, that begins with the oldest that the journal has. ERR_MALFORMED: as a new one. */
 MUST_USE int feed_state_decode(struct feed *feed, const void *data, size_t size, int64_t now_ns);
 
+/* kept.c */
+MUST_USE int kept_init(struct reader_core *core);
+void kept_step(struct reader_core *core, bool last);
+/* An answer to one of its requests; false: to somebody else's. */
+bool kept_take(struct reader_core *core, uint32_t request, const struct record_store *head,
+               const uint8_t *value, size_t size);
+void stored_key(char key[STORE_KEY_MAX], const char *prefix, const char *name);
+
 /* cursor_store.c */
 void cursors_take(struct reader_core *core);
 void cursors_step(struct reader_core *core);
@@ -283,6 +312,8 @@ bool cursors_wait(const struct reader_core *core); /* something must be done soo
 typedef void answer_ask(struct reader_core *core, struct link *link, struct request *r);
 answer_ask answer_now, answer_ledger, answer_feeds, answer_devices, answer_processes,
     answer_journal, answer_head;
+answer_ask answer_reports, answer_trial;
+void trial_step(struct reader_core *core); /* state.c: looks at the devices' panels */
 answer_ask answer_read, answer_gaps, answer_history, answer_causes;
 /* Every query on the journal: begin (false: wait, or it has ended), and end with what its walk covers. */
 bool query_begin(struct reader_core *core, struct link *link, struct request *r, bool by_time);

@@ -4,26 +4,10 @@
  * restarted) is sent again. */
 #include "reader/core.h"
 
-#include "base/crc32c.h"
-
-#include <stdio.h>
 #include <string.h>
 
 #define TAKE_SLOTS  (2 * SLOT_RECORD_MAX)
 #define RECOUNT_MAX (UINT64_C(1) << 20) /* records that a successor may have to count again */
-
-/* The key of a name that is too long ends in its checksum. */
-static void key_of(const struct feed *feed, char key[STORE_KEY_MAX])
-{
-    memset(key, 0, STORE_KEY_MAX);
-    size_t length = strlen(feed->name);
-    if (length + sizeof "cursor/" <= STORE_KEY_MAX) {
-        snprintf(key, STORE_KEY_MAX, "cursor/%s", feed->name);
-    } else {
-        snprintf(key, STORE_KEY_MAX, "cursor/%.24s#%08x", feed->name,
-                 crc32c(0, feed->name, length));
-    }
-}
 
 /* What the feed still needs of the journal begins here: its first undelivered record, or what its account has not seen. */
 static uint64_t needs_from(const struct feed *feed)
@@ -37,7 +21,7 @@ static void send(struct reader_core *core, struct feed *feed, enum record_kind k
 {
     uint8_t payload[sizeof(struct record_store) + FEED_STATE_MAX];
     struct record_store head = {0};
-    key_of(feed, head.key);
+    stored_key(head.key, "cursor", feed->name);
     if (kind == RECORD_STORE) {
         head.size = (uint32_t)feed_state_encode(feed, payload + sizeof head);
     }
@@ -61,13 +45,17 @@ static void on_stored(struct reader_core *core, const struct slot *s)
         return;
     }
     memcpy(&head, slot_payload(s), sizeof head);
+    size_t left = size - sizeof head;
+    if (kept_take(core, s->status, &head, slot_payload(s) + sizeof head,
+                  left < head.size ? left : head.size)) {
+        return;
+    }
     for (uint32_t i = 0; i < core->feed_count; i++) {
         struct feed *feed = core->feeds + i;
         if (!feed->store_request || feed->store_request != s->status) {
             continue;
         }
         feed->store_request = 0;
-        size_t left = size - sizeof head;
         if (feed->known) {
             feed->dirty |= head.error != 0;
             feed->kept = head.error ? feed->kept : feed->storing;
@@ -131,6 +119,9 @@ void cursors_step(struct reader_core *core)
         struct feed *feed = core->feeds + i;
         uint64_t durable = core->journal.durable_sequence, counted = feed->account.at;
         feed_merge(feed, counted < durable ? counted : durable); /* the account is never behind */
+        if (feed->known) {
+            report_gaps(&feed->report, feed_gaps(feed), core->utc_ns);
+        }
         feed->dirty |= feed->known && counted - feed->stored_at > RECOUNT_MAX;
         bool silent = core->mono_ns - feed->asked_ns >= RETRY_NS;
         if (feed->store_request && (restarted || silent)) {

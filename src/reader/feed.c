@@ -23,6 +23,7 @@ int feed_init(struct feed *feed, const struct plan *plan, uint32_t index)
     feed->index = index;
     feed->name = plan_text(plan, f->name);
     feed->live_first = f->live_first;
+    feed->freshness_ms = f->freshness_ms;
     int err = scope_of_feed(&feed->scope, plan, index);
     if (!err) {
         size_t words = feed->scope.filter.end_id / 64 + 1;
@@ -65,7 +66,13 @@ void feed_rewind(struct feed *feed, uint64_t written)
 
 /* ---- What was sent. ---- */
 
-static void note_sent(struct feed *feed, uint64_t from, uint64_t to, uint32_t samples,
+struct tally {
+    uint32_t records, samples;
+    int state; /* of the last walk_next */
+    struct late_runs late;
+};
+
+static void note_sent(struct feed *feed, uint64_t from, uint64_t to, const struct tally *t,
                       bool confirmed)
 {
     struct sent *last = feed->sent_count ? feed->sent + feed->sent_count - 1 : NULL;
@@ -75,19 +82,20 @@ static void note_sent(struct feed *feed, uint64_t from, uint64_t to, uint32_t sa
     feed->unmerged |= confirmed;
     if (confirmed && last && last->confirmed && last->to == from) {
         last->to = to;
-        last->samples += samples;
+        last->samples += t->samples;
         return;
     }
-    feed->sent[feed->sent_count++] =
-        (struct sent){.from = from, .to = to, .samples = samples, .confirmed = confirmed};
+    feed->sent[feed->sent_count++] = (struct sent){
+        .from = from, .to = to, .samples = t->samples, .confirmed = confirmed, .late = t->late};
 }
 
-void feed_confirm(struct feed *feed, struct cursor_range range)
+void feed_confirm(struct feed *feed, struct cursor_range range, int64_t now_ns)
 {
     for (uint32_t i = 0; i < feed->sent_count; i++) {
         struct sent *s = feed->sent + i;
         if (s->from >= range.from && s->to <= range.to) {
             s->confirmed = true;
+            s->confirmed_ns = now_ns;
             feed->unmerged = true;
         }
     }
@@ -101,6 +109,7 @@ void feed_merge(struct feed *feed, uint64_t durable)
         struct sent s = feed->sent[i];
         if (s.confirmed && s.to <= durable && cursor_add(&feed->cursor, s.from, s.to) == 0) {
             feed->delivered += s.samples;
+            report_delivered(&feed->report, &s.late, s.confirmed_ns, feed->freshness_ms);
             feed->dirty = true;
         } else {
             waits |= s.confirmed;
@@ -150,10 +159,16 @@ static bool choose_lane(struct feed *feed, uint64_t written, struct lane *lane)
     return has_backlog;
 }
 
-struct tally {
-    uint32_t records, samples;
-    int state; /* of the last walk_next */
-};
+static void add_late(struct late_runs *late, const struct walk_run *run, int64_t now_ns)
+{
+    for (size_t i = 0; i < run->slot_count;) {
+        const struct slot *s = run->slots + i;
+        if (!slot_is_control(s)) {
+            late_add(late, s->time, now_ns);
+        }
+        i += slot_is_long(s) ? slot_record_length(s) : 1;
+    }
+}
 
 /* Sends what the lane has, up to `most` records, the room in the ring and the budget. */
 static int send_lane(struct link *link, struct reader_core *core, struct feed *feed,
@@ -175,6 +190,7 @@ static int send_lane(struct link *link, struct reader_core *core, struct feed *f
         link_run(link, r, &run, lane->backlog ? ANSWER_BACKLOG : 0);
         t->records += run.records;
         t->samples += run.samples;
+        add_late(&t->late, &run, core->utc_ns);
     }
     lane->walk->lost = 0; /* the audit counts it, in samples */
     return err;
@@ -194,7 +210,7 @@ static void feed_next(struct reader_core *core, struct link *link, struct reques
         to = to < from ? from : to;
         *lane.at = to;
         feed->live_turn = lane.backlog;
-        note_sent(feed, from, to, t.samples, t.records == 0);
+        note_sent(feed, from, to, &t, t.records == 0);
         if (t.records || err) {
             link_end(link, core, r, err, (struct cursor_range){from, to},
                      to < core->journal.written_sequence);

@@ -187,7 +187,7 @@ static int take_ask(struct link *link, struct reader_core *core, const struct sl
         if (ask.feed >= core->feed_count || core->plan->feeds[ask.feed].box != link->box) {
             return ERR_GARBAGE;
         }
-        feed_confirm(core->feeds + ask.feed, ask.confirm);
+        feed_confirm(core->feeds + ask.feed, ask.confirm, core->utc_ns);
         return 1;
     }
     return begin_request(link, core, &ask, behind, size);

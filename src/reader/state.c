@@ -233,6 +233,87 @@ void answer_devices(struct reader_core *core, struct link *link, struct request 
     link_end(link, core, r, ERR_OK, head_of(core), false);
 }
 
+void answer_reports(struct reader_core *core, struct link *link, struct request *r)
+{
+    for (; r->at < 2 * (uint64_t)core->feed_count; r->at++) {
+        const struct feed *feed = core->feeds + r->at / 2;
+        if (core->plan->feeds[feed->index].box != link->box && !r->scope->all) {
+            continue;
+        }
+        struct report_sum sum;
+        report_sum(&feed->report, r->at % 2, core->utc_ns, &sum);
+        struct answer_report row = {.feed = feed->index,
+                                    .week = r->at % 2,
+                                    .delivered = sum.delivered,
+                                    .in_time = sum.in_time,
+                                    .gaps = sum.gaps,
+                                    .p50_ms = sum.p50_ms,
+                                    .p99_ms = sum.p99_ms,
+                                    .since_ns = sum.since_ns};
+        if (!link_row(link, core, r, &row, sizeof row)) {
+            return;
+        }
+    }
+    link_end(link, core, r, ERR_OK, head_of(core), false);
+}
+
+static const struct device_panel *panel_of(const struct reader_core *core, uint32_t device)
+{
+    const struct device_panel *panels =
+        core->g->seats[SEAT_BOX + core->plan->devices[device].box].devices;
+    return panels ? panels + device : NULL;
+}
+
+void trial_step(struct reader_core *core)
+{
+    if (core->mono_ns - core->noted_ns < NS_PER_S) {
+        return;
+    }
+    core->noted_ns = core->mono_ns;
+    for (uint32_t i = 0; i < core->device_count; i++) {
+        const struct device_panel *panel = panel_of(core, i);
+        struct answer_device now;
+        if (panel) {
+            copy_device(panel, &now);
+            const uint64_t *f = now.figures; /* struct isthmus_figures in its order */
+            trial_note(core->devices + i,
+                       &(struct trial_now){.requests = f[0],
+                                           .failures = f[2] + f[3],
+                                           .reconnects = f[4],
+                                           .latency_us = (uint32_t)f[7],
+                                           .answers = now.state == ISTHMUS_UP ||
+                                                      now.state == ISTHMUS_DEGRADED},
+                       core->utc_ns);
+        }
+    }
+}
+
+void answer_trial(struct reader_core *core, struct link *link, struct request *r)
+{
+    for (; r->at < (uint64_t)core->device_count * TRIAL_DAYS; r->at++) {
+        const struct trial_device *d = core->devices + r->at / TRIAL_DAYS;
+        const struct trial_day *t = d->days + r->at % TRIAL_DAYS;
+        if (!t->day || !filter_has_gap(&r->scope->filter, GAP_DEVICE, d->index)) {
+            continue;
+        }
+        struct answer_trial row = {.device = d->index,
+                                   .day = t->day,
+                                   .requests = t->requests,
+                                   .failures = t->failures,
+                                   .reconnects = t->reconnects,
+                                   .seconds = t->seconds,
+                                   .mean_us = t->mean_us,
+                                   .worst_us = t->worst_us,
+                                   .first_s = d->first_s,
+                                   .before_s = d->before_s,
+                                   .before_us = d->before_us};
+        if (!link_row(link, core, r, &row, sizeof row)) {
+            return;
+        }
+    }
+    link_end(link, core, r, ERR_OK, head_of(core), false);
+}
+
 static void copy_seat(const struct health_seat *h, struct answer_process *out)
 {
     char reason[sizeof h->reason + 1];
