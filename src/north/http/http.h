@@ -66,6 +66,7 @@ struct stream;
 struct sql;
 struct prom;
 struct columns;
+struct contracts;
 
 struct ticket {
     struct request *request; /* NULL: gone */
@@ -100,12 +101,13 @@ struct request {
         uint64_t produced, journaled, suppressed, rejected, gaps, unbalanced;
         int64_t since_ns;
     } total;
-    const struct asset *asset; /* instead of the body */
-    struct ticket *ticket;     /* of what the engine or the identity is asked, under way */
-    struct stream *stream;     /* owned; NULL: a plain answer */
-    struct sql *sql;           /* owned; NULL: no query */
-    struct prom *prom;         /* owned; NULL: nothing of Prometheus' API */
-    struct columns *columns;   /* owned; NULL: none are being filled */
+    const struct asset *asset;   /* instead of the body */
+    struct ticket *ticket;       /* of what the engine or the identity is asked, under way */
+    struct stream *stream;       /* owned; NULL: a plain answer */
+    struct sql *sql;             /* owned; NULL: no query */
+    struct prom *prom;           /* owned; NULL: nothing of Prometheus' API */
+    struct columns *columns;     /* owned; NULL: none are being filled */
+    struct contracts *contracts; /* owned; NULL: no report on them is being made */
 };
 
 /* request.c */
@@ -150,6 +152,12 @@ void inhibit_get(struct request *r);
 void inhibit_post(struct request *r);
 void metrics_begin(struct request *r);
 void browse_begin(struct request *r);
+
+/* contracts.c */
+void contracts_begin(struct request *r);
+void contract_begin(struct request *r);
+void trial_begin(struct request *r);
+void contracts_free(struct contracts *c);
 
 /* sql.c */
 void sql_begin(struct request *r);

@@ -397,6 +397,7 @@ static void fini(struct request *r)
         stream_free(r->stream);
         sql_free(r->sql);
         columns_free(r->columns);
+        contracts_free(r->contracts);
         prom_close(r);
         json_fini(&r->body);
         free(r->upload);
