@@ -30,6 +30,7 @@ static const struct {
     {"inhibit", cli_client, "[on|off]", "stop all writes to devices, or let them through again"},
     {"user", cli_client, "VERB", "accounts: who may sign in"},
     {"token", cli_client, "VERB", "tokens of machines"},
+    {"trial-report", cli_client, "", "what the gateway asked of the devices, and what came of it"},
     {"export", cli_export, "DIR FILE", "history of tags as CSV or Parquet"},
     {"import", cli_import, "DIR FILE", "CSV or Parquet as history"},
     {"verify", cli_verify, "FOLDER", "whether history is whole and sound"},
@@ -61,7 +62,7 @@ static void print_help(FILE *out)
           "usage: isthmus COMMAND …\n\n",
           out);
     for (size_t i = 0; i < COMMANDS; i++) {
-        fprintf(out, "  %-8s %-11s %s\n", commands[i].name, commands[i].arguments,
+        fprintf(out, "  %-12s %-11s %s\n", commands[i].name, commands[i].arguments,
                 commands[i].summary);
     }
     fputs("\n`isthmus COMMAND --help` tells more; `man isthmus` has it all. With --json this list\n"

@@ -222,10 +222,12 @@ def test_throw_away_keys_are_refused_beyond_this_machine(works):
 @pytest.fixture
 def line(tmp_path, started):
     device, broker = plant.free_port(), plant.free_port()
-    started(plant.modbus_units(tmp_path, device, "--size", "200", "--set", "0:1", "1:2", "2:3"))
+    units = started(plant.modbus_units(tmp_path, device, "--size", "200", "--set", "0:1", "1:2", "2:3"))
     started(plant.mosquitto(tmp_path, broker))
     seen = started(plant.Process(["mosquitto_sub", "-p", broker, "-t", "spBv1.0/#", "-F", "%t %x"], tmp_path / "seen.txt"))
-    return Works(tmp_path, device, f"127.0.0.1:{broker}"), seen
+    works = Works(tmp_path, device, f"127.0.0.1:{broker}")
+    works.units = units
+    return works, seen
 
 
 def born(seen):
@@ -268,3 +270,74 @@ def test_a_signed_folder_can_be_moved(works, tmp_path_factory):
     copy = tmp_path_factory.mktemp("elsewhere") / "plant"
     shutil.copytree(works.folder, copy)
     assert said("contract", "show", copy, "pumps")["effect"] == "signed"
+
+
+def report(gateway, *arguments):
+    done = subprocess.run([plant.ISTHMUS, *arguments, "--socket", gateway.socket], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def test_both_sides_read_the_same_report(line, started):
+    """Promised and delivered, and what is missing: counted by the reader, and by the observer at the broker."""
+    works, seen = line
+    works.sign_both("--throw-away")
+    gateway = started(plant.Gateway(works.folder))
+    plant.wait_for(lambda: "/DDATA/" in seen.text(), "data")
+
+    def contract(name="pumps"):
+        return gateway.get(f"/api/v1/contracts/{name}")
+
+    def delivered():
+        found = contract()
+        return found if found["day"]["delivered"] >= 3 else None
+
+    found = plant.wait_for(delivered, "some samples were delivered")
+    assert found["effect"] == "signed" and found["missing"] == "" and found["digest"] == works.show()["digest"]
+    assert found["owner"]["throw_away"] and [t["tag"] for t in found["tag_list"]] == ["works/a", "works/b", "works/c"]
+    for time in ("day", "week"):
+        told = found[time]
+        # polls before the first connection are missed too
+        assert told["missing"] == sum(c["missing"] for c in told["causes"]) and {c["cause"] for c in told["causes"]} <= {"device down"}
+        assert abs(told["completeness"] - 100 * told["delivered"] / (told["delivered"] + told["missing"])) < 0.001
+        assert 0 <= told["p50_ms"] <= told["p99_ms"] < 5000 and told["in_time"] == 100
+    (listed,) = gateway.get("/api/v1/contracts")["contracts"]
+    assert listed["contract"] == "pumps" and listed["day"]["delivered"] >= found["day"]["delivered"]
+    assert gateway.get("/api/v1/contracts/nothing", check=False)[0] == 404
+    works.units.kill()
+    missing = found["day"]["missing"]
+    missed = plant.wait_for(lambda: (c := contract())["day"]["missing"] > missing + 2 and c, "the device is missed")
+    assert missed["day"]["completeness"] < 100 and "device down" in {c["cause"] for c in missed["day"]["causes"]}
+    assert sum(c["missing"] for c in missed["week"]["causes"]) == missed["week"]["missing"]
+    assert re.search(r"^pumps +24 h +5000 ms +\d+ ms +\d+ ms +[\d.]+ % +99.5 % +[\d.]+ % +\d+ +NO$", report(gateway, "contract", "report"), re.M)
+    assert re.search(r"^device down +plc +\d+ ", report(gateway, "contract", "report", "pumps"), re.M)
+    before = missed["week"]["delivered"]
+    assert gateway.stop() == 0
+    gateway.start()
+    plant.wait_for(lambda: contract()["week"]["delivered"] >= before, "what was delivered before is told after a restart")
+
+
+def test_the_report_of_a_trial(line, started):
+    works, _ = line
+    works.keys = None
+    works.write()
+    gateway = started(plant.Gateway(works.folder))
+
+    def asked():
+        days = gateway.get("/api/v1/trial")["days"]
+        return days if days and days[-1]["seconds"] > 1 else None
+
+    (day,) = plant.wait_for(asked, "the device was asked for two seconds")
+    assert day["device"] == "plc" and day["requests"] > 10 and day["failures"] == 0 and 0 < day["before_us"] <= day["worst_us"]
+    requests = gateway.get("/api/v1/devices")["devices"][0]["requests"]
+    assert day["requests"] <= requests
+    assert gateway.stop() == 0
+    gateway.start()
+    plant.wait_for(lambda: (d := asked()) and d[0]["requests"] > day["requests"], "the count goes on after a restart")
+    text = report(gateway, "trial-report")
+    assert re.search(r"^plc +20\S+ +1 +\d+ +[\d.]+ +0 +\d+ +[\d.]+ +[\d.]+ +[\d.]+$", text, re.M) and "a trial: unsigned" in text
+    assert "The account balances" in text
+    html, markdown = report(gateway, "trial-report", "--html"), report(gateway, "trial-report", "--markdown")
+    assert html.startswith("<!DOCTYPE html>") and "<td>plc</td>" in html and html.rstrip().endswith("</html>")
+    assert markdown.startswith("# works: report of the trial") and "| plc |" in markdown
+    assert json.loads(report(gateway, "trial-report", "--json"))["days"][0]["device"] == "plc"

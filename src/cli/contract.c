@@ -16,7 +16,8 @@ static const char usage[] =
     "usage: isthmus contract keygen FILE --name NAME --as owner|custodian [--throw-away] [--json]\n"
     "       isthmus contract sign DIR NAME --key FILE --as owner|custodian [--json]\n"
     "       isthmus contract show DIR NAME [--json]\n"
-    "       isthmus contract diff DIR NAME [--json]\n\n"
+    "       isthmus contract diff DIR NAME [--json]\n"
+    "       isthmus contract report [NAME] [--json] [--socket PATH]\n\n"
     "A contract says which tags leave the plant, to whom, how fresh, how complete, for what use, "
     "and\n"
     "what comes back. It takes effect when its OT owner and its IT custodian have both signed its\n"
@@ -24,14 +25,16 @@ static const char usage[] =
     "  keygen  makes a secret key in FILE, and prints the line for keys: in the configuration\n"
     "  sign    signs the terms that NAME has in the folder DIR now\n"
     "  show    the terms as OT and as IT read them, and who has signed\n"
-    "  diff    what has changed since they were signed\n\n"
+    "  diff    what has changed since they were signed\n"
+    "  report  what was promised and delivered, as the running gateway tells it\n\n"
     "  --name NAME   who signs with this key, as the contract names its owner or custodian\n"
     "  --as SIDE     owner (OT) or custodian (IT)\n"
     "  --throw-away  a key for trying out: refused when a service reaches beyond this machine\n"
     "  --key FILE    the secret key\n"
-    "  --json        JSON instead of texts\n\n"
+    "  --json        JSON instead of texts\n"
+    "  --socket PATH the gateway's socket (default: as for isthmus status)\n\n"
     "exit status: 0 done (diff: nothing has changed), 1 something changed or it did not work out,\n"
-    "2 wrong usage\n";
+    "2 wrong usage, 3 no gateway answers\n";
 
 struct run {
     struct cli_contract c;
@@ -360,6 +363,9 @@ int cli_contract(int argc, char **argv)
             fputs(usage, stdout);
             return CLI_OK;
         }
+    }
+    if (argc > 1 && !strcmp(argv[1], "report")) {
+        return cli_client(argc, argv);
     }
     if (!parse(&r, argc, argv)) {
         fputs(usage, stderr);

@@ -61,9 +61,18 @@ void table_print(struct table *t, bool colour)
             const char *text = t->cells[r][i] ? t->cells[r][i] : "";
             int pad = i + 1 < t->columns ? widths[i] - width(text) + 2 : 0;
             printf("%s%*s", text, pad, "");
-            free(t->cells[r][i]);
         }
         fputs(colour && r == 0 ? "\033[0m\n" : "\n", stdout);
+    }
+    table_free(t);
+}
+
+void table_free(struct table *t)
+{
+    for (size_t r = 0; r < t->rows; r++) {
+        for (int i = 0; i < t->columns; i++) {
+            free(t->cells[r][i]);
+        }
     }
     free(t->cells);
     *t = (struct table){0};

@@ -16,5 +16,6 @@ struct table {
 void table_row(struct table *t, int columns, ...);             /* const char * each; copied */
 void table_row_of(struct table *t, int columns, char **cells); /* takes them */
 void table_print(struct table *t, bool colour);                /* and frees it */
+void table_free(struct table *t);
 
 #endif

@@ -40,6 +40,17 @@ static const struct {
      "Shows whether writes are inhibited; stops all writes at once, reverts too; or lets them\n"
      "through again, which only works at the gateway itself.",
      client_inhibit},
+    {"contract", " report [NAME]",
+     "Shows what contracts promise and what was delivered, over a day and a week; with a NAME "
+     "also\n"
+     "what was missing and why.",
+     client_contract},
+    {"trial-report", " [--markdown | --html]",
+     "Shows what the gateway has asked of each device since it came, how long they took to answer\n"
+     "before and since, what was missing and why, and what was promised and delivered.\n\n"
+     "  --markdown     as Markdown, in one piece\n"
+     "  --html         as an HTML page, in one piece",
+     client_trial},
     {"user", " list | enrol | add NAME --role ROLE | password NAME | remove NAME",
      "Who may sign in: lists accounts, makes, changes and removes them. The password comes from "
      "the\n"
@@ -68,6 +79,12 @@ static bool arguments_fit(const struct client *c, int (*run)(const struct client
     }
     if (run == client_command || run == client_user || run == client_token) {
         return c->argument_count == 1 || c->argument_count == 2;
+    }
+    if (run == client_contract) {
+        return c->argument_count && c->argument_count <= 2 && !strcmp(c->arguments[0], "report");
+    }
+    if (run == client_trial) {
+        return c->argument_count == 0 && !(c->json && c->form);
     }
     if (run == client_ledger || run == client_inhibit) {
         return c->argument_count <= 1;
@@ -153,6 +170,10 @@ int isthmus_client(int argc, char **argv)
         }
         if (!strcmp(argv[k], "--json")) {
             c.json = true;
+        } else if (!strcmp(argv[k], "--html") && commands[i].run == client_trial) {
+            c.form = FORM_HTML;
+        } else if (!strcmp(argv[k], "--markdown") && commands[i].run == client_trial) {
+            c.form = FORM_MARKDOWN;
         } else if (!strcmp(argv[k], "--feed") && k + 1 < argc && commands[i].run == client_ledger) {
             c.feed = argv[++k];
         } else if (!strcmp(argv[k], "--reason") && k + 1 < argc &&

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, devices, browse, get, watch, ledger, sql, set, command, inhibit, user, token: clients of the API over the gateway's Unix socket. */
+/* status, devices, browse, get, watch, ledger, sql, set, command, inhibit, user, token, contract report, trial-report: clients of the API over the gateway's Unix socket. */
 #ifndef ISTHMUS_CLI_CLIENT_CLIENT_H
 #define ISTHMUS_CLI_CLIENT_CLIENT_H
 
@@ -9,8 +9,11 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 
+enum client_form { FORM_TEXT, FORM_MARKDOWN, FORM_HTML };
+
 struct client {
     const char *socket;
+    enum client_form form; /* of a report */
     bool json, colour;
     const char *feed;  /* --feed; NULL: not given */
     const char *limit; /* --limit, a number; likewise */
@@ -57,6 +60,9 @@ int client_sql(const struct client *c);
 int client_set(const struct client *c);
 int client_command(const struct client *c);
 int client_inhibit(const struct client *c);
+/* report.c */
+int client_contract(const struct client *c);
+int client_trial(const struct client *c);
 /* account.c; CLI_USAGE: print it */
 int client_user(const struct client *c);
 int client_token(const struct client *c);
