@@ -37,6 +37,7 @@ static const struct {
     {"audit", cli_audit, "VERB FOLDER", "prove and read the account of who did what"},
     {"access", cli_access, "WHO TAG", "why somebody may read or write a tag, or may not"},
     {"contract", cli_contract, "VERB", "keys, signatures and terms of data contracts"},
+    {"pki", cli_pki, "VERB", "certificates of the plant's own authority"},
     {"backup", cli_backup, "DIR BACKUP", "copy history, of a gateway that runs too"},
     {"restore", cli_restore, "DIR BACKUP", "bring history back"},
     {"replay", cli_replay, "DIR", "play history as live devices"},
