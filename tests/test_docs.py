@@ -89,11 +89,12 @@ def test_the_first_device_of_the_readme(folder, started):
 HISTORY = plant.ROOT / "docs/history.md"
 SQL = plant.ROOT / "docs/sql.md"
 IDENTITY = plant.ROOT / "docs/identity.md"  # see test_identity.py
+TLS = plant.ROOT / "docs/tls.md"  # see test_tls.py
 REPLAY = plant.ROOT / "docs/replay.md"
 WRITING = plant.ROOT / "docs/commands.md"
 AUDIT = plant.ROOT / "docs/audit-format.md"
 CONTRACTS = plant.ROOT / "docs/contracts.md"
-OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d not in (HISTORY, SQL, REPLAY, WRITING, AUDIT, IDENTITY, CONTRACTS) and (d != README or c.startswith("./run"))]
+OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d not in (HISTORY, SQL, REPLAY, WRITING, AUDIT, IDENTITY, TLS, CONTRACTS) and (d != README or c.startswith("./run"))]
 
 
 @pytest.mark.parametrize("document, command", OTHERS, ids=[f"{d}: {c}" for d, c in OTHERS])

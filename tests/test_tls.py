@@ -3,8 +3,8 @@
 
 import http.client
 import json
-import os
 import re
+import shlex
 import socket
 import ssl
 import subprocess
@@ -198,3 +198,66 @@ def test_a_listener_whose_files_are_wrong_says_so_and_comes_up_when_they_are_rig
     (tmp_path / "gw.key").chmod(0o600)
     plant.wait_for(lambda: plant.port_listens(gateway.port), "it listens")
     assert gateway.subject() == "first"
+
+
+# ---- The plant's own authority ----
+
+PASSPHRASE = "correct horse battery"
+
+
+def pki(folder, *words, typed="", fails=None):
+    done = subprocess.run([plant.ISTHMUS, "pki", *map(str, words)], capture_output=True, text=True, timeout=60, cwd=folder, input=typed)
+    assert done.returncode == (1 if fails else 0), done
+    assert not fails or fails in done.stderr, done.stderr
+    return done.stdout
+
+
+def test_pki_as_documented(tmp_path):
+    """Each command of docs/tls.md, in its order; files travel as they would."""
+    text = (plant.ROOT / "docs/tls.md").read_text()
+    lines = re.findall(r"^isthmus pki .*$", text, re.M)
+    assert len(lines) == 14
+    (tmp_path / "STATE").mkdir()
+    token = ""
+    for line in lines:
+        words = shlex.split(line)[2:]
+        if words[0] == "sign":
+            (tmp_path / "gateway.request").write_bytes((tmp_path / "STATE/pki/gateway.request").read_bytes())
+        said = pki(tmp_path, *words, typed=f"{PASSPHRASE}\n{token}\n")
+        if words[0] == "enrol" and "gateway" in words:
+            token = said.splitlines()[0]
+    folder = tmp_path / "STATE/pki"
+    assert sorted(f.name for f in folder.iterdir()) == ["gateway.crt", "gateway.key", "root.crl", "root.crt"]
+    for secret in [folder / "gateway.key", tmp_path / "ROOT/root.key", tmp_path / "ada/ada.key", tmp_path / "mes/mes.new.key"]:
+        assert secret.stat().st_mode & 0o777 == 0o600, secret
+    assert "ENCRYPTED" in (tmp_path / "ROOT/root.key").read_text()
+    trust = ["-CAfile", folder / "root.crt", "-CRLfile", folder / "root.crl", "-crl_check"]
+    openssl("verify", *trust, "-purpose", "sslserver", "-verify_hostname", "press-7.plant.example", folder / "gateway.crt")
+    revoked = subprocess.run(["openssl", "verify", *map(str, trust), tmp_path / "ada/ada.crt"], capture_output=True, text=True)
+    assert "certificate revoked" in revoked.stderr
+    listed = json.loads(pki(tmp_path, "list", "ROOT", "--json"))
+    assert [(c["name"], c["revoked"]) for c in listed if c["kind"] in ("gateway", "service", "user")] == [("press-7", False), ("ada", True), ("press-7", False)]
+    assert any(c["kind"] == "root" and c["name"] == "Example Works" for c in listed)
+
+
+def test_pki_refuses(tmp_path):
+    pki(tmp_path, "init", "root", "--name", "Works", typed="short\n", fails="12 letters at least")
+    pki(tmp_path, "init", "root", "--name", "Works", typed=PASSPHRASE + "\n")
+    pki(tmp_path, "init", "root", "--name", "Works", typed=PASSPHRASE + "\n", fails="a root lies there already")
+    token = pki(tmp_path, "enrol", "gw", "gateway", "press-7", "--names", NAME).splitlines()[0]
+    sign = ["sign", "root", "gw/gateway.request", "answer"]
+    pki(tmp_path, *sign, typed=f"another {PASSPHRASE}\n{token}\n", fails="passphrase does not open")
+    pki(tmp_path, *sign, typed=f"{PASSPHRASE}\n{token[:-1]}{'A' if token[-1] != 'A' else 'B'}\n", fails="the token is not that of the request")
+    pki(tmp_path, *sign, typed=f"{PASSPHRASE}\n{token}\n")
+    pki(tmp_path, *sign, typed=f"{PASSPHRASE}\n{token}\n", fails="used already")
+    pki(tmp_path, "enrol", "other", "gateway", "press-8", "--names", NAME)
+    pki(tmp_path, "accept", "other", "answer", fails="to another request")
+    pki(tmp_path, "accept", "gw", "answer")
+    pki(tmp_path, "renew", "gw")
+    pki(tmp_path, "revoke", "root", "press-7", typed=PASSPHRASE + "\n")
+    pki(tmp_path, *sign, typed=PASSPHRASE + "\n", fails="was revoked")
+    pki(tmp_path, "revoke", "root", "press-7", typed=PASSPHRASE + "\n", fails="no certificate with this name")
+    (tmp_path / "old.crl").write_bytes((tmp_path / "root/root.crl").read_bytes())
+    pki(tmp_path, "accept", "gw", "root/root.crl")
+    (tmp_path / "root/root.key").chmod(0o640)
+    pki(tmp_path, "crl", "root", typed=PASSPHRASE + "\n", fails="others may use")
