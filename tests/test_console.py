@@ -10,7 +10,7 @@ from browser import User
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 FLOW, LEVEL, ODD = "waterworks/line1/pump1/flow", "waterworks/line1/storage/level", "waterworks/line1/odd"
-PAGES = ["plant", "devices", "boxes", "feeds", "ledger", "sql"]
+PAGES = ["plant", "devices", "boxes", "feeds", "contracts", "ledger", "sql"]
 
 
 class Waterworks:
@@ -158,6 +158,19 @@ def test_devices_boxes_and_feeds(works, user):
     assert feed["Contract"] == "pumps-and-tanks" and feed["Tags"] == "301" and feed["State"] == "up to date"
 
 
+def test_a_contract_is_shown_as_a_handshake(works, user):
+    user.page("contracts")
+    user.text("A trial: nobody has signed it")
+    user.text("need not sign a trial")
+    day, week = user.table("Promised and delivered of pumps-and-tanks")
+    assert (day["Time"], week["Time"]) == ("24 h", "7 days") and day["Fresh within"] == "5000 ms" and day["Promise"] == "kept"
+    user.button("Terms and gaps")
+    user.text("show the plant in the cloud")
+    tags = user.table("Tags of pumps-and-tanks")
+    assert len(tags) == 100 and all(t["Delivered"] == "yes" for t in tags)
+    user.picture("contracts")
+
+
 def test_sql_shows_plots_and_saves(works, user):
     user.page("sql")
     (row,) = user.sql(f"SELECT tag, unit FROM tags WHERE tag = '{FLOW}'")["rows"]
@@ -203,7 +216,7 @@ def test_ledger_in_plain_words_and_down_to_the_single_gap(works, user):
 
 
 def test_by_keyboard_alone(user):
-    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Ledger", "SQL", "Sign in", "Search tags"]
+    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Contracts", "Ledger", "SQL", "Sign in", "Search tags"]
     for what in stops:
         user.press(["Tab"], {"what": what, "visible": True})
     user.press(["Tab"], {"visible": True})
@@ -245,7 +258,7 @@ def test_fits_the_screen_in_light_and_dark(user, width, height, scheme):
         if name == "sql":
             assert user.sql("SELECT tag, time, value, unit FROM latest ORDER BY tag")["rows"]
         elif name != "plant":
-            user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events", "ledger": "Causes"}[name])
+            user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events", "contracts": "Promised and delivered of pumps-and-tanks", "ledger": "Causes"}[name])
         seen = user.measure()
         user.picture(f"{name}-{width}-{scheme}")
         assert seen["overflow"] <= 0, (name, seen)
@@ -271,7 +284,7 @@ def test_ten_thousand_tags(tmp_path, started):
     try:
         u.open(1440, 900, "light")
         u.text("9,995 tags")
-        u.press(["Tab"] * 9, {"what": "Search tags"})
+        u.press(["Tab"] * 10, {"what": "Search tags"})
         u.type("waterworks")
         u.press(["Tab", "Tab", "End"], {"row": "waterworks/plc2/unit1/firmware", "visible": True})
         assert u.measure()["elements"] < 1000, "the document stays small"

@@ -28,6 +28,21 @@ export interface Feed {
   pending: number; gaps: number; dropped: number; balanced: boolean;
   confirmed_seq: string; head_seq: string;
 }
+export interface Side { name: string; signed: boolean; at?: string; key?: string; throw_away?: boolean }
+export interface MissingCause { cause: string; records: number; missing: number; from: string; to: string; tag?: string; device?: string; box?: string }
+export interface Report {
+  since: string | null; delivered: number; missing: number; completeness: number | null; in_time: number | null;
+  p50_ms: number; p99_ms: number;
+}
+export interface Contract {
+  contract: string; service: string; effect: 'trial' | 'signed' | 'partly' | 'unsigned'; owner: Side; custodian: Side;
+  missing: string; digest: string; purpose: string; classification: string; retention: string; returns: string;
+  freshness_ms: number; completeness: number | null; tags: number; held_tags: number; day: Report; week: Report;
+}
+export interface ContractDetails extends Contract {
+  week: Report & { causes: MissingCause[] };
+  tag_list: { tag: string; type: string; unit: string; low?: number; high?: number; delivered: boolean }[];
+}
 export interface Device {
   name: string; description: string; box: string; state: string; reason: string; since: string; last_reply: string;
   tags: number; period_ms: number; requests: number; replies: number; timeouts: number; exceptions: number;

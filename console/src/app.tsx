@@ -2,8 +2,9 @@
 // The frame: who this is, the pages, and a banner as long as the gateway is away. The page is in the address (#devices).
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Device, Feed, Process } from './api';
+import type { Contract, Device, Feed, Process } from './api';
 import { BoxesPage, boxUnwell } from './boxes';
+import { ContractsPage, contractUnwell } from './contracts';
 import { DevicesPage, deviceUnwell } from './devices';
 import { FeedsPage, feedUnwell } from './feeds';
 import { showClock, showTime } from './format';
@@ -20,6 +21,7 @@ const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   devices: { title: 'Devices', page: DevicesPage },
   boxes: { title: 'Boxes', page: BoxesPage },
   feeds: { title: 'Feeds', page: FeedsPage },
+  contracts: { title: 'Contracts', page: ContractsPage },
   ledger: { title: 'Ledger', page: LedgerPage },
   sql: { title: 'SQL', page: SqlPage },
 };
@@ -82,6 +84,7 @@ function Pages({ page }: { page: string }): JSX.Element {
   const unwell: Record<string, number | undefined> = {
     devices: usePolled<{ devices: Device[] }>('devices', LOOK_MS).now?.devices.filter(deviceUnwell).length,
     boxes: usePolled<{ processes: Process[] }>('processes', LOOK_MS).now?.processes.filter(boxUnwell).length,
+    contracts: usePolled<{ contracts: Contract[] }>('contracts', 3 * LOOK_MS).now?.contracts.filter(contractUnwell).length,
     feeds: usePolled<{ feeds: Feed[] }>('feeds', LOOK_MS).now?.feeds.filter(feedUnwell).length,
   };
   return (
