@@ -280,7 +280,7 @@ def test_commands_as_documented(tmp_path, started):
     works = Plant(tmp_path, started, second=False)
     text = (plant.ROOT / "docs/commands.md").read_text()
     typed = [re.split(r"  +", line)[0] for line in text.splitlines() if line.startswith("isthmus ")]
-    assert len(typed) == 7
+    assert len(typed) == 8
     environment = {**os.environ, "ISTHMUS_SOCKET": str(works.gateway.socket)}
     id = None
     for line in typed:

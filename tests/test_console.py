@@ -10,7 +10,7 @@ from browser import User
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 FLOW, LEVEL, ODD = "waterworks/line1/pump1/flow", "waterworks/line1/storage/level", "waterworks/line1/odd"
-PAGES = ["plant", "devices", "boxes", "feeds", "contracts", "ledger", "sql"]
+PAGES = ["plant", "devices", "boxes", "feeds", "contracts", "commands", "ledger", "sql"]
 
 
 class Waterworks:

@@ -229,7 +229,7 @@ def test_wrong_questions_get_problems(gateway):
     check_problem(ask(gateway, "/api/v1/gaps?from=yesterday"), 400)
     check_problem(ask(gateway, "/api/v1/stream?mode=all"), 400)
     check_problem(ask(gateway, "/api/v1/gateway", "DELETE"), 405)
-    check_problem(ask(gateway, "/api/v1/commands"), 405)
+    check_problem(ask(gateway, "/api/v1/enrol"), 405)
 
 
 def test_an_argument_is_never_ignored(gateway):

@@ -69,6 +69,16 @@ export interface Session {
   ends_in_s: number; idle_s: number; csrf: string;
 }
 
+export interface Command {
+  id: string; tag: string; state: string; detail: string; reason: string; who: string; asked: string; changed: string;
+  value: Value; before?: Value; after?: Value; approver?: string; lease?: string; until?: string; service?: string;
+}
+export interface Writable {
+  tag: string; type: string; unit: string; contract: string; owner: string; low: number; high: number;
+  callers: string[]; approvers: string[]; approval: boolean; lease: boolean; conditions: string;
+}
+export interface Inhibit { inhibited: boolean; reason: string }
+
 export const isGap = (r: Journaled): r is Gap => 'gap' in r;
 export const isHappening = (r: Journaled): r is Happening => 'event' in r;
 
@@ -94,7 +104,7 @@ async function ask<T>(path: string, timeout: number, more: RequestInit): Promise
 
 export const get = <T>(path: string, timeout = TIMEOUT_MS): Promise<T> => ask<T>(path, timeout, {});
 
-export const send = <T>(method: 'POST' | 'DELETE', path: string, body?: object): Promise<T> => ask<T>(path, TIMEOUT_MS, {
+export const send = <T>(method: 'POST' | 'DELETE', path: string, body?: object, timeout = TIMEOUT_MS): Promise<T> => ask<T>(path, timeout, {
   method, headers: { 'Content-Type': 'application/json', ...csrfHeader() }, body: body && JSON.stringify(body),
 });
 

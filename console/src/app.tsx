@@ -2,8 +2,9 @@
 // The frame: who this is, the pages, and a banner as long as the gateway is away. The page is in the address (#devices).
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Contract, Device, Feed, Process } from './api';
+import type { Command, Contract, Device, Feed, Process } from './api';
 import { BoxesPage, boxUnwell } from './boxes';
+import { CommandsPage, commandsWaiting } from './commands';
 import { ContractsPage, contractUnwell } from './contracts';
 import { DevicesPage, deviceUnwell } from './devices';
 import { FeedsPage, feedUnwell } from './feeds';
@@ -22,6 +23,7 @@ const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   boxes: { title: 'Boxes', page: BoxesPage },
   feeds: { title: 'Feeds', page: FeedsPage },
   contracts: { title: 'Contracts', page: ContractsPage },
+  commands: { title: 'Commands', page: CommandsPage },
   ledger: { title: 'Ledger', page: LedgerPage },
   sql: { title: 'SQL', page: SqlPage },
 };
@@ -85,6 +87,7 @@ function Pages({ page }: { page: string }): JSX.Element {
     devices: usePolled<{ devices: Device[] }>('devices', LOOK_MS).now?.devices.filter(deviceUnwell).length,
     boxes: usePolled<{ processes: Process[] }>('processes', LOOK_MS).now?.processes.filter(boxUnwell).length,
     contracts: usePolled<{ contracts: Contract[] }>('contracts', 3 * LOOK_MS).now?.contracts.filter(contractUnwell).length,
+    commands: commandsWaiting(usePolled<{ commands: Command[] }>('commands', LOOK_MS).now?.commands ?? []),
     feeds: usePolled<{ feeds: Feed[] }>('feeds', LOOK_MS).now?.feeds.filter(feedUnwell).length,
   };
   return (

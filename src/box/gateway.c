@@ -91,6 +91,9 @@ static void lay_out(struct gateway *g, int index, struct segment *s, struct segm
     seat->down = carve(e, ring_bytes(seat->down_capacity));
     seat->verdict = carve(e, sizeof *seat->verdict);
     seat->memory = carve(e, sizeof *seat->memory);
+    if (index == SEAT_READER) {
+        g->board = carve(e, sizeof *g->board);
+    }
     if (south) {
         seat->devices = carve(s, p->header->devices.count * sizeof *seat->devices);
         seat->drops = carve(s, b->tag_count * sizeof *seat->drops);

@@ -11,7 +11,7 @@
  *   plan (and a part per box)     nobody       all (a box: its part)
  *   box b: panel, rings           box b        engine, reader, supervisor
  *   engine: panel, marks          engine       all
- *   engine→seat s: rings          engine       seat s
+ *   engine→seat s: rings          engine       seat s (the reader: the board of commands, too)
  *   now of zone z                 engine       reader
  *   reader: panel                 reader       all
  *   sealer: panel                 sealer       engine, reader, supervisor
@@ -27,6 +27,7 @@
 #include <sys/types.h>
 
 #include "base/ring.h"
+#include "box/board.h"
 #include "guard/session.h"
 #include "journal/journal.h"
 #include "tag/now.h"
@@ -173,7 +174,8 @@ struct gateway {
     struct reader_panel *reader;
     struct sealer_panel *sealer;
     struct identity_panel *identity;
-    struct now_table *zones; /* [plan zone count]; views */
+    struct now_table *zones;     /* [plan zone count]; views */
+    struct command_board *board; /* in engine→reader */
     struct health *health;
     size_t seat_count;
     struct seat *seats;

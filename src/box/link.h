@@ -34,6 +34,7 @@ enum ask_kind {
     ASK_FEED_CONFIRM, /* `confirm` was received by the sink; no answer */
     ASK_CAUSES, /* struct answer_cause per tag, device or box and cause: of gaps that touch [from_ns, to_ns], both 0: of all
                       that the journal has */
+    ASK_COMMANDS, /* struct board_row per command on the board whose tag is in scope, or of `tag` */
     /* a query: bytes in rows (ANSWER_ROW) as far as the asker takes them, then the end; for at most max_ms of work, at most
      * max_records rows. A struct ask_sql follows, and behind it the text, or its beginning */
     ASK_SQL,

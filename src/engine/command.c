@@ -121,6 +121,7 @@ void command_close(struct engine *e, struct command *c)
     struct commands *k = &e->commands;
     struct tag_state *t = c->tag;
     remember(k, &c->receipt);
+    board_end(e, c);
     *c = k->open[--k->open_count];
     await(e, t);
 }
@@ -321,6 +322,7 @@ static void refuse(struct engine *e, struct command *c, const char *why)
 {
     set_state(e, c, COMMAND_REFUSED, why);
     remember_refused(&e->commands, &c->receipt);
+    board_refused(e, c);
     command_tell_end(e, c);
 }
 
@@ -352,6 +354,7 @@ static void begin_write(struct engine *e, struct inlet *in, const struct record_
         refuse(e, &c, "the audit can't be written, so nothing may be");
         return;
     }
+    board_begin(e, &c);
     k->open[k->open_count++] = c;
     await(e, c.tag);
 }
@@ -538,4 +541,5 @@ void command_turn(struct engine *e)
         turn_one(e, k->open + i, durable);
         i += k->open_count == count;
     }
+    board_turn(e);
 }

@@ -10,6 +10,7 @@
 #ifndef ISTHMUS_ENGINE_COMMAND_H
 #define ISTHMUS_ENGINE_COMMAND_H
 
+#include "box/board.h"
 #include "guard/audit.h"
 #include "guard/contract.h"
 #include "rule/expr.h"
@@ -46,7 +47,10 @@ struct command {
     int64_t beat_ns; /* monotonic: of the next heartbeat */
     uint32_t beats;
     bool reverting; /* the write under way is the lease's revert */
-    bool seen;      /* a sample came since the device accepted, its value: */
+    uint32_t row;   /* on the board */
+    uint64_t number;
+    struct record_receipt shown; /* as it stands there */
+    bool seen;                   /* a sample came since the device accepted, its value: */
     union slot_value seen_value;
 };
 
@@ -75,6 +79,9 @@ struct commands {
         uint32_t used;  /* 0: free; else the lower, the longer ago */
     } * known;          /* [KNOWN_BUCKETS][KNOWN_WAYS] */
     uint32_t open_count, past_count, refused_count;
+    bool row_taken[BOARD_COMMANDS]; /* by a command that is open */
+    uint32_t row_next, row_refused;
+    uint64_t shown;           /* numbers given */
     struct expr *permissives; /* [writes of the plan]; head NULL: none */
     struct guard_tag *memory; /* [memory_count], by tag id */
     uint32_t memory_count;
@@ -123,6 +130,14 @@ const char *lease_release(struct engine *e, struct command *c, const struct guar
 
 /* command_recall.c: from the audit, when all else is ready. */
 MUST_USE int commands_recall(struct engine *e);
+
+/* ---- board.c ---- */
+
+void board_clear(struct engine *e);
+void board_begin(struct engine *e, struct command *c); /* it is open now */
+void board_turn(struct engine *e);                     /* shows what has changed */
+void board_end(struct engine *e, const struct command *c);
+void board_refused(struct engine *e, const struct command *c);
 
 /* ---- command_check.c: what the engine lays before the guard. ---- */
 

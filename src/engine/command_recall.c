@@ -50,7 +50,9 @@ static void begin(struct engine *e, const struct audit_entry *a)
     r->changed_ns = a->utc_ns;
     r->state = COMMAND_CHECKED;
     copy_text(r->who, sizeof r->who, a->who, sizeof a->who);
+    copy_text(c.wish, sizeof c.wish, a->text, sizeof a->text);
     copy_text(c.caller.name, sizeof c.caller.name, a->who, sizeof a->who);
+    board_begin(e, &c);
     k->open[k->open_count++] = c;
 }
 
@@ -126,6 +128,7 @@ static void go_on(struct engine *e, struct command *c)
 int commands_recall(struct engine *e)
 {
     struct commands *k = &e->commands;
+    board_clear(e);
     int err = e->audit ? audit_recall(e->audit, take_entry, e) : ERR_OK;
     for (uint32_t i = 0; !err && i < k->open_count;) {
         uint32_t count = k->open_count;

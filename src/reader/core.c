@@ -196,6 +196,7 @@ static void answer_one(struct reader_core *core, struct link *link, struct reque
         [ASK_FEED_DOWN] = feed_ask,
         [ASK_FEED_NEXT] = feed_ask,
         [ASK_CAUSES] = answer_causes,
+        [ASK_COMMANDS] = answer_commands,
         [ASK_SQL] = answer_sql,
         [ASK_REPORTS] = answer_reports,
         [ASK_TRIAL] = answer_trial,

@@ -319,8 +319,8 @@ answer_ask answer_read, answer_gaps, answer_history, answer_causes;
 bool query_begin(struct reader_core *core, struct link *link, struct request *r, bool by_time);
 void query_end(struct reader_core *core, struct link *link, struct request *r, int error,
                bool more);
-/* sql.c */
-answer_ask answer_sql;
+/* commands.c, sql.c */
+answer_ask answer_commands, answer_sql;
 /* The ask's payload behind the struct ask; false: no sound box says this. */
 bool sql_take_ask(struct request *r, const uint8_t *payload, size_t size);
 bool sql_take_text(struct request *r, const uint8_t *text, size_t size);

@@ -183,6 +183,33 @@ static void add_feeds(struct plan_build *out, const struct plan *p, const struct
     }
 }
 
+/* Write contracts, for who shows them: of those tags that go along, without the code of permissives, which only the engine runs. */
+static void add_writes(struct plan_build *out, const struct plan *p, const struct part *part)
+{
+    for (uint32_t i = 0; part->all && i < p->header->writes.count; i++) {
+        struct plan_write w = p->writes[i];
+        uint32_t first = 0, count = 0;
+        for (uint32_t k = 0; k < w.tag_count; k++) {
+            const struct plan_tag *t = plan_find_tag(p, p->write_tags[w.first_tag + k]);
+            if (t && part->tags[t - p->tags]) {
+                uint32_t at = plan_build_write_tag(out, t->id);
+                first = count++ ? first : at;
+            }
+        }
+        w.first_tag = first;
+        w.tag_count = count;
+        w.code = w.code_size = 0;
+        w.name = plan_build_text(out, plan_text(p, w.name));
+        w.owner = plan_build_text(out, plan_text(p, w.owner));
+        w.place = plan_build_text(out, plan_text(p, w.place));
+        w.permissive = plan_build_text(out, plan_text(p, w.permissive));
+        w.first_caller = copy_options(out, p, w.first_caller, w.caller_count);
+        if (count) {
+            plan_build_write(out, &w);
+        }
+    }
+}
+
 int plan_part(const struct plan *plan, uint32_t box, int64_t utc_ns, void **image, size_t *size)
 {
     struct part part = {.box = box,
@@ -213,6 +240,7 @@ int plan_part(const struct plan *plan, uint32_t box, int64_t utc_ns, void **imag
         add_devices(out, plan, &part);
         add_tags(out, plan, &part);
         add_feeds(out, plan, &part);
+        add_writes(out, plan, &part);
         err = plan_build_finish(out, image, size);
     }
     free(part.tags);

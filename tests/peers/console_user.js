@@ -243,6 +243,12 @@ const steps = {
     }, wanted);
   },
 
+  /** Fills in a field, or chooses of a list, by its label. */
+  async fill(label, text) {
+    const field = page.getByLabel(label, { exact: true });
+    await ((await field.evaluate((e) => e.tagName)) === 'SELECT' ? field.selectOption(text) : field.fill(text));
+  },
+
   type: (text) => page.keyboard.type(text),
   picture: (name) => page.screenshot({ path: `${pictures}/${name}.png` }).then(() => undefined),
   complaints: () => complaints.splice(0),

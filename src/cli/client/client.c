@@ -32,8 +32,9 @@ static const struct {
      "for a second person. --dry-run only asks whether it would be let through. The same id again\n"
      "gives the same receipt: nothing is sent twice.",
      client_set},
-    {"command", " ID [approve|reject|renew|release] [--reason TEXT]",
-     "Shows what became of a command; or approves or rejects one that waits, renews its lease, or\n"
+    {"command", " [ID [approve|reject|renew|release] [--reason TEXT]]",
+     "Lists the commands that are open and the last that ended; shows what became of one; or "
+     "approves or rejects one that waits, renews its lease, or\n"
      "ends the lease now, so that the value reverts.",
      client_command},
     {"inhibit", " [on|off] [--reason TEXT]",
@@ -77,7 +78,10 @@ static bool arguments_fit(const struct client *c, int (*run)(const struct client
     if (run == client_set) {
         return c->argument_count == 2;
     }
-    if (run == client_command || run == client_user || run == client_token) {
+    if (run == client_command) {
+        return c->argument_count <= 2;
+    }
+    if (run == client_user || run == client_token) {
         return c->argument_count == 1 || c->argument_count == 2;
     }
     if (run == client_contract) {

@@ -131,9 +131,50 @@ int client_inhibit(const struct client *c)
     return status;
 }
 
+static void add_command(struct table *t, const json_t *command)
+{
+    char value[256], when[32];
+    snprintf(when, sizeof when, "%.19s", text_of(command, "changed"));
+    const char *until = text_of(command, "until"), *lease = text_of(command, "lease");
+    value_text(value, json_object_get(command, "value"));
+    table_row(t, 7, when, text_of(command, "state"), text_of(command, "tag"), value,
+              text_of(command, "who"), text_of(command, "id"),
+              *until   ? until
+              : *lease ? lease
+                       : text_of(command, "detail"));
+}
+
+/* The open ones and the last that ended. */
+static int list_commands(const struct client *c)
+{
+    int status;
+    size_t i;
+    const json_t *command;
+    struct table t = {0};
+    json_t *reply = client_get(c, "/api/v1/commands", &status);
+    if (!reply) {
+        return status;
+    }
+    if (c->json) {
+        print_json(json_object_get(reply, "commands"));
+    } else {
+        table_row(&t, 7, "CHANGED", "STATE", "TAG", "VALUE", "WHO", "ID", "UNTIL OR WHY");
+        json_array_foreach(json_object_get(reply, "commands"), i, command)
+        {
+            add_command(&t, command);
+        }
+        table_print(&t, c->colour);
+    }
+    json_decref(reply);
+    return CLI_OK;
+}
+
 int client_command(const struct client *c)
 {
     char target[2048] = "/api/v1/commands/";
+    if (!c->argument_count) {
+        return list_commands(c);
+    }
     if (!client_escape(target, sizeof target - 16, c->arguments[0])) {
         fprintf(stderr, "isthmus command: an id is 32 hex digits, or a UUID\n");
         return CLI_USAGE;

@@ -486,6 +486,8 @@ const struct route http_routes[] = {
     {"/api/v1/health/live", METHOD_GET, ACCESS_FREE, 0, live_begin},
     {"/api/v1/health/ready", METHOD_GET, ACCESS_FREE, 0, ready_begin},
     {"/api/v1/stream", METHOD_GET, ACCESS_OPEN, RIGHT_READ, stream_begin},
+    {"/api/v1/commands", METHOD_GET, ACCESS_OPEN, RIGHT_READ, commands_begin},
+    {"/api/v1/writes", METHOD_GET, ACCESS_OPEN, RIGHT_READ, writes_begin},
     {"/api/v1/commands", METHOD_POST, ACCESS_SHOWN, RIGHT_COMMAND, command_begin},
     {"/api/v1/commands/*", METHOD_GET, ACCESS_SHOWN, RIGHT_READ, command_look_begin},
     {"/api/v1/commands/*", METHOD_POST, ACCESS_SHOWN, 0, command_act_begin},

@@ -4,6 +4,9 @@
  * judged here is: the tag is there, the value is of its type and within its range. All else is the guard's, in the engine. */
 #include "north/http/http.h"
 
+#include "box/board.h"
+#include "guard/access.h"
+
 #include <errno.h>
 #include <float.h>
 #include <jansson.h>
@@ -61,18 +64,18 @@ static int status_of(const struct record_receipt *receipt, uint32_t state)
                : states[state].status;
 }
 
-static void answer_receipt(struct request *r, const struct record_receipt *receipt)
+static uint32_t state_of(const struct record_receipt *receipt)
+{
+    return receipt->state < COMMAND_STATE_END ? receipt->state : COMMAND_UNKNOWN;
+}
+
+/* Pairs within an object that is open. */
+static void render_receipt(struct request *r, const struct record_receipt *receipt)
 {
     struct json *j = &r->body;
     const struct plan_tag *tag = plan_find_tag(r->http->plan, receipt->tag);
-    uint32_t state = receipt->state < COMMAND_STATE_END ? receipt->state : COMMAND_UNKNOWN;
-    r->status = status_of(receipt, state);
-    r->type = r->status < 300 ? "application/json" : "application/problem+json";
-    json_open(j, '{');
-    json_pair_text(j, "title", receipt->denied ? "Refused" : states[state].title);
-    json_pair_int(j, "status", r->status);
     json_pair_text(j, "detail", receipt->reason);
-    json_pair_text(j, "state", command_state_name(state));
+    json_pair_text(j, "state", command_state_name(state_of(receipt)));
     pair_id(j, receipt->id);
     if (tag) {
         json_pair_text(j, "tag", plan_text(r->http->plan, tag->path));
@@ -96,7 +99,101 @@ static void answer_receipt(struct request *r, const struct record_receipt *recei
     pair_time(j, "asked", receipt->asked_ns);
     pair_time(j, "changed", receipt->changed_ns);
     pair_time(j, "until", receipt->until_ns);
+}
+
+static void answer_receipt(struct request *r, const struct record_receipt *receipt)
+{
+    uint32_t state = state_of(receipt);
+    r->status = status_of(receipt, state);
+    r->type = r->status < 300 ? "application/json" : "application/problem+json";
+    json_open(&r->body, '{');
+    json_pair_text(&r->body, "title", receipt->denied ? "Refused" : states[state].title);
+    json_pair_int(&r->body, "status", r->status);
+    render_receipt(r, receipt);
+    json_close(&r->body, '}');
+    request_done(r);
+}
+
+/* ---- The list ---- */
+
+static void row_command(void *context, const void *row, size_t size)
+{
+    struct request *r = context;
+    struct board_row b;
+    const char *wanted = request_argument(r, "state");
+    const struct plan *p = r->http->plan;
+    if (size < sizeof b) {
+        return;
+    }
+    memcpy(&b, row, sizeof b);
+    b.receipt.reason[sizeof b.receipt.reason - 1] = b.wish[sizeof b.wish - 1] = 0;
+    if (wanted && strcmp(wanted, command_state_name(state_of(&b.receipt))) != 0) {
+        return;
+    }
+    json_open(&r->body, '{');
+    render_receipt(r, &b.receipt);
+    json_pair_text(&r->body, "reason", b.wish);
+    if (b.box < p->header->boxes.count) {
+        json_pair_text(&r->body, "service", plan_text(p, p->boxes[b.box].name));
+    }
+    json_close(&r->body, '}');
+    request_grown(r);
+}
+
+void commands_begin(struct request *r)
+{
+    ask_rows(r, ASK_COMMANDS, "commands", row_command);
+}
+
+/* What may be written, from the plan. */
+static void render_write(struct request *r, const struct plan_write *w, const struct plan_tag *tag)
+{
+    char text[1024];
+    struct json *j = &r->body;
+    const struct plan *p = r->http->plan;
+    json_open(j, '{');
+    json_pair_text(j, "tag", plan_text(p, tag->path));
+    json_pair_text(j, "type", value_type_name((enum value_type)tag->type));
+    json_pair_text(j, "unit", plan_text(p, tag->unit));
+    json_pair_text(j, "contract", plan_text(p, w->name));
+    json_pair_text(j, "owner", plan_text(p, w->owner));
+    json_pair_text(j, "place", plan_text(p, w->place));
+    json_pair_double(j, "low", w->low);
+    json_pair_double(j, "high", w->high);
+    for (int approver = 0; approver < 2; approver++) {
+        json_key(j, approver ? "approvers" : "callers");
+        json_open(j, '[');
+        for (uint32_t i = 0; i < w->caller_count; i++) {
+            const struct plan_option *o = p->options + w->first_caller + i;
+            if (!strcmp(plan_text(p, o->key), approver ? "approver" : "caller")) {
+                json_text(j, plan_text(p, o->value));
+            }
+        }
+        json_close(j, ']');
+    }
+    json_pair_bool(j, "approval", w->approval_ms != 0);
+    json_pair_bool(j, "lease", w->lease_ms != 0);
+    access_conditions(p, w, tag, text, sizeof text);
+    json_pair_text(j, "conditions", text);
     json_close(j, '}');
+}
+
+void writes_begin(struct request *r)
+{
+    const struct plan *p = r->http->plan;
+    list_open(r, "writes");
+    for (uint32_t i = 0; i < p->header->writes.count; i++) {
+        const struct plan_write *w = p->writes + i;
+        for (uint32_t k = 0; k < w->tag_count; k++) {
+            const struct plan_tag *tag = plan_find_tag(p, p->write_tags[w->first_tag + k]);
+            if (tag && wants_tag(r, tag)) {
+                render_write(r, w, tag);
+                request_grown(r);
+            }
+        }
+    }
+    json_close(&r->body, ']');
+    json_close(&r->body, '}');
     request_done(r);
 }
 

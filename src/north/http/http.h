@@ -145,6 +145,8 @@ extern const struct route http_routes[];
 void ledger_begin(struct request *r);
 void causes_begin(struct request *r);
 void feeds_begin(struct request *r);
+void commands_begin(struct request *r);
+void writes_begin(struct request *r);
 void command_begin(struct request *r);
 void command_look_begin(struct request *r);
 void command_act_begin(struct request *r);
