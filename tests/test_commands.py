@@ -294,6 +294,9 @@ def test_commands_as_documented(tmp_path, started):
         if " inhibit" in line:
             assert done.stdout.startswith("inhibited: " if " on " in line else "free: ")
             continue
+        if line == "isthmus command":
+            assert "CHANGED" in done.stdout and id in done.stdout
+            continue
         state = "checked" if "--dry-run" in line else "confirmed"
         assert done.stdout.startswith(state)
         (id,) = re.findall(r"^  id +(\S+)$", done.stdout, re.M)
