@@ -216,7 +216,7 @@ def test_ledger_in_plain_words_and_down_to_the_single_gap(works, user):
 
 
 def test_by_keyboard_alone(user):
-    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Contracts", "Ledger", "SQL", "Sign in", "Search tags"]
+    stops = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Contracts", "Commands", "Ledger", "SQL", "Sign in", "Search tags"]
     for what in stops:
         user.press(["Tab"], {"what": what, "visible": True})
     user.press(["Tab"], {"visible": True})
