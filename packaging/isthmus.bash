@@ -47,7 +47,7 @@ _isthmus() {
                 fi
                 ;;
             token)
-                words='list add revoke --role --until --zones --from --json --socket --help'
+                words='list add revoke --role --until --zones --from --cert --json --socket --help'
                 if [[ $word != -* && ${COMP_WORDS[2]:-} == revoke ]]; then
                     words=$("${COMP_WORDS[0]}" token list 2>/dev/null | tail -n +2 | cut -d' ' -f1)
                 fi
@@ -58,7 +58,7 @@ _isthmus() {
             contract) words='keygen sign show diff report --name --as --throw-away --key --json --socket --help' ;;
             trial-report) words='--markdown --html --json --socket --help' ;;
             access) words='--dir --service --json --help local user: token: role: service:' ;;
-            pki) words='init sign gateway service user revoke crl enrol renew accept list --name --names --days --to --passphrase-file --json --help' ;;
+            pki) words='init sign gateway service user revoke crl enrol renew accept list --name --names --days --same-key --to --passphrase-file --json --help' ;;
             verify | backup) words='--json --help' ;;
             restore) words='--replace --skip-damaged --repair --json --help' ;;
             replay) words='--from --to --speed --state --source --listen --north --json --help' ;;

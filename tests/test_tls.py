@@ -38,7 +38,7 @@ def make_certificate(folder, name, subject, *more, days=5, names=f"DNS:{NAME},IP
 class House(plant.Gateway):
     """A gateway whose console is at every address; gw.crt and gw.key lie in its folder."""
 
-    def __init__(self, folder, options=f"names: {NAME}", **environment):
+    def __init__(self, folder, options=f"cert: gw.crt, key: gw.key, names: {NAME}", **environment):
         self.port = plant.free_port()
         (folder / "isthmus.yaml").write_text(
             f"""gateway: {{name: tls-test}}
@@ -47,13 +47,14 @@ devices:
 tags:
   - {{path: area/level, device: plc, address: "holding:0"}}
 services:
-  - {{name: console, module: http, listen: "0.0.0.0:{self.port}", tls: true, access: signed_in, zone: plant, cert: gw.crt, key: gw.key, {options}}}
+  - {{name: console, module: http, listen: "0.0.0.0:{self.port}", tls: true, access: signed_in, zone: plant, {options}}}
 """
         )
         super().__init__(folder, **environment)
 
     def trust(self, **more):
-        context = ssl.create_default_context(cafile=self.folder / "gw.crt")
+        root = self.state / "pki/root.crt"
+        context = ssl.create_default_context(cafile=root if root.exists() else self.folder / "gw.crt")
         for name, value in more.items():
             setattr(context, name, value)
         return context
@@ -67,9 +68,12 @@ services:
         text = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{self.port}"], capture_output=True, text=True, timeout=20, input="").stdout
         return re.search(r"^subject=CN = (.*)$", text, re.M)[1]
 
-    def ask(self, method, path, body=None, **headers):
-        """(status, headers, answer) over TLS."""
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.trust(), timeout=20)
+    def ask(self, method, path, body=None, cert=None, **headers):
+        """(status, headers, answer) over TLS; `cert`: a file's name without .crt and .key."""
+        context = self.trust()
+        if cert:
+            context.load_cert_chain(f"{cert}.crt", f"{cert}.key")
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=20)
         try:
             text = json.dumps(body) if body is not None else "" if method == "POST" else None
             connection.request(method, path, text, {"Host": f"{NAME}:{self.port}", **headers})
@@ -261,3 +265,116 @@ def test_pki_refuses(tmp_path):
     pki(tmp_path, "accept", "gw", "root/root.crl")
     (tmp_path / "root/root.key").chmod(0o640)
     pki(tmp_path, "crl", "root", typed=PASSPHRASE + "\n", fails="others may use")
+
+
+# ---- Client certificates ----
+
+
+def enrol(folder, where, kind, name, *more):
+    """A certificate of the root in `folder`, by token."""
+    token = pki(folder, "enrol", where, kind, name, *more).splitlines()[0]
+    stem = "gateway" if kind == "gateway" else name
+    sign(folder, f"{where}/{stem}.request", token)
+    pki(folder, "accept", where, "answer", *([] if stem == "gateway" else [stem]))
+
+
+def sign(folder, request, token=""):
+    pki(folder, "sign", "root", request, "answer", typed=f"{PASSPHRASE}\n{token}\n")
+
+
+def with_dates(folder, name, begin, end):
+    """A certificate of the root that is good at another time than now: isthmus makes none."""
+    (folder / "ca.cnf").write_text("[ca]\ndefault_ca=c\n[c]\ndatabase=db\nserial=serial\nnew_certs_dir=.\npolicy=p\ndefault_md=sha256\n[p]\ncommonName=supplied\n[x]\nextendedKeyUsage=clientAuth\n")
+    (folder / "db").write_text("")
+    (folder / "serial").write_text("0A\n")
+    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder / f"{name}.key", "-subj", f"/CN={name}", "-out", folder / "csr")
+    openssl("ca", "-batch", "-notext", "-config", "ca.cnf", "-extensions", "x", "-cert", "root/root.crt", "-keyfile", "root/root.key", "-passin", f"pass:{PASSPHRASE}",
+            "-startdate", begin, "-enddate", end, "-in", "csr", "-out", f"{name}.crt", cwd=folder)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def works(tmp_path_factory):
+    """A gateway with an authority of its own, and machines and people with certificates of it."""
+    folder = tmp_path_factory.mktemp("works")
+    pki(folder, "init", "root", "--name", "Works", typed=PASSPHRASE + "\n")
+    (folder / "state").mkdir()
+    enrol(folder, "state/pki", "gateway", "press-7", "--names", f"{NAME},127.0.0.1")
+    for name, kind in (("mes", "service"), ("scada", "service"), ("ada", "user"), ("gone", "service")):
+        enrol(folder, "others", kind, name)
+    works = House(folder, f"names: {NAME}, client_certs: optional")
+    yield works
+    works.stop()
+
+
+def test_a_certificate_is_a_machines_identity(works):
+    others, state = works.folder / "others", works.state
+    add = [plant.ISTHMUS, "token", "add", "mes", "--role", "viewer", "--until", "2036-01-01T00:00:00Z", "--cert", others / "mes.crt", "--socket", works.socket]
+    assert works.ask("GET", "/api/v1/tags")[0] == 401
+    status, _, answer = works.ask("GET", "/api/v1/tags", cert=others / "mes")
+    assert status == 401 and "isthmus token add NAME --cert FILE" in answer["detail"]
+    assert subprocess.run(add, capture_output=True, timeout=20).returncode == 0
+    assert works.ask("GET", "/api/v1/tags", cert=others / "mes")[0] == 200
+    assert works.ask("GET", "/api/v1/tags", cert=others / "scada")[0] == 401
+    facts = works.ask("GET", "/api/v1/session", cert=others / "mes")[2]
+    assert (facts["name"], facts["kind"], facts["role"]) == ("mes", "token", "viewer")
+    # a page in a browser that has the certificate can change nothing without the session's word
+    origin = {"Origin": f"https://{NAME}:{works.port}"}
+    assert works.ask("DELETE", "/api/v1/session", cert=others / "mes", **origin)[0] == 403
+    assert works.ask("DELETE", "/api/v1/session", cert=others / "mes", **origin, **{"X-Isthmus-CSRF": facts["csrf"]})[0] == 200
+    # what only a certificate's key says is no token
+    for secret in (facts["csrf"], openssl("x509", "-in", others / "mes.crt", "-noout", "-fingerprint", "-sha256").partition("=")[2].replace(":", "").strip().lower()):
+        assert works.ask("GET", "/api/v1/tags", Authorization=f"Bearer isthmus_{secret}")[0] == 401
+    # renewed with the same key it is the same machine, whose old certificate stays good
+    before = (others / "mes.crt").read_text()
+    pki(works.folder, "renew", "others", "mes", "--same-key")
+    sign(works.folder, "others/mes.request")
+    pki(works.folder, "accept", "others", "answer", "mes")
+    assert (others / "mes.crt").read_text() != before and works.ask("GET", "/api/v1/tags", cert=others / "mes")[0] == 200
+    assert (state / "pki/root.crt").read_text() == (others / "root.crt").read_text()
+
+
+@pytest.mark.parametrize(
+    "what, advice",
+    [
+        ("expired", "has expired: renew it"),
+        ("early", "not valid yet: check the clocks"),
+        ("server", "issued for another use"),
+        ("self", "signed by itself: have the plant's authority issue one"),
+        ("stranger", "no trusted authority has issued"),
+        ("gone", "was revoked"),
+    ],
+)
+def test_a_certificate_that_is_not_good_is_refused_and_told_why(works, what, advice):
+    folder = works.folder
+    if what == "expired":
+        with_dates(folder, what, "20200101000000Z", "20210101000000Z")
+    elif what == "early":
+        with_dates(folder, what, "20400101000000Z", "20410101000000Z")
+    elif what == "server":
+        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", folder / "server.key")
+        openssl("req", "-new", "-key", folder / "server.key", "-subj", "/CN=server", "-out", folder / "csr")
+        (folder / "ext").write_text("extendedKeyUsage=serverAuth\n")
+        openssl("x509", "-req", "-in", folder / "csr", "-CA", folder / "root/root.crt", "-CAkey", folder / "root/root.key", "-passin", f"pass:{PASSPHRASE}",
+                "-set_serial", "99", "-extfile", folder / "ext", "-out", folder / "server.crt")  # fmt: skip
+    elif what == "self":
+        make_certificate(folder, what, "self", usage="clientAuth")
+    elif what == "stranger":
+        make_certificate(folder, "elsewhere", "Elsewhere")
+        make_certificate(folder, what, "stranger", ca="elsewhere", usage="clientAuth")
+    else:
+        pki(folder, "revoke", "root", "gone", typed=PASSPHRASE + "\n")
+        (folder / "gone.crt").write_bytes((folder / "others/gone.crt").read_bytes())
+        (folder / "gone.key").write_bytes((folder / "others/gone.key").read_bytes())
+        pki(folder, "accept", "state/pki", "root/root.crl")
+        plant.wait_for(lambda: "new certificate files are taken up" in works.process.text(), "the list is taken up")
+
+    def refused():
+        try:
+            works.ask("GET", "/api/v1/health/ready", cert=folder / what)
+        except (ssl.SSLError, ConnectionError, http.client.HTTPException):
+            return True
+        return False
+
+    assert refused()
+    plant.wait_for(lambda: re.search(rf"refused the client certificate '{what}': .*{re.escape(advice)}", works.process.text()), works.process.text())
+    assert works.ask("GET", "/api/v1/health/ready")[0] == 200, "who shows none may ask"

@@ -24,7 +24,7 @@ static const char usage[] =
     "  crl ROOT [--days N]                   a new list of revoked certificates: ROOT/root.crl\n"
     "beside the gateway, the service, the person:\n"
     "  enrol FOLDER gateway|service|user NAME [--names A,B]   make a key, a request and its token\n"
-    "  renew FOLDER [NAME]                   make a new key and a request that the old one proves\n"
+    "  renew FOLDER [NAME] [--same-key]      make a new key and a request that the old one proves\n"
     "  accept FOLDER ANSWER [NAME]           take up what the root has signed\n"
     "  accept FOLDER root.crl                take up a new list of revoked certificates\n"
     "either:\n"
@@ -32,6 +32,7 @@ static const char usage[] =
     "  --name TEXT   the root's name\n"
     "  --names A,B   host names and addresses that a server is called by\n"
     "  --days N      how long it is good: a root 7300, others 397, a list 400\n"
+    "  --same-key    the old key goes on: a machine's account is bound to it (isthmus token)\n"
     "  --to FOLDER   where key and certificate go\n"
     "  --passphrase-file FILE   instead of the terminal or stdin\n"
     "  --json        what was done as one JSON document\n\n"
@@ -100,7 +101,9 @@ static bool parse(struct pki *p, int argc, char **argv)
         if (taken) {
             continue;
         }
-        if (!strcmp(argv[i], "--json")) {
+        if (!strcmp(argv[i], "--same-key")) {
+            p->same_key = true;
+        } else if (!strcmp(argv[i], "--json")) {
             p->json = true;
         } else if (!strcmp(argv[i], "--days") && i + 1 < argc) {
             if (!parse_days(argv[++i], &p->days)) {

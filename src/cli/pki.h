@@ -12,7 +12,7 @@ struct pki {
     int argument_count;
     const char *name, *names, *to, *passphrase_file;
     int days; /* 0: not given */
-    bool json;
+    bool json, same_key;
     int64_t now_ns;
 };
 

@@ -71,7 +71,9 @@ int pki_renew(const struct pki *p)
     }
     char *certificate = store_read(dir, file(stem, ".crt", name), false);
     char *key = certificate ? store_read(dir, file(stem, ".key", name), true) : NULL;
-    bool good = key && !holder_key_open(&old, key) && !holder_key_make(&fresh, &fresh_pem);
+    bool good = key && !holder_key_open(&old, key) &&
+                (p->same_key ? !holder_key_open(&fresh, key) && (fresh_pem = strdup(key))
+                             : !holder_key_make(&fresh, &fresh_pem));
     if (key && !old) {
         (void)fail("the old key can't be read: enrol anew");
     }

@@ -32,6 +32,7 @@ static const struct {
     [SIGN_ACCOUNT_REMOVE] = {AUDIT_ACCOUNT_CHANGED, true, "removed"},
     [SIGN_TOKEN_ADD] = {AUDIT_TOKEN_CHANGED, true, "added"},
     [SIGN_TOKEN_REMOVE] = {AUDIT_TOKEN_CHANGED, true, "revoked"},
+    [SIGN_KEY] = {AUDIT_SIGN_IN, false, "by certificate"},
 };
 
 static const char *prefix_of(const struct sign_answer *a)

@@ -98,7 +98,7 @@ MUST_USE int answer_open(const char *answer, const char *token, const char *root
 
 /* What a certificate, or list of revoked ones, says of itself. */
 struct certificate_facts {
-    char name[128], issuer[128], kind[16], serial[SERIAL_TEXT], fingerprint[65];
+    char name[128], issuer[128], kind[16], serial[SERIAL_TEXT], fingerprint[65], key[65];
     char names[1024];
     int64_t begins_ns, ends_ns;
     bool is_authority;

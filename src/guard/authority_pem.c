@@ -195,17 +195,19 @@ void certificate_names(X509 *c, char *out, size_t size)
 int certificate_read(const char *pem, struct certificate_facts *f)
 {
     X509 *c = pem_to_certificate(pem);
-    unsigned char digest[32];
+    unsigned char digest[32], key[32];
     unsigned size = 0;
     *f = (struct certificate_facts){0};
     BIGNUM *n = c ? ASN1_INTEGER_to_BN(X509_get_serialNumber(c), NULL) : NULL;
     char *serial = n ? BN_bn2hex(n) : NULL;
     bool good = serial && strlen(serial) < sizeof f->serial &&
-                X509_digest(c, EVP_sha256(), digest, &size) == 1 && size == sizeof digest;
+                X509_digest(c, EVP_sha256(), digest, &size) == 1 && size == sizeof digest &&
+                certificate_key(c, key);
     if (good) {
         strcpy(f->serial, serial);
         for (unsigned i = 0; i < size; i++) {
             sprintf(f->fingerprint + 2 * i, "%02x", digest[i]);
+            sprintf(f->key + 2 * i, "%02x", key[i]);
         }
         name_text(X509_get_subject_name(c), NID_commonName, f->name, sizeof f->name);
         name_text(X509_get_subject_name(c), NID_organizationalUnitName, f->kind, sizeof f->kind);

@@ -207,3 +207,15 @@ bool certificate_serves(X509 *leaf, const char *names, int64_t utc_ns, char *why
     }
     return true;
 }
+
+bool certificate_key(const X509 *c, uint8_t key[32])
+{
+    unsigned char *der = NULL;
+    unsigned size = 0;
+    EVP_PKEY *public = X509_get0_pubkey(c);
+    int length = public ? i2d_PUBKEY(public, &der) : 0;
+    bool good = length > 0 &&
+                EVP_Digest(der, (size_t)length, key, &size, EVP_sha256(), NULL) == 1 && size == 32;
+    OPENSSL_free(der);
+    return good;
+}

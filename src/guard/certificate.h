@@ -33,6 +33,9 @@ void certificate_pair_free(struct certificate_pair *pair);
 MUST_USE bool certificate_serves(struct x509_st *leaf, const char *names, int64_t utc_ns, char *why,
                                  size_t why_size);
 
+/* The SHA-256 of its public key (SubjectPublicKeyInfo): the same as long as a renewal keeps the key. */
+MUST_USE bool certificate_key(const struct x509_st *c, uint8_t key[32]);
+
 /* UTC; INT64_MIN when it holds no time. */
 int64_t certificate_begins_ns(const struct x509_st *leaf);
 int64_t certificate_ends_ns(const struct x509_st *leaf);

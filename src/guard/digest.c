@@ -57,3 +57,14 @@ bool digest_of_secret(size_t bytes, const char *prefix, const char *text, uint8_
     }
     return digest_sha256(secret, bytes, out);
 }
+
+bool digest_of_key(const char *hex, uint8_t out[32])
+{
+    char text[] = "public key 0123456789012345678901234567890123456789012345678901234567890123";
+    size_t head = sizeof text - 1 - 64;
+    if (strlen(hex) != 64 || strspn(hex, "0123456789abcdef") != 64) {
+        return false;
+    }
+    memcpy(text + head, hex, 64);
+    return digest_sha256(text, sizeof text - 1, out);
+}

@@ -20,6 +20,8 @@ MUST_USE bool digest_equal(const void *a, const void *b, size_t size);
  * numbers, or no room. */
 MUST_USE bool digest_new_secret(size_t bytes, const char *prefix, char *text, size_t text_size,
                                 uint8_t out[32]);
+/* What is kept of a public key whose SHA-256 is `hex` (64 digits); never the digest of any secret. False: it is none. */
+MUST_USE bool digest_of_key(const char *hex, uint8_t out[32]);
 /* The digest of what such a text says; false: it is none. */
 MUST_USE bool digest_of_secret(size_t bytes, const char *prefix, const char *text, uint8_t out[32]);
 

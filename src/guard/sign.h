@@ -23,12 +23,14 @@ enum sign_kind {
     SIGN_ACCOUNT_SET,    /* another password [name, fresh, flags: SIGN_TOTP makes a new secret] */
     SIGN_ACCOUNT_REMOVE, /* [name] */
     SIGN_TOKENS,         /* lists tokens [from] */
-    SIGN_TOKEN_ADD,      /* [name, role, zones, net, expires] */
-    SIGN_TOKEN_REMOVE,   /* [name] */
+    SIGN_TOKEN_ADD,    /* [name, role, zones, net, expires; with SIGN_BY_KEY secret: of the key] */
+    SIGN_TOKEN_REMOVE, /* [name] */
+    SIGN_KEY, /* a machine that has proven a key by TLS signs in [secret: 64 hex digits, the
+                            SHA-256 of the public key; address]; only of a box that asks for certificates */
     SIGN_KIND_END
 };
 
-enum sign_flag { SIGN_USED = 1, SIGN_TOTP = 2 };
+enum sign_flag { SIGN_USED = 1, SIGN_TOTP = 2, SIGN_BY_KEY = 4 };
 
 struct sign_request {
     uint8_t id[16];       /* the asker's, at random: a stranger's answers don't match */

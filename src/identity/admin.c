@@ -214,7 +214,13 @@ void admin_token_add(struct identity *d, struct exchange *x)
         exchange_end(x, SIGN_BAD, "A token ends: say when.");
         return;
     }
-    if (!digest_new_secret(32, TOKEN_PREFIX, secret, sizeof secret, t.digest)) {
+    if (r->flags & SIGN_BY_KEY) {
+        if (!digest_of_key(r->secret, t.digest)) {
+            exchange_end(x, SIGN_BAD, "A key is told by the 64 hex digits of its SHA-256.");
+            return;
+        }
+        secret[0] = 0;
+    } else if (!digest_new_secret(32, TOKEN_PREFIX, secret, sizeof secret, t.digest)) {
         exchange_end(x, SIGN_BUSY, "");
         return;
     }

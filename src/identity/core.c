@@ -44,6 +44,7 @@ static const struct {
     [SIGN_TOKENS] = {admin_tokens, true, RIGHT_ACCOUNTS},
     [SIGN_TOKEN_ADD] = {admin_token_add, true, RIGHT_ACCOUNTS},
     [SIGN_TOKEN_REMOVE] = {admin_token_remove, true, RIGHT_ACCOUNTS},
+    [SIGN_KEY] = {sign_key, false, 0},
 };
 
 static bool is_text(const char *text, size_t size)

@@ -53,6 +53,7 @@ bool identity_keep(struct identity *d, struct exchange *x);
 /* sign_in.c */
 void sign_in(struct identity *d, struct exchange *x);
 void sign_token(struct identity *d, struct exchange *x);
+void sign_key(struct identity *d, struct exchange *x);
 void sign_local(struct identity *d, struct exchange *x);
 void sign_enrol(struct identity *d, struct exchange *x);
 void sign_password(struct identity *d, struct exchange *x);

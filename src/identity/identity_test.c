@@ -17,7 +17,8 @@
 #define UTC    (1700000000 * SECOND)
 #define WORD   "correct horse battery"
 
-enum { FIELD, OPEN, LOCAL }; /* boxes: a driver's, one that a network reaches, one that none does */
+/* Boxes: a driver's, one that a network reaches, one that none does, one that asks for certificates. */
+enum { FIELD, OPEN, LOCAL, MACHINES };
 
 struct house {
     struct plan plan;
@@ -43,6 +44,13 @@ static void make_plan(struct house *h)
                                          .first_address = address,
                                          .address_count = 1});
     plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "local"), .kind = BOX_NORTH});
+    uint32_t asks = plan_build_option(b, "client_certs", "optional");
+    plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "machines"),
+                                         .kind = BOX_NORTH,
+                                         .first_option = asks,
+                                         .option_count = 1,
+                                         .first_address = address,
+                                         .address_count = 1});
     assert_int_equal(plan_build_finish(b, &h->image, &size), 0);
     assert_int_equal(plan_open(&h->plan, h->image, size), 0);
     plan_build_free(b);
@@ -338,7 +346,7 @@ static void only_the_box_that_no_network_reaches_says_who_is_local(void **state)
 {
     (void)state;
     struct house *h = house_new();
-    static const uint32_t boxes[] = {FIELD, OPEN, 3, PLAN_NONE};
+    static const uint32_t boxes[] = {FIELD, OPEN, MACHINES, 4, PLAN_NONE};
     for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++) {
         struct sign_request r = {.kind = SIGN_LOCAL, .asker = boxes[i]};
         assert_int_equal(ask(h, r)->status, SIGN_FORBIDDEN);
@@ -398,6 +406,51 @@ static void a_token_is_bound(void **state)
     assert_int_equal(ask(h, revoke)->status, SIGN_OK);
     assert_int_equal(who(h, id, OPEN, false), SIGN_ENDED);
     with_token(h, token, 1, SIGN_WRONG);
+    house_free(h);
+}
+
+#define KEY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* A key signs in where certificates are asked for, and its hash is no token. */
+static void a_key_is_known_where_it_can_be_proven(void **state)
+{
+    (void)state;
+    struct house *h = house_new();
+    struct sign_request r = as(local(h), LOCAL, SIGN_TOKEN_ADD);
+    struct sign_request in = {
+        .kind = SIGN_KEY, .asker = MACHINES, .address = {[10] = 0xff, 0xff, 10, 0, 0, 1}};
+    strcpy(r.name, "mes");
+    strcpy(r.net, "10.0.0.0/30");
+    strcpy(in.secret, KEY);
+    r.role = ROLE_OPERATOR;
+    r.flags = SIGN_BY_KEY;
+    r.expires_ns = h->d->utc_ns + 60 * SECOND;
+    strcpy(r.secret, "no key");
+    assert_int_equal(ask(h, r)->status, SIGN_BAD);
+    assert_int_equal(ask(h, in)->status, SIGN_WRONG);
+    strcpy(r.secret, KEY);
+    assert_int_equal(ask(h, r)->status, SIGN_OK);
+    assert_string_equal(h->x.answer.text, "");
+    assert_int_equal(ask(h, in)->status, SIGN_OK);
+    assert_string_equal(h->x.answer.name, "mes");
+    assert_int_equal(h->x.answer.role, ROLE_OPERATOR);
+    static const uint32_t others[] = {FIELD, OPEN, LOCAL, PLAN_NONE};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        in.asker = others[i];
+        assert_int_equal(ask(h, in)->status, SIGN_FORBIDDEN);
+    }
+    in.asker = MACHINES;
+    in.address[15] = 4;
+    assert_int_equal(ask(h, in)->status, SIGN_WRONG); /* from elsewhere */
+    in.address[15] = 1;
+    in.secret[0] = '1';
+    assert_int_equal(ask(h, in)->status, SIGN_WRONG);
+    in.secret[0] = 0;
+    assert_int_equal(ask(h, in)->status, SIGN_WRONG);
+    with_token(h, TOKEN_PREFIX KEY, 1, SIGN_WRONG);
+    strcpy(in.secret, KEY);
+    pass(h, 60);
+    assert_int_equal(ask(h, in)->status, SIGN_WRONG);
     house_free(h);
 }
 
@@ -540,6 +593,7 @@ int main(void)
         cmocka_unit_test(only_administrators_administer),
         cmocka_unit_test(only_the_box_that_no_network_reaches_says_who_is_local),
         cmocka_unit_test(a_token_is_bound),
+        cmocka_unit_test(a_key_is_known_where_it_can_be_proven),
         cmocka_unit_test(what_can_not_be_is_told),
         cmocka_unit_test(lists_go_on),
         cmocka_unit_test(a_damaged_file_is_never_taken_for_an_empty_one),

@@ -159,6 +159,15 @@ void sign_in(struct identity *d, struct exchange *x)
     begin_person(d, x, a);
 }
 
+static void begin_machine(struct identity *d, struct exchange *x, const struct token *t)
+{
+    struct session s = {
+        .kind = SESSION_TOKEN, .role = t->role, .revision = t->revision, .idle_ns = OTHER_IDLE_NS};
+    memcpy(s.name, t->name, sizeof s.name);
+    memcpy(x->answer.subject, t->name, sizeof x->answer.subject);
+    begin(d, x, &s, t->zones, t->expires_ns);
+}
+
 void sign_token(struct identity *d, struct exchange *x)
 {
     const struct sign_request *r = x->request;
@@ -173,11 +182,40 @@ void sign_token(struct identity *d, struct exchange *x)
         fail(d, x, SLOW_TOKEN);
         return;
     }
-    struct session s = {
-        .kind = SESSION_TOKEN, .role = t->role, .revision = t->revision, .idle_ns = OTHER_IDLE_NS};
-    memcpy(s.name, t->name, sizeof s.name);
-    memcpy(x->answer.subject, t->name, sizeof x->answer.subject);
-    begin(d, x, &s, t->zones, t->expires_ns);
+    begin_machine(d, x, t);
+}
+
+/* Whether it is a box that asks its clients for certificates. */
+static bool asks_for_certificates(const struct plan *p, uint32_t box)
+{
+    const struct plan_box *b = box < p->header->boxes.count ? p->boxes + box : NULL;
+    const char *asks = b && b->kind == BOX_NORTH
+                           ? plan_option(p, b->first_option, b->option_count, "client_certs")
+                           : NULL;
+    return asks && strcmp(asks, "none") != 0;
+}
+
+/* The box has judged the certificate and seen the key proven. A wrong one is no guess, so nobody is slowed for it. */
+void sign_key(struct identity *d, struct exchange *x)
+{
+    const struct sign_request *r = x->request;
+    uint8_t digest[32];
+    if (!asks_for_certificates(d->plan, r->asker)) {
+        exchange_end(x, SIGN_FORBIDDEN, "");
+        return;
+    }
+    if (is_broken(d, x)) {
+        return;
+    }
+    const struct token *t =
+        digest_of_key(r->secret, digest) ? tokens_find_digest(&d->accounts, digest) : NULL;
+    if (!t || d->utc_ns >= t->expires_ns || !net_has(&t->net, r->address)) {
+        exchange_end(x, SIGN_WRONG,
+                     "The certificate has no account here, or not now or from there: isthmus token "
+                     "add NAME --cert FILE");
+        return;
+    }
+    begin_machine(d, x, t);
 }
 
 /* Who calls over the gateway's own socket is known by the kernel to the box that serves it, and only that box's word counts:

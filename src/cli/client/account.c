@@ -3,6 +3,9 @@
  * argument, which other users of the machine could read. */
 #include "cli/client/client.h"
 
+#include "box/strict_file.h"
+#include "guard/authority.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -148,6 +151,24 @@ static json_t *bounds(const struct client *c, const char *name)
     return body;
 }
 
+/* The public key of the certificate in that file, which a renewal may keep. */
+static bool set_key(json_t *body, const char *path)
+{
+    struct certificate_facts facts;
+    char why[512], *text = malloc(STRICT_FILE_MAX + 1);
+    bool good = text && strict_file_read(path, false, text, why, sizeof why) >= 0;
+    if (!good) {
+        fprintf(stderr, "isthmus: %s\n", text ? why : "out of memory");
+    } else if (certificate_read(text, &facts)) {
+        fprintf(stderr, "isthmus: '%s' is no certificate in PEM\n", path);
+        good = false;
+    } else {
+        set_text(body, "key", facts.key);
+    }
+    free(text);
+    return good;
+}
+
 /* Takes `body`. */
 static int with_password(const struct client *c, const char *place, const char *path,
                          const char *name, json_t *body, const char *done)
@@ -207,12 +228,17 @@ int client_user(const struct client *c)
 int client_token(const struct client *c)
 {
     const char *verb = c->arguments[0], *name = c->argument_count > 1 ? c->arguments[1] : NULL;
-    bool bound = c->role || c->zones || c->until || c->from;
+    bool bound = c->role || c->zones || c->until || c->from || c->cert;
     if (!strcmp(verb, "list") && !name && !bound) {
         return list(c, "tokens", true);
     }
     if (!strcmp(verb, "add") && name && c->role && c->until) {
-        return change(c, "POST", "tokens", NULL, bounds(c, name), "there");
+        json_t *body = bounds(c, name);
+        if (c->cert && !set_key(body, c->cert)) {
+            json_decref(body);
+            return CLI_FAILED;
+        }
+        return change(c, "POST", "tokens", NULL, body, "there");
     }
     if (!strcmp(verb, "revoke") && name && !bound) {
         return change(c, "DELETE", "tokens", name, NULL, "revoked");

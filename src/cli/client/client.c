@@ -64,11 +64,13 @@ static const struct {
      client_user},
     {"token", " list | add NAME --role ROLE --until TIME | revoke NAME",
      "Tokens of machines, which show them as `Authorization: Bearer TOKEN`: lists, makes and\n"
-     "revokes them. A token is shown once, when it is made.\n\n"
+     "revokes them. A token is shown once, when it is made. With --cert the machine shows its\n"
+     "certificate instead, where a service asks for one.\n\n"
      "  --role ROLE    viewer, operator, engineer, custodian, security, administrator, vendor\n"
      "  --until TIME   RFC 3339; then it is void\n"
      "  --zones A,B    only things in these zones (default: all; a vendor needs some)\n"
-     "  --from NET     only from this network: 10.1.0.0/16 (default: from anywhere)",
+     "  --from NET     only from this network: 10.1.0.0/16 (default: from anywhere)\n"
+     "  --cert FILE    the machine's certificate; its key is what counts, so it may be renewed",
      client_token},
 };
 
@@ -138,7 +140,8 @@ static bool take_account_option(struct client *c, int (*run)(const struct client
     } options[] = {{"--role", &c->role, true},
                    {"--zones", &c->zones, true},
                    {"--until", &c->until, true},
-                   {"--from", &c->from, false}};
+                   {"--from", &c->from, false},
+                   {"--cert", &c->cert, false}};
     if (run == client_user && !strcmp(argv[*k], "--totp")) {
         c->totp = true;
         return true;

@@ -20,7 +20,7 @@ struct client {
     bool csv;
     const char *reason, *id; /* --reason, --id; NULL: not given */
     bool dry_run;
-    const char *role, *zones, *until, *from; /* --role …; NULL: not given */
+    const char *role, *zones, *until, *from, *cert; /* --role …; NULL: not given */
     bool totp;
     char **arguments; /* what is left after the options */
     int argument_count;

@@ -179,8 +179,10 @@ void tokens_post(struct request *r)
                                         {"role", true, role, sizeof role, NULL},
                                         {"expires", true, expires, sizeof expires, NULL},
                                         {"zones", false, q.zones, sizeof q.zones, NULL},
-                                        {"from", false, q.net, sizeof q.net, NULL}};
-    if (body_read(r, fields, 5, TOKEN_EXAMPLE) && read_bounds(r, &q, role, expires)) {
+                                        {"from", false, q.net, sizeof q.net, NULL},
+                                        {"key", false, q.secret, sizeof q.secret, NULL}};
+    if (body_read(r, fields, 6, TOKEN_EXAMPLE) && read_bounds(r, &q, role, expires)) {
+        q.flags = *q.secret ? SIGN_BY_KEY : 0;
         sign_send(r, &q, done_then);
     }
 }

@@ -152,6 +152,7 @@ static bool make_tcp(struct http *h, const char *listen, char *why, size_t why_s
     }
     port = port ? port : lws_get_vhost_port(h->tcp);
     h->scheme = h->tls ? "https" : "http";
+    h->peer_key = service_option_number(h->host, "client_certs") > 0 ? tls_peer_key : NULL;
     note_authorities(h, ip, port);
     /* a browser gives a cookie to every port of a host */
     snprintf(h->cookie_name, sizeof h->cookie_name, "isthmus-%d", port);

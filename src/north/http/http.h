@@ -31,6 +31,7 @@ struct http {
     struct tls *tls;                            /* owned; NULL: plain */
     char authority[AUTHORITIES][AUTHORITY_MAX]; /* what a Host header may say … */
     size_t authority_count;
+    bool (*peer_key)(struct lws *wsi, uint8_t key[32]); /* NULL: clients show no certificates */
     const char *scheme; /* … and, behind this and ://, an Origin header */
     char socket_path[108];
     char cookie_name[24];

@@ -4,7 +4,8 @@
  * and engine look each session up themselves.
  *
  * A cookie comes along whoever made the browser send it. So what changes anything must also carry the session's word in the
- * header X-Isthmus-CSRF, which only our own pages can know. Tokens and the socket need none. */
+ * header X-Isthmus-CSRF, which only our own pages can know; a certificate in a browser comes along like a cookie. Tokens and
+ * the socket need none. */
 #include "north/http/http.h"
 
 #include "guard/digest.h"
@@ -18,7 +19,7 @@
 #define KNOWN_MS 15000 /* then it is asked again … */
 #define USED_MS  60000 /* … and so often it is told that a session is used */
 
-enum { FROM_COOKIE = 'c', FROM_TOKEN = 't', FROM_SOCKET = 'l' };
+enum { FROM_COOKIE = 'c', FROM_TOKEN = 't', FROM_SOCKET = 'l', FROM_KEY = 'k' };
 
 static uint64_t now_ms(const struct http *h)
 {
@@ -114,6 +115,17 @@ static bool read_token(struct lws *wsi, struct caller *c)
     return true;
 }
 
+/* Of the certificate that the other end has shown by TLS. */
+static bool read_key(const struct http *h, struct lws *wsi, struct caller *c)
+{
+    uint8_t key[32];
+    if (!h->peer_key || !h->peer_key(wsi, key)) {
+        return false;
+    }
+    to_hex(key, sizeof key, c->secret);
+    return true;
+}
+
 void caller_read(const struct http *h, struct lws *wsi, struct caller *c)
 {
     char hex[33];
@@ -130,6 +142,13 @@ void caller_read(const struct http *h, struct lws *wsi, struct caller *c)
         c->kind = FROM_COOKIE;
         to_hex(c->session, SESSION_ID_SIZE, hex);
         snprintf(c->key, sizeof c->key, "c%s", hex);
+        (void)lws_hdr_custom_copy(wsi, c->csrf, sizeof c->csrf, CSRF_HEADER,
+                                  (int)strlen(CSRF_HEADER));
+    } else if (read_key(h, wsi, c)) {
+        c->kind = FROM_KEY;
+        c->browser = lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0;
+        to_hex(c->address, sizeof c->address, hex);
+        snprintf(c->key, sizeof c->key, "k%s%s", hex, c->secret);
         (void)lws_hdr_custom_copy(wsi, c->csrf, sizeof c->csrf, CSRF_HEADER,
                                   (int)strlen(CSRF_HEADER));
     }
@@ -278,7 +297,8 @@ static bool has_csrf(const struct request *r, const struct sign_answer *facts)
 static void admit(struct request *r, const struct sign_answer *facts)
 {
     uint32_t right = r->route->right;
-    if (r->caller.kind == FROM_COOKIE && r->route->method != METHOD_GET && !has_csrf(r, facts)) {
+    bool sent_by_page = r->caller.kind == FROM_COOKIE || r->caller.browser;
+    if (sent_by_page && r->route->method != METHOD_GET && !has_csrf(r, facts)) {
         request_problem(r, 403, "Refused", "Send the session's csrf in the header X-Isthmus-CSRF.");
     } else if ((role_rights(facts->role) & right) != right) {
         request_problem(r, 403, "Not allowed", "Your role may not do this.");
@@ -317,8 +337,8 @@ static void ask_who(struct request *r)
     struct sign_request q = {.kind = SIGN_WHO, .flags = SIGN_USED};
     if (c->kind == FROM_COOKIE || k) {
         memcpy(r->session, k ? k->facts.session : c->session, sizeof r->session);
-    } else if (c->kind == FROM_TOKEN) {
-        q.kind = SIGN_TOKEN;
+    } else if (c->kind == FROM_TOKEN || c->kind == FROM_KEY) {
+        q.kind = c->kind == FROM_KEY ? SIGN_KEY : SIGN_TOKEN;
         snprintf(q.secret, sizeof q.secret, "%s", c->secret);
     } else {
         q.kind = SIGN_LOCAL;

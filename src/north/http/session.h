@@ -20,6 +20,7 @@ struct caller {
     uint8_t session[SESSION_ID_SIZE];
     uint8_t address[16];
     char secret[96];
+    bool browser; /* a page sent it, as its Origin tells; of a certificate only */
     char csrf[33];
     char key[136]; /* all that counts of it, as one text */
 };

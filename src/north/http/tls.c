@@ -20,7 +20,8 @@
 #include "guard/certificate.h"
 
 #define LOOK_MS 1000
-#define SAID_MS 10000 /* no more often is it told why a client was refused */
+#define SAID_MS 10000 /* in so long … */
+#define SAID    10    /* … it is told no more often why a client was refused */
 #define FILES   4
 
 enum client_certs { CLIENT_NONE, CLIENT_OPTIONAL, CLIENT_REQUIRED };
@@ -35,7 +36,8 @@ struct tls {
     X509_STORE *store;
     struct stat seen[FILES];
     uv_timer_t *timer; /* NULL: none */
-    uint64_t said_ms;
+    uint64_t said_ms;  /* since when … */
+    uint32_t said;     /* … so often */
 };
 
 static int tls_index = -1; /* of the struct tls that a context belongs to */
@@ -191,8 +193,11 @@ static int on_verify(int good, X509_STORE_CTX *judged)
         for (char *c = name; *c; c++) { /* a stranger's words go into our log */
             *c = (*c >= ' ' && *c < 127) ? *c : '?';
         }
-        if (!t->said_ms || now - t->said_ms >= SAID_MS) {
-            t->said_ms = now ? now : 1;
+        if (now - t->said_ms >= SAID_MS) {
+            t->said_ms = now;
+            t->said = 0;
+        }
+        if (t->said++ < SAID) {
             service_log(t->host, "refused the client certificate '%s': %s", name,
                         certificate_explain(X509_STORE_CTX_get_error(judged)));
         }
@@ -294,14 +299,12 @@ void tls_stop(struct tls *t)
     }
 }
 
-bool tls_peer(struct lws *wsi, uint8_t fingerprint[TLS_FINGERPRINT_SIZE])
+bool tls_peer_key(struct lws *wsi, uint8_t key[32])
 {
     SSL *ssl = lws_get_ssl(lws_get_network_wsi(wsi));
     X509 *shown =
         ssl && SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get1_peer_certificate(ssl) : NULL;
-    unsigned size = 0;
-    bool good = shown && X509_digest(shown, EVP_sha256(), fingerprint, &size) == 1 &&
-                size == TLS_FINGERPRINT_SIZE;
+    bool good = shown && certificate_key(shown, key);
     X509_free(shown);
     return good;
 }

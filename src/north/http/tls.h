@@ -20,8 +20,7 @@ bool tls_is_begun(const struct tls *t);
 MUST_USE bool tls_start(struct tls *t); /* from now on it looks for new files */
 void tls_stop(struct tls *t);
 
-#define TLS_FINGERPRINT_SIZE 32
-/* The SHA-256 of the certificate that the other end has shown and proven to be its own. False: none. */
-MUST_USE bool tls_peer(struct lws *wsi, uint8_t fingerprint[TLS_FINGERPRINT_SIZE]);
+/* The SHA-256 of the public key of the certificate that the other end has shown and proven to be its own. False: none. */
+MUST_USE bool tls_peer_key(struct lws *wsi, uint8_t key[32]);
 
 #endif
