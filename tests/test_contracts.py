@@ -3,6 +3,7 @@
 broker that nobody here wrote, and by files that were tampered with."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -263,6 +264,50 @@ def test_the_broker_sees_what_was_signed_and_nothing_else(line, started):
 
     plant.wait_for(lambda: new_births() == {"works/b", "works/c"}, "all but the tag with the new meaning")
     assert gateway.stop() == 0
+
+
+def test_the_audit_tells_what_takes_effect_and_what_ends(works, started):
+    """Once each, however often it is started; with what was before."""
+    gateway = started(plant.Gateway(works.folder))
+    state = {"env": {**os.environ, "ISTHMUS_STATE": str(gateway.state)}}
+
+    def told():
+        done = subprocess.run([plant.ISTHMUS, "audit", "list", works.folder, "--json"], capture_output=True, text=True, **state)
+        assert done.returncode == 0, done
+        return [e for e in json.loads(done.stdout) if e["kind"].startswith("contract")]
+
+    def restart(change=lambda: None):
+        before = len(told())
+        assert gateway.stop() == 0
+        change()
+        works.write()
+        gateway.start()
+        return told()[before:]
+
+    assert told() == [], "it was never in effect"
+    for side in SIDES:
+        works.key(side)
+
+    def sign():
+        for side in SIDES:
+            works.sign(side)
+
+    (first,) = restart(sign)
+    terms, key = works.show()["digest"][:32], works.show()["owner"]["key"]
+    assert (first["kind"], first["subject"], first["who"]) == ("contract in effect", "pumps", "operations, data team")
+    assert first["text"].startswith(f"signed {terms} by {key},") and first["text"].endswith("; before nothing")
+    assert restart() == []
+    gateway.process.kill()
+    gateway.start()
+    assert told() == [first]
+    (partly,) = restart(lambda: works.tags.update(a="cm"))
+    assert partly["kind"] == "contract in effect" and partly["text"].startswith("partly ") and f"before signed {terms}" in partly["text"]
+    (ended,) = restart(lambda: works.terms.update(purpose="another"))
+    assert ended["kind"] == "contract ended" and ended["text"].startswith("unsigned ") and "before partly" in ended["text"]
+    (again,) = restart(sign)
+    assert again["kind"] == "contract in effect" and "before unsigned" in again["text"]
+    (gone,) = restart(lambda: works.terms.update(name="other"))
+    assert (gone["kind"], gone["subject"]) == ("contract ended", "pumps") and gone["text"].startswith("no such contract any more; before signed")
 
 
 def test_a_signed_folder_can_be_moved(works, tmp_path_factory):

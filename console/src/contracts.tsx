@@ -13,7 +13,7 @@ export const contractUnwell = (c: Contract): boolean => c.effect === 'unsigned' 
 
 const EFFECTS: Record<Contract['effect'], string> = {
   signed: 'In effect: both sides have signed it.',
-  trial: 'A trial: nobody has signed it, and nothing of it leaves this machine.',
+  trial: 'A trial: nobody has signed it, and nothing of it leaves this machine. Before it may, both sides sign it: isthmus contract --help.',
   partly: 'In effect as both sides signed it before. Tags that have changed since wait until both have signed again.',
   unsigned: 'Not in effect: nothing is delivered.',
 };
@@ -37,7 +37,7 @@ function Hand({ role, side, signs }: { role: string; side: Side; signs: boolean 
 
 /** What is missing for it to take effect: a sentence and the command that helps, line by line. */
 function Missing({ contract: c }: { contract: Contract }): JSX.Element | null {
-  if (c.missing === '') return null;
+  if (c.missing === '' || c.effect === 'trial') return null;
   return (
     <ul class="plain">
       {c.missing.split('\n').map((line) => {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an engine must know of commands that another began, from the audit: receipts by their ids, counts of writes, leases
+/* What an engine must know of its predecessors, from the audit: which contracts were in effect, and of commands receipts by their ids, counts of writes, leases
  * that run, and those of which nobody knows the end. Nothing is sent again. */
 #include "engine/internal.h"
 
@@ -98,6 +98,7 @@ static void take_entry(void *context, const struct audit_entry *a)
 {
     struct engine *e = context;
     struct command *c = find(&e->commands, a->id);
+    contracts_recall(e->contracts, a);
     if (a->kind == AUDIT_INHIBIT_SET || a->kind == AUDIT_INHIBIT_CLEARED) {
         inhibit_recall(&e->commands.inhibit, a);
     } else if (a->kind == AUDIT_COMMAND_REQUESTED && !c) {
@@ -129,7 +130,13 @@ int commands_recall(struct engine *e)
 {
     struct commands *k = &e->commands;
     board_clear(e);
-    int err = e->audit ? audit_recall(e->audit, take_entry, e) : ERR_OK;
+    e->contracts = contracts_new(&e->g->plan);
+    int err = !e->contracts ? ERR_NOMEM : e->audit ? audit_recall(e->audit, take_entry, e) : ERR_OK;
+    if (!err) {
+        contracts_tell(e, e->contracts);
+    }
+    contracts_free(e->contracts);
+    e->contracts = NULL;
     for (uint32_t i = 0; !err && i < k->open_count;) {
         uint32_t count = k->open_count;
         if (k->open[i].tag) {

@@ -64,7 +64,8 @@ struct engine {
     uint32_t touched_count;
     struct store store;
     struct commands commands;
-    int64_t utc_ns, mono_ns; /* of this step */
+    struct known_contracts *contracts; /* owned; only while it starts */
+    int64_t utc_ns, mono_ns;           /* of this step */
     int64_t next_tick_ns;
     int64_t last_ns; /* time of the journal's last frame before we began */
     bool waits_for_durable;
@@ -122,6 +123,13 @@ const char *browse_pass(struct engine *e, struct inlet *in, const struct slot *s
 
 /* sign.c: sign-ins and their answers, passed on. NULL, or why the record's owner is at fault. */
 const char *sign_pass(struct engine *e, struct inlet *in, const struct slot *s);
+
+/* contracts.c: which data contracts were in effect, as the audit tells; and whether that has changed. */
+struct known_contracts;
+struct known_contracts *contracts_new(const struct plan *plan); /* NULL: out of memory */
+void contracts_recall(struct known_contracts *k, const struct audit_entry *a);
+void contracts_tell(struct engine *e, const struct known_contracts *k);
+void contracts_free(struct known_contracts *k);
 
 /* reply.c: records to a seat. False: it is condemned, or its ring is full. */
 bool reply_send(struct engine *e, struct inlet *to, enum record_kind kind, const void *payload,

@@ -92,7 +92,10 @@ static void *make_plan(const char *dir, uint32_t sync_ms, size_t *size)
                                                    .tag_count = i ? 1 : 3});
     }
     make_tags(b);
-    struct plan_feed feed = {.name = plan_build_text(b, "feed"), .box = BED_CLOUD, .tag_count = 1};
+    struct plan_feed feed = {.name = plan_build_text(b, "feed"),
+                             .box = BED_CLOUD,
+                             .tag_count = 1,
+                             .effect = FEED_UNSIGNED};
     feed.first_tag = plan_build_feed_tag(b, 1);
     plan_build_feed(b, &feed);
     make_writes(b);

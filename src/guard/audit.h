@@ -46,6 +46,9 @@ enum audit_kind {
     AUDIT_SESSION_ENDED,
     AUDIT_ACCOUNT_CHANGED,
     AUDIT_TOKEN_CHANGED,
+    /* data contracts: subject its name, who its signers; the text says what was before */
+    AUDIT_CONTRACT_IN_EFFECT = 60, /* from now on what it covers is delivered */
+    AUDIT_CONTRACT_ENDED,          /* nothing of it is delivered any more */
 };
 /* "command requested" …; "kind N" for what this version does not know. `out`: 32 bytes. */
 const char *audit_kind_name(uint32_t kind, char out[32]);

@@ -44,6 +44,8 @@ const char *audit_kind_name(uint32_t kind, char out[32])
         {AUDIT_SESSION_ENDED, "session ended"},
         {AUDIT_ACCOUNT_CHANGED, "account changed"},
         {AUDIT_TOKEN_CHANGED, "token changed"},
+        {AUDIT_CONTRACT_IN_EFFECT, "contract in effect"},
+        {AUDIT_CONTRACT_ENDED, "contract ended"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (names[i].kind == kind) {
