@@ -52,6 +52,10 @@ static bool range_lets(const struct guard_ask *a, double number, char *why)
         return no(why, "%.10g is outside of the contract's range, %.10g to %.10g %s", number,
                   c->low, c->high, unit);
     }
+    if (a->tag->has_range && (number < a->tag->low || number > a->tag->high)) {
+        return no(why, "%.10g is outside of the tag's range, %.10g to %.10g %s", number,
+                  a->tag->low, a->tag->high, unit);
+    }
     if (c->step > 0 && !a->has_now) {
         return no(why, "the tag's present value is not known, so the step can't be judged");
     }

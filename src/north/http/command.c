@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* POST /api/v1/commands: {"tag": path, "value": …, "id": UUID or 32 hex digits, "reason": …, "dry_run": …}, and what may be
  * asked of a command later: GET /api/v1/commands/ID, POST /api/v1/commands/ID/approve, reject, renew, release. What can be
- * judged here is: the tag is there, the value is of its type and within its range. All else is the guard's, in the engine. */
+ * judged here is: the tag is there, and the value is of its type. All else is the guard's, in the engine. */
 #include "north/http/http.h"
 
 #include "box/board.h"
@@ -307,12 +307,6 @@ static bool parse_value(enum value_type type, const json_t *v, union slot_value 
            value_is_legal(type, *out);
 }
 
-static bool is_within(const struct plan_tag *tag, union slot_value v)
-{
-    double number = value_as_double((enum value_type)tag->type, v);
-    return !tag->has_range || (number >= tag->low && number <= tag->high);
-}
-
 static const char *unknown_key(json_t *root, const char *const *known)
 {
     const char *key;
@@ -354,12 +348,6 @@ static bool read_value(struct request *r, const struct plan_tag *tag, const json
                  value_type_name((enum value_type)tag->type),
                  value_is_long((enum value_type)tag->type) ? ", which can't be commanded" : "");
         request_problem(r, 422, "The value does not fit the type", detail);
-        return false;
-    }
-    if (!is_within(tag, command->value)) {
-        snprintf(detail, sizeof detail, "The tag's range is %g to %g %s.", tag->low, tag->high,
-                 plan_text(r->http->plan, tag->unit));
-        request_problem(r, 422, "The value is out of range", detail);
         return false;
     }
     return true;
