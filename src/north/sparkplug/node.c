@@ -321,6 +321,18 @@ static void fill_config(struct node *n, struct mqtt_config *c)
     }
 }
 
+/* What was renewed since; what can't be read leaves what was there before. */
+static void renew_files(struct node *n)
+{
+    const struct node_options *o = &n->options;
+    char why[sizeof n->last_why];
+    if (o->tls && tls_load(o->tls, o->ca, o->cert, o->key, why, sizeof why) &&
+        strcmp(why, n->last_why) != 0) {
+        service_log(n->host, "%s", why);
+        snprintf(n->last_why, sizeof n->last_why, "%s", why);
+    }
+}
+
 static void open_connection(struct node *n)
 {
     const struct node_options *o = &n->options;
@@ -332,6 +344,7 @@ static void open_connection(struct node *n)
     snprintf(ncmd, sizeof ncmd, "spBv1.0/%s/NCMD/%s", o->group, o->id);
     snprintf(dcmd, sizeof dcmd, "spBv1.0/%s/DCMD/%s/+", o->group, o->id);
     snprintf(state, sizeof state, "spBv1.0/STATE/%s", o->primary);
+    renew_files(n);
     fill_config(n, &config);
     config.topics = topics;
     config.topic_count = !node_speaks_sparkplug(n) ? 0 : *o->primary ? 3 : 2;

@@ -2,6 +2,8 @@
 /* The Sparkplug service: its options, and its life. All files are read in `open`, before the box is locked in. */
 #include "north/sparkplug/sparkplug.h"
 
+#include "box/strict_file.h"
+
 #include <mosquitto.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -21,14 +23,15 @@ static const struct isthmus_option options[] = {
      "MQTT client id; empty: made from group and node."},
     {"username", ISTHMUS_OPTION_TEXT, "", 0, 0, NULL, "MQTT user name; empty: none."},
     {"password_file", ISTHMUS_OPTION_FILE, "", 0, 0, NULL,
-     "File whose first line is the MQTT password."},
+     "File whose first line is the MQTT password, mode 0600."},
     {"tls", ISTHMUS_OPTION_BOOL, "false", 0, 0, NULL, "Connect with TLS (1.2 or newer)."},
     {"tls_name", ISTHMUS_OPTION_TEXT, "", 0, 0, NULL,
      "The name the broker's certificate must hold; empty: the address."},
     {"ca", ISTHMUS_OPTION_FILE, "", 0, 0, NULL,
      "PEM file of the authorities to trust; empty: those of the system."},
     {"cert", ISTHMUS_OPTION_FILE, "", 0, 0, NULL, "PEM file of the client's certificate."},
-    {"key", ISTHMUS_OPTION_FILE, "", 0, 0, NULL, "PEM file of the client's private key."},
+    {"key", ISTHMUS_OPTION_FILE, "", 0, 0, NULL,
+     "PEM file of the client's private key, mode 0600."},
     {"keepalive", ISTHMUS_OPTION_DURATION, "30s", 5000, 3600000, NULL,
      "The broker publishes our death after one and a half times this without a sign of life."},
     {"timeout", ISTHMUS_OPTION_DURATION, "10s", 100, 300000, NULL,
@@ -82,19 +85,24 @@ static int read_address(struct node *n, char *why, size_t why_size)
 static int read_password(struct node *n, char *why, size_t why_size)
 {
     const char *path = text_option(n, "password_file");
-    FILE *file = *path ? fopen(path, "re") : NULL;
-    if (*path && (!file || !fgets(n->options.password, sizeof n->options.password, file))) {
-        snprintf(why, why_size, "option 'password_file': cannot read '%s'", path);
-        if (file) {
-            fclose(file);
-        }
-        return ERR_CONFIG;
+    char *text = *path ? malloc(STRICT_FILE_MAX + 1) : NULL, reason[256] = "out of memory";
+    if (!*path) {
+        return ERR_OK;
     }
-    if (file) {
-        fclose(file);
+    int size = text ? strict_file_read(path, true, text, reason, sizeof reason) : ERR_NOMEM;
+    size_t length = size > 0 ? strcspn(text, "\r\n") : 0;
+    bool good = length > 0 && length < sizeof n->options.password;
+    if (good) {
+        memcpy(n->options.password, text, length);
+    } else {
+        snprintf(why, why_size, "option 'password_file': %s",
+                 size < 0 ? reason : "its first line is no password (1 to 255 letters)");
     }
-    n->options.password[strcspn(n->options.password, "\r\n")] = '\0';
-    return ERR_OK;
+    if (text) {
+        explicit_bzero(text, STRICT_FILE_MAX + 1);
+    }
+    free(text);
+    return good ? ERR_OK : ERR_CONFIG;
 }
 
 static int read_topic(struct node *n, const char *name, char out[TOPIC_MAX], char *why,
@@ -167,6 +175,9 @@ static int read_options(struct node *n, char *why, size_t why_size)
     o->retry_max_ms = (uint32_t)service_option_number(n->host, "reconnect_max");
     o->batch = (uint32_t)service_option_number(n->host, "batch");
     o->in_flight = (uint32_t)service_option_number(n->host, "in_flight");
+    o->ca = text_option(n, "ca");
+    o->cert = text_option(n, "cert");
+    o->key = text_option(n, "key");
     o->json_retain = service_option_number(n->host, "json_retain") != 0;
     int err = read_address(n, why, why_size);
     err = err ? err : read_names(n, why, why_size);
@@ -174,9 +185,8 @@ static int read_options(struct node *n, char *why, size_t why_size)
     err = err ? err : read_password(n, why, why_size);
     if (!err && service_option_number(n->host, "tls") != 0) {
         const char *name = text_option(n, "tls_name");
-        o->tls = tls_new(text_option(n, "ca"), text_option(n, "cert"), text_option(n, "key"),
-                         *name ? name : o->ip, why, why_size);
-        err = o->tls ? ERR_OK : ERR_CONFIG;
+        o->tls = tls_new(*name ? name : o->ip, !*o->ca, why, why_size);
+        err = o->tls ? tls_load(o->tls, o->ca, o->cert, o->key, why, why_size) : ERR_CONFIG;
     }
     return err;
 }

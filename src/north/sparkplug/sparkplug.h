@@ -105,7 +105,8 @@ struct node_options {
     uint32_t keepalive_s, timeout_ms, batch, in_flight;
     uint32_t retry_min_ms, retry_max_ms;
     bool json_retain;
-    struct ssl_ctx_st *tls; /* owned, NULL: plain TCP */
+    struct ssl_ctx_st *tls;      /* owned, NULL: plain TCP */
+    const char *ca, *cert, *key; /* files of it */
 };
 
 struct node {
@@ -201,10 +202,13 @@ bool plain_marker(struct node *n, const struct node_feed *feed, struct cursor_ra
 bool plain_online(struct node *n, bool online);
 
 /* ---- tls.c ---- */
-/* A client's context, complete in memory. Empty texts: not given; `ca` empty: what the system trusts; `name` is borrowed
- * for the context's life. NULL with the reason. */
-struct ssl_ctx_st *tls_new(const char *ca, const char *cert, const char *key, const char *name,
-                           char *why, size_t why_size);
+/* A client's context for a broker of that name, which is borrowed for the context's life; `system`: it trusts what the system
+ * does. NULL with the reason. */
+struct ssl_ctx_st *tls_new(const char *name, bool system, char *why, size_t why_size);
+/* Reads what it trusts and shows, for connections from now on. Empty texts: not given.
+ * ERR_CONFIG with the reason: what it had before stays. */
+MUST_USE int tls_load(struct ssl_ctx_st *c, const char *ca, const char *cert, const char *key,
+                      char *why, size_t why_size);
 /* Why the peer's certificate was refused last, and forgets it; NULL: it was not. */
 const char *tls_refusal(struct ssl_ctx_st *tls);
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything is read before the box is locked in, so the system's bundle is taken and not its folder, which OpenSSL reads
- * only when it looks for a certificate. The broker's name is checked here for all connections of the context;
+/* The system's bundle is taken and not its folder, which OpenSSL reads only when it looks for a certificate, and it is read
+ * before the box is locked in: from then on a box reads the files of its configuration and no others. They are read before each connection, so what was renewed is taken up with the
+ * next one, and the one that is open lives on. The broker's name is checked here for all connections of the context;
  * libmosquitto only knows the address, so the name for SNI is put in before the first message. */
 #include "north/sparkplug/sparkplug.h"
+
+#include "box/strict_file.h"
+#include "guard/certificate.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -15,14 +19,6 @@
 static int refusal_index = -1; /* of what on_verify keeps in a context */
 
 #define SYSTEM_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
-
-static void explain(char *why, size_t why_size, const char *what, const char *file)
-{
-    unsigned long code = ERR_get_error();
-    const char *reason = code ? ERR_reason_error_string(code) : NULL;
-    snprintf(why, why_size, "%s '%s': %s", what, file, reason ? reason : "cannot be used");
-    ERR_clear_error();
-}
 
 static bool is_address(const char *name)
 {
@@ -57,35 +53,59 @@ const char *tls_refusal(struct ssl_ctx_st *tls)
         return NULL;
     }
     SSL_CTX_set_ex_data(tls, refusal_index, NULL);
-    return X509_verify_cert_error_string((long)error);
+    return certificate_explain((int)error);
 }
 
-static int load(SSL_CTX *c, const char *ca, const char *cert, const char *key, char *why,
-                size_t why_size)
+static bool load_trust(SSL_CTX *c, const char *ca, char *why, size_t why_size)
 {
-    const char *trust = *ca ? ca : SYSTEM_BUNDLE;
-    if (SSL_CTX_load_verify_file(c, trust) != 1) {
-        explain(why, why_size, "option 'ca'", trust);
-        return ERR_CONFIG;
+    X509_STORE *store = X509_STORE_new();
+    if (!store || X509_STORE_load_file(store, ca) != 1) {
+        snprintf(why, why_size, "option 'ca': '%s' holds no certificates that can be used", ca);
+        X509_STORE_free(store);
+        ERR_clear_error();
+        return false;
     }
+    SSL_CTX_set_cert_store(c, store); /* takes it */
+    return true;
+}
+
+static bool load_pair(SSL_CTX *c, const char *cert, const char *key, char *why, size_t why_size)
+{
+    char *texts = malloc(2 * (STRICT_FILE_MAX + 1)), reason[256] = "out of memory";
+    char *of_key = texts ? texts + STRICT_FILE_MAX + 1 : NULL;
+    struct certificate_pair pair = {0};
+    int key_size = texts ? strict_file_read(key, true, of_key, reason, sizeof reason) : ERR_NOMEM;
+    int cert_size =
+        key_size < 0 ? key_size : strict_file_read(cert, false, texts, reason, sizeof reason);
+    bool good = cert_size >= 0 &&
+                !certificate_pair_read(texts, (size_t)cert_size, of_key, (size_t)key_size, &pair,
+                                       reason, sizeof reason) &&
+                SSL_CTX_use_cert_and_key(c, pair.leaf, pair.key, pair.chain, 1) == 1;
+    if (!good) {
+        snprintf(why, why_size, "options 'cert' and 'key': %s", reason);
+        ERR_clear_error();
+    }
+    certificate_pair_free(&pair);
+    if (of_key) {
+        explicit_bzero(of_key, STRICT_FILE_MAX + 1);
+    }
+    free(texts);
+    return good;
+}
+
+int tls_load(struct ssl_ctx_st *c, const char *ca, const char *cert, const char *key, char *why,
+             size_t why_size)
+{
     if (!*cert != !*key) {
         snprintf(why, why_size, "options 'cert' and 'key' go together");
         return ERR_CONFIG;
     }
-    if (*cert && SSL_CTX_use_certificate_chain_file(c, cert) != 1) {
-        explain(why, why_size, "option 'cert'", cert);
-        return ERR_CONFIG;
-    }
-    if (*key && (SSL_CTX_use_PrivateKey_file(c, key, SSL_FILETYPE_PEM) != 1 ||
-                 SSL_CTX_check_private_key(c) != 1)) {
-        explain(why, why_size, "option 'key'", key);
-        return ERR_CONFIG;
-    }
-    return ERR_OK;
+    bool good = (!*ca || load_trust(c, ca, why, why_size)) &&
+                (!*cert || load_pair(c, cert, key, why, why_size));
+    return good ? ERR_OK : ERR_CONFIG;
 }
 
-struct ssl_ctx_st *tls_new(const char *ca, const char *cert, const char *key, const char *name,
-                           char *why, size_t why_size)
+struct ssl_ctx_st *tls_new(const char *name, bool system, char *why, size_t why_size)
 {
     SSL_CTX *c = SSL_CTX_new(TLS_client_method());
     if (!c || SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) != 1) {
@@ -103,9 +123,9 @@ struct ssl_ctx_st *tls_new(const char *ca, const char *cert, const char *key, co
     SSL_CTX_set_app_data(c, (void *)(uintptr_t)name); /* borrowed: the caller's options */
     SSL_CTX_set_info_callback(c, on_info);
     if (good != 1) {
-        explain(why, why_size, "option 'tls_name'", name);
+        snprintf(why, why_size, "option 'tls_name': '%s' is no name", name);
     }
-    if (good != 1 || load(c, ca, cert, key, why, why_size)) {
+    if (good != 1 || (system && !load_trust(c, SYSTEM_BUNDLE, why, why_size))) {
         SSL_CTX_free(c);
         return NULL;
     }
