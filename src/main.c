@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static int cli_version(int argc, char **argv);
 static int cli_help(int argc, char **argv);
@@ -133,6 +134,9 @@ static int cli_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    const struct rlimit no_core = {0,
+                                   0}; /* what a process knows must not be left behind in a file */
+    (void)setrlimit(RLIMIT_CORE, &no_core);
     if (argc < 2) {
         print_help(stderr);
         return CLI_USAGE;

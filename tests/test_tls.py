@@ -3,14 +3,19 @@
 
 import http.client
 import json
+import pathlib
 import re
 import shlex
+import signal
 import socket
 import ssl
 import subprocess
+import time
 
+import capture
 import plant
 import pytest
+from test_sparkplug import Pump
 
 WORD = "a horse counts to eight"
 NAME = "gw.test"
@@ -378,3 +383,133 @@ def test_a_certificate_that_is_not_good_is_refused_and_told_why(works, what, adv
     assert refused()
     plant.wait_for(lambda: re.search(rf"refused the client certificate '{what}': .*{re.escape(advice)}", works.process.text()), works.process.text())
     assert works.ask("GET", "/api/v1/health/ready")[0] == 200, "who shows none may ask"
+
+
+# ---- Renewal under load ----
+
+
+def tls_broker(folder, port):
+    """A broker that wants certificates of the plant's root."""
+    (folder / "mosquitto.conf").write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\nmax_queued_messages 0\nrequire_certificate true\n"
+        f"cafile {folder}/others/root.crt\ncertfile {folder}/others/broker.crt\nkeyfile {folder}/others/broker.key\n"
+    )
+    broker = plant.Process([plant.PEERS / "mosquitto", "-c", folder / "mosquitto.conf"], folder / "mosquitto.log")
+    plant.wait_for(lambda: plant.port_listens(port), f"the broker listens\n{broker.text()}")
+    return broker
+
+
+def renew(folder, where, name=None):
+    stem = name or "gateway"
+    pki(folder, "renew", where, *([name] if name else []))
+    sign(folder, f"{where}/{stem}.request")
+    pki(folder, "accept", where, "answer", *([name] if name else []))
+
+
+def test_renewal_under_load_costs_no_sample_and_no_session(tmp_path, data, started):
+    """Certificates of gateway and broker are renewed while values flow over TLS to a broker and a page reads over TLS."""
+    folder, port, device_port = tmp_path, plant.free_port(), plant.free_port()
+    pki(folder, "init", "root", "--name", "Works", typed=PASSPHRASE + "\n")
+    (folder / "state").mkdir()
+    enrol(folder, "state/pki", "gateway", "press-7", "--names", NAME)
+    enrol(folder, "others", "service", "broker", "--names", "localhost,127.0.0.1")
+    enrol(folder, "others", "service", "listener")
+    started(Pump(folder, data, device_port))
+    broker = started(tls_broker(folder, port))
+    way = started(capture.Proxy(folder / "mqtt.pcap", port, capture.MQTT))  # of the gateway to the broker
+    listen = ["mosquitto_sub", "-h", "localhost", "-p", port, "--cafile", folder / "others/root.crt", "--cert", folder / "others/listener.crt", "--key", folder / "others/listener.key",
+              "-q", "1", "-i", "listener", "-c", "-t", "pump/pump/row", "-F", "%p"]  # fmt: skip
+    seen = started(plant.Process(listen, folder / "seen.txt"))
+    pki_dir, https = folder / "state/pki", plant.free_port()
+    (folder / "isthmus.yaml").write_text(
+        f"""gateway: {{name: pump}}
+devices:
+  - {{name: pump, driver: modbus, address: "127.0.0.1:{device_port}", period: 20ms}}
+tags:
+  - {{path: pump/row, device: pump, address: "holding:0:uint32"}}
+services:
+  - {{name: console, module: http, listen: "127.0.0.1:{https}", tls: true, access: signed_in, names: {NAME}}}
+  - {{name: cloud, module: sparkplug, address: "127.0.0.1:{way.port}", mode: json, tls: true, reconnect_max: 500ms,
+     ca: {pki_dir}/root.crt, cert: {pki_dir}/gateway.crt, key: {pki_dir}/gateway.key}}
+contracts:
+  - {{name: pumps, service: cloud, tags: ["pump/**"]}}
+"""
+    )
+    gateway = started(plant.Gateway(folder))
+
+    def rows():
+        lines = [json.loads(line) for line in seen.text().splitlines() if line.endswith("}")]
+        return {(v["epoch"], int(v["seq"])): v for v in lines}
+
+    def more(count):
+        have = len(rows())
+        plant.wait_for(lambda: len(rows()) >= have + count, f"values arrive\n{gateway.process.text()}\n{seen.text()[-500:]}")
+
+    def serial(of):
+        shown = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{of}"], capture_output=True, text=True, timeout=20, input="").stdout
+        return openssl("x509", "-noout", "-serial", input=shown)
+
+    more(20)
+    token = json.loads(subprocess.run([plant.ISTHMUS, "token", "add", "page", "--role", "viewer", "--until", "2036-01-01T00:00:00Z", "--json", "--socket", gateway.socket],
+                                      capture_output=True, text=True, timeout=20).stdout)["token"]  # fmt: skip
+    context = ssl.create_default_context(cafile=pki_dir / "root.crt")
+    stream = socket.create_connection(("127.0.0.1", https), timeout=10)
+    stream = context.wrap_socket(stream, server_hostname=NAME)
+    stream.sendall(f"GET /api/v1/stream?tags=pump/row HTTP/1.1\r\nHost: {NAME}:{https}\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    assert stream.recv(65536).startswith(b"HTTP/1.1 200")
+    pids, before = gateway.pids(), {of: serial(of) for of in (https, port)}
+    renew(folder, "state/pki")
+    plant.wait_for(lambda: serial(https) != before[https], "the listener shows the new certificate")
+    more(20)
+    renew(folder, "others", "broker")
+    broker.child.send_signal(signal.SIGHUP)
+    plant.wait_for(lambda: serial(port) != before[port], "the broker shows the new certificate")
+    connections = way.connections
+    way.cut()  # the gateway comes back with its renewed certificate, to one that is renewed
+    plant.wait_for(lambda: way.connections > connections, "it connects again")
+    more(50)
+    assert gateway.pids() == pids and "not taken up" not in gateway.process.text()
+    end = time.monotonic() + 10
+    kept = b""
+    while kept.count(b'"tag"') < 20:  # what came meanwhile waits in the socket
+        assert time.monotonic() < end
+        kept = kept[-65536:] + stream.recv(65536)
+    stream.close()
+    # every sample that the gateway recorded up to here arrived
+    query = [plant.ISTHMUS, "sql", "SELECT time FROM history WHERE tag = 'pump/row'", "--csv", "--socket", gateway.socket]
+    recorded = set(subprocess.run(query, capture_output=True, text=True, timeout=30).stdout.split()[1:])
+    assert len(recorded) > 90
+    plant.wait_for(lambda: recorded <= {v["time"] for v in rows().values()}, "every sample arrives")
+
+
+def test_a_secret_is_taken_from_a_strict_file_and_shown_nowhere(tmp_path, started):
+    secret = b"a secret that nobody sees"
+    credentials, port = tmp_path / "credentials", plant.free_port()
+    credentials.mkdir()
+    (credentials / "broker").write_bytes(secret + b"\n")
+    (credentials / "broker").chmod(0o640)
+    (tmp_path / "isthmus.yaml").write_text(
+        f"""gateway: {{name: secrets}}
+devices:
+  - {{name: plc, driver: modbus, address: "127.0.0.1:{plant.free_port()}", period: 1s}}
+tags:
+  - {{path: area/level, device: plc, address: "holding:0"}}
+services:
+  - {{name: cloud, module: sparkplug, address: "127.0.0.1:{port}", username: press-7, password_file: "credential:broker", reconnect_max: 500ms}}
+contracts:
+  - {{name: all, service: cloud, tags: ["**"]}}
+"""
+    )
+    started(plant.mosquitto(tmp_path, port))
+    gateway = started(plant.Gateway(tmp_path, CREDENTIALS_DIRECTORY=str(credentials)))
+    plant.wait_for(lambda: "others may use" in gateway.process.text() and "chmod 600" in gateway.process.text(), "it is refused")
+    (credentials / "broker").chmod(0o400)
+    plant.wait_for(lambda: gateway.get("/api/v1/feeds")["feeds"][0]["connected"], f"it connects\n{gateway.process.text()}")
+    assert secret not in gateway.process.log.read_bytes()
+    for path in ("gateway", "processes", "feeds", "samples", "now"):
+        assert secret not in gateway.get(f"/api/v1/{path}", check=False)[1]
+    for pid in gateway.pids().values():
+        proc = pathlib.Path("/proc") / str(pid)
+        assert secret not in (proc / "cmdline").read_bytes() and secret not in (proc / "environ").read_bytes()
+        assert re.search(r"^Max core file size +0 +0 ", (proc / "limits").read_text(), re.M)
+    assert not [f for f in gateway.state.rglob("*") if f.is_file() and secret in f.read_bytes()]

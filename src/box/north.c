@@ -270,7 +270,7 @@ static int prepare(struct service_host *host, char *why, size_t why_size)
 
 static int run(struct service_host *host)
 {
-    char why[96] = "";
+    char why[512] = ""; /* the log has it whole, the health what fits */
     int err = prepare(host, why, sizeof why);
     if (!err) {
         err = host->service->start(host->state);

@@ -359,6 +359,8 @@ static const struct {
     {HEAD "types: [{name: m, tags: [{name: t, address: \"h{b}\"}]}]\n"
           "assets: [{path: a, type: m, device: pump}]\n",
      "parameter 'b'", "with", 5, 10},
+    {HEAD "services: [{name: s, module: web, password: hunter2}]\n", "secrets never stand in",
+     "chmod 600", 4, 35},
     {HEAD "services: [{name: s, module: wep}]\n", "no service 'wep'", "", 4, 30},
     {HEAD "services: [{name: s, module: web, listen: \"0.0.0.0:80\"}]\n", "this service has no TLS",
      "listen on 127.0.0.1", 4, 43},

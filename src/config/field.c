@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define KNOWN_MAX 128
 
@@ -17,6 +18,19 @@ static size_t known_names(const struct field *fields, const struct isthmus_optio
         names[n++] = options->name;
     }
     return n;
+}
+
+/* What people write who mean the secret itself. */
+static bool is_secret(const char *key)
+{
+    static const char *const names[] = {"password", "passwd",  "pass",   "passphrase",  "secret",
+                                        "token",    "api_key", "apikey", "private_key", "pin"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!strcasecmp(key, names[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void check_fields(struct load *l, const struct node *map, const char *what,
@@ -34,7 +48,12 @@ void check_fields(struct load *l, const struct node *map, const char *what,
         for (size_t i = 0; i < count && !known; i++) {
             known = !strcmp(names[i], n->key);
         }
-        if (!known) {
+        if (!known && is_secret(n->key)) {
+            key_problem(
+                &l->tree, n,
+                "put it in a file that is yours alone (chmod 600) and name that: see docs/tls.md",
+                "'%s' is no key: secrets never stand in the configuration", n->key);
+        } else if (!known) {
             const char *near = nearest(n->key, names, count);
             key_problem(&l->tree, n, near ? tree_print(&l->tree, "did you mean '%s'?", near) : "",
                         "%s has no key '%s'", what, n->key);

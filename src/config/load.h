@@ -133,7 +133,7 @@ void load_tls(struct load *l, const struct node *n, const struct isthmus_option 
 /* Of a resolved address, "IP:PORT". */
 bool address_is_loopback(const char *address);
 
-/* A file's path: absolute, seen from the folder. */
+/* A file's path: absolute, seen from the folder; "credential:NAME" is one that systemd hands to the unit. */
 const char *load_path(struct load *l, const char *path);
 uint32_t load_zone(struct load *l, const struct node *at, const char *name);
 /* Whether callers in the zone may always read the tag. */

@@ -78,9 +78,16 @@ static void load_when_full(struct load *l)
 }
 
 /* Absolute, so that every process means the same folder. */
+#define CREDENTIAL "credential:"
+
 const char *load_path(struct load *l, const char *path)
 {
     char base[PATH_MAX];
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY"); /* systemd's */
+    if (!strncmp(path, CREDENTIAL, strlen(CREDENTIAL))) {
+        return tree_print(&l->tree, "%s/%s", credentials ? credentials : "/run/credentials",
+                          path + strlen(CREDENTIAL));
+    }
     if (path[0] == '/' || !realpath(l->dir, base)) {
         return path;
     }

@@ -147,7 +147,6 @@ struct tls *tls_new(struct service_host *host, char *why, size_t why_size)
 {
     static const char *const names[FILES] = {"cert", "key", "client_ca", "crl"};
     struct tls *t = calloc(1, sizeof *t);
-    char reason[512] = "";
     if (!t) {
         snprintf(why, why_size, "out of memory");
         return NULL;
@@ -159,9 +158,7 @@ struct tls *tls_new(struct service_host *host, char *why, size_t why_size)
         t->paths[i] = service_option_text(host, names[i]);
     }
     (void)look(t);
-    if (!read_files(t, reason, sizeof reason)) {
-        service_log(host, "%s", reason); /* a box's own words may be cut */
-        snprintf(why, why_size, "%s", reason);
+    if (!read_files(t, why, why_size)) {
         free(t);
         return NULL;
     }
