@@ -99,6 +99,7 @@ def test_both_sides_sign_and_it_takes_effect(works):
         assert "delivers nothing" in warning and f"isthmus contract sign {works.folder} pumps --key FILE --as {side}" in warning
     assert "custodian 'data team' has not signed" in works.sign("owner")
     assert works.show()["owner"]["signed"] is False, "a signature counts when both are there"
+    assert "isthmus contract sign DIR pumps" in works.show()["missing"], "our folder's place is nobody's business"
     assert "takes effect" in works.sign("custodian")
     shown = works.show()
     assert shown["effect"] == "signed" and works.delivered() == ["a", "b", "c"] and works.warnings() == []
@@ -382,6 +383,7 @@ def test_the_report_of_a_trial(line, started):
     text = report(gateway, "trial-report")
     assert re.search(r"^plc +20\S+ +1 +\d+ +[\d.]+ +0 +\d+ +[\d.]+ +[\d.]+ +[\d.]+$", text, re.M) and "a trial: unsigned" in text
     assert "The account balances" in text
+    assert "contract pumps: nobody has signed it: a trial" in report(gateway, "status")
     html, markdown = report(gateway, "trial-report", "--html"), report(gateway, "trial-report", "--markdown")
     assert html.startswith("<!DOCTYPE html>") and "<td>plc</td>" in html and html.rstrip().endswith("</html>")
     assert markdown.startswith("# works: report of the trial") and "| plc |" in markdown

@@ -204,7 +204,8 @@ static bool find_earlier(struct effect *e)
 
 /* ---- The decision. ---- */
 
-static void say_missing(struct effect *e, const char *text, const char *proposal)
+/* `again` is the proposal for those who read it elsewhere: they have the folder under another name, and needn't know ours. */
+static void say_missing(struct effect *e, const char *text, const char *proposal, const char *again)
 {
     struct tree *t = &e->l->tree;
     static const char *const states[] = {[FEED_TRIAL] = "delivers as a trial",
@@ -216,7 +217,7 @@ static void say_missing(struct effect *e, const char *text, const char *proposal
     node_warning(t, name, proposal, "contract '%s' %s: %s", e->c->name, states[e->c->feed.effect],
                  text);
     e->c->feed.missing = plan_build_text(
-        e->l->plan, tree_print(t, "%s%s%s. %s", before, *before ? "\n" : "", text, proposal));
+        e->l->plan, tree_print(t, "%s%s%s. %s", before, *before ? "\n" : "", text, again));
 }
 
 static void say_side(struct effect *e, const struct side *s)
@@ -228,18 +229,17 @@ static void say_side(struct effect *e, const struct side *s)
     }
     const char *role = signature_roles[s->role];
     if (!*s->name) {
-        say_missing(e, tree_print(t, "it names no %s", role),
-                    tree_print(t, "add %s: NAME, of a key under keys:", role));
+        const char *add = tree_print(t, "add %s: NAME, of a key under keys:", role);
+        say_missing(e, tree_print(t, "it names no %s", role), add, add);
     } else if (!known) {
-        say_missing(
-            e, tree_print(t, "keys: has no key of the %s '%s'", role, s->name),
-            tree_print(
-                t, "isthmus contract keygen FILE --name '%s' --as %s, and add the line it prints",
-                s->name, role));
+        const char *make = tree_print(
+            t, "isthmus contract keygen FILE --name '%s' --as %s, and add the line it prints",
+            s->name, role);
+        say_missing(e, tree_print(t, "keys: has no key of the %s '%s'", role, s->name), make, make);
     } else if (!s->current) {
-        say_missing(e, s->why,
-                    tree_print(t, "isthmus contract sign %s %s --key FILE --as %s", e->l->dir,
-                               e->c->name, role));
+        static const char sign[] = "isthmus contract sign %s %s --key FILE --as %s";
+        say_missing(e, s->why, tree_print(t, sign, e->l->dir, e->c->name, role),
+                    tree_print(t, sign, "DIR", e->c->name, role));
     }
 }
 
@@ -273,12 +273,13 @@ static void decide(struct effect *e)
                    : find_earlier(e)         ? FEED_PARTLY
                                              : FEED_UNSIGNED;
     if (!keys) {
+        static const char both[] = "both sides sign it: isthmus contract --help";
         say_missing(e,
                     e->c->box->away ? tree_print(&e->l->tree,
                                                  "nobody has signed it, and its service reaches %s",
                                                  e->c->box->away)
                                     : "nobody has signed it, but its service stays on this machine",
-                    "both sides sign it: isthmus contract --help");
+                    both, both);
         return;
     }
     for (int i = 0; i < SIGNATURE_ROLES; i++) {

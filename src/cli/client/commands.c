@@ -106,6 +106,26 @@ static void print_sealed(const json_t *s)
     }
 }
 
+/* Contracts that are not signed by both sides. */
+static void print_unsigned(const json_t *feeds)
+{
+    static const struct {
+        const char *effect, *text;
+    } texts[] = {{"trial", "nobody has signed it: a trial, on this machine only"},
+                 {"partly", "tags that have changed wait for both signatures"},
+                 {"unsigned", "NOT IN EFFECT: it delivers nothing until both sides have signed"}};
+    size_t i;
+    json_t *f;
+    json_array_foreach(feeds, i, f)
+    {
+        for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
+            if (!strcmp(text_of(f, "effect"), texts[k].effect)) {
+                printf("contract %s: %s\n", text_of(f, "contract"), texts[k].text);
+            }
+        }
+    }
+}
+
 int client_status(const struct client *c)
 {
     static const char *const parts[] = {"gateway", "journal", "processes", "feeds"};
@@ -133,6 +153,7 @@ int client_status(const struct client *c)
                json_is_true(json_object_get(j, "full")) ? ", FULL: new samples become gaps" : "");
         print_sealed(json_object_get(j, "sealed"));
         print_forecast(j);
+        print_unsigned(json_object_get(all, "feeds"));
         putchar('\n');
         print_processes(c, json_object_get(all, "processes"));
     }

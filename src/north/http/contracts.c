@@ -124,10 +124,6 @@ static void put_side(struct request *r, const char *key, const struct plan_feed 
 
 static void put_terms(struct request *r, const struct plan_feed *f)
 {
-    static const char *const effects[] = {[FEED_TRIAL] = "trial",
-                                          [FEED_SIGNED] = "signed",
-                                          [FEED_PARTLY] = "partly",
-                                          [FEED_UNSIGNED] = "unsigned"};
     struct json *j = &r->body;
     char digest[2 * sizeof f->digest + 1];
     for (size_t i = 0; i < sizeof f->digest; i++) {
@@ -135,7 +131,7 @@ static void put_terms(struct request *r, const struct plan_feed *f)
     }
     json_pair_text(j, "contract", text_of(r, f->name));
     json_pair_text(j, "service", text_of(r, r->http->plan->boxes[f->box].name));
-    json_pair_text(j, "effect", effects[f->effect]);
+    json_pair_text(j, "effect", render_effect(f));
     put_side(r, "owner", f, FEED_OWNER);
     put_side(r, "custodian", f, FEED_CUSTODIAN);
     json_pair_text(j, "missing", text_of(r, f->missing));
@@ -188,7 +184,9 @@ static void put_report(struct request *r, const struct answer_report *a)
     if (c->one) {
         json_key(j, "causes");
         json_open(j, '[');
-        json_raw(j, c->causes[a->week].text, c->causes[a->week].size);
+        if (c->causes[a->week].size) {
+            json_raw(j, c->causes[a->week].text, c->causes[a->week].size);
+        }
         json_close(j, ']');
     }
     json_close(j, '}');

@@ -178,6 +178,7 @@ size_t columns_size(const struct columns *c); /* bytes that are not in the body 
 void columns_free(struct columns *c);
 
 /* render.c */
+const char *render_effect(const struct plan_feed *f); /* of a contract */
 void render_scope(struct json *j, const struct plan *plan, uint32_t scope, uint32_t which);
 void render_wide(struct json *j, const char *key, uint64_t v); /* a 64-bit number, as text */
 void render_record(struct json *j, const struct plan *plan, const struct answer *run,

@@ -152,6 +152,7 @@ static void row_feed(void *context, const void *row, size_t size)
     json_open(j, '{');
     json_pair_text(j, "contract", text_of(r, p->feeds[f->feed].name));
     json_pair_text(j, "service", text_of(r, p->boxes[p->feeds[f->feed].box].name));
+    json_pair_text(j, "effect", render_effect(p->feeds + f->feed));
     json_pair_bool(j, "connected", f->connected != 0);
     json_pair_uint(j, "tags", p->feeds[f->feed].tag_count);
     json_pair_time(j, "since", f->since_ns);

@@ -53,6 +53,15 @@ void render_sample(struct json *j, const struct plan *plan, const struct plan_ta
     json_close(j, '}');
 }
 
+const char *render_effect(const struct plan_feed *f)
+{
+    static const char *const effects[] = {[FEED_TRIAL] = "trial",
+                                          [FEED_SIGNED] = "signed",
+                                          [FEED_PARTLY] = "partly",
+                                          [FEED_UNSIGNED] = "unsigned"};
+    return effects[f->effect];
+}
+
 void render_scope(struct json *j, const struct plan *plan, uint32_t scope, uint32_t which)
 {
     const struct plan_tag *tag;
