@@ -253,18 +253,25 @@ static void say_throw_away(struct effect *e)
     }
 }
 
+/* The hands that are given: one may be, and the other not yet. */
+static void note_current(struct effect *e)
+{
+    for (int i = 0; i < SIGNATURE_ROLES; i++) {
+        const struct side *s = e->sides + i;
+        for (int k = FILES - 1; k >= 0 && s->current; k--) {
+            if (s->holds[k] && !memcmp(s->signatures[k].digest, e->c->digest, 32)) {
+                note_signature(e, s, s->signatures + k);
+            }
+        }
+    }
+}
+
 static void decide(struct effect *e)
 {
     struct plan_feed *feed = &e->c->feed;
+    note_current(e);
     if (e->sides[SIGNATURE_OWNER].current && e->sides[SIGNATURE_CUSTODIAN].current) {
         feed->effect = FEED_SIGNED;
-        for (int i = 0; i < SIGNATURE_ROLES; i++) {
-            const struct side *s = e->sides + i;
-            int which = s->holds[NEWEST] && !memcmp(s->signatures[NEWEST].digest, e->c->digest, 32)
-                            ? NEWEST
-                            : FORMER;
-            note_signature(e, s, s->signatures + which);
-        }
         say_throw_away(e);
         return;
     }
