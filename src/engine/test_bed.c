@@ -114,16 +114,37 @@ static int64_t bed_mono(void *context)
     return ((struct bed *)context)->mono_ns;
 }
 
+static int64_t bed_write(void *context, int fd, const void *data, size_t size, uint64_t offset)
+{
+    struct bed *b = context;
+    int64_t part = b->torn < (int64_t)size ? b->torn : (int64_t)size;
+    if (!b->killed) {
+        return disk_files.write(disk_files.context, fd, data, size, offset);
+    }
+    if (part > 0) {
+        must(disk_files.write(disk_files.context, fd, data, (size_t)part, offset) == part);
+    }
+    b->torn = 0;
+    return ERR_IO;
+}
+
 static void open_audit(struct bed *b)
 {
     static const uint8_t secret[32] = {7};
     char dir[64];
     struct clock clock = {.context = b, .utc_ns = bed_utc, .mono_ns = bed_mono};
     b->clock = clock;
+    b->disk = disk_files;
+    b->disk.context = b;
+    b->disk.write = bed_write;
     snprintf(dir, sizeof dir, "%s-audit", b->dir);
     must(!mkdir(dir, 0700) || errno == EEXIST);
-    struct audit_options options = {
-        .dir = dir, .clock = &b->clock, .secret = secret, .gateway = "bed", .stepped = true};
+    struct audit_options options = {.dir = dir,
+                                    .disk = &b->disk,
+                                    .clock = &b->clock,
+                                    .secret = secret,
+                                    .gateway = "bed",
+                                    .stepped = true};
     must(audit_open(&b->audit, &options) == 0);
 }
 
@@ -229,6 +250,15 @@ void bed_restart_engine(struct bed *b, int how)
     } else if (how == BED_DAMAGE) {
         damage(b->marked, b->marked_size + (int64_t)sizeof(struct frame_header));
     }
+    open_engine(b);
+}
+
+void bed_kill_engine(struct bed *b, int64_t torn)
+{
+    b->killed = true;
+    b->torn = torn;
+    close_engine(b);
+    b->killed = false;
     open_engine(b);
 }
 

@@ -23,6 +23,9 @@ struct bed {
     struct journal *journal;
     struct audit *audit; /* in DIR-audit; bed_run lets it write */
     bool audit_stalls;   /* … unless this is set */
+    struct disk disk;    /* the audit's */
+    bool killed;         /* what it writes now is lost, but for so many bytes: */
+    int64_t torn;
     struct journal_recovered recovered;
     struct engine *e;
     int64_t utc_ns, mono_ns;
@@ -42,6 +45,8 @@ struct seat *bed_seat(struct bed *b, int box);
 enum { BED_KEEP, BED_LOSE, BED_DAMAGE };
 void bed_mark(struct bed *b);
 void bed_restart_engine(struct bed *b, int how);
+/* The same; what the audit had not written yet is lost, and of the next write only `torn` bytes arrive. */
+void bed_kill_engine(struct bed *b, int64_t torn);
 /* The supervisor starts a box again; `reset`: it empties its rings before. */
 void bed_restart_box(struct bed *b, int box, bool reset);
 
