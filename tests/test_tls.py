@@ -196,6 +196,20 @@ def test_a_renewed_certificate_is_taken_up_and_what_is_open_lives_on(house):
         assert house.pids()["console"] == pid and ask()
 
 
+def test_the_end_of_certificates_is_foretold(house):
+    make_certificate(house.folder, "gw", "fifth", days=20)
+    plant.wait_for(lambda: house.subject() == "fifth", "the new certificate")
+    command = [plant.ISTHMUS, "status", "--socket", house.socket]
+
+    def told():
+        said = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
+        return re.search(r"^certificates of console: good for (19|20) days, until 20\d\d-\d\d-\d\d; renew them", said, re.M)
+
+    plant.wait_for(told, "status tells")
+    ends = {p["name"]: p.get("certificate_ends") for p in house.get("/api/v1/processes")["processes"]}
+    assert ends["console"] and not ends["local"] and not ends["engine"]
+
+
 def test_a_listener_whose_files_are_wrong_says_so_and_comes_up_when_they_are_right(tmp_path, started):
     make_certificate(tmp_path, "gw", "first")
     (tmp_path / "gw.key").chmod(0o640)

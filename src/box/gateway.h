@@ -47,6 +47,8 @@ struct panel {
     _Atomic int64_t started_utc_ns;
     _Atomic uint32_t ready;  /* 1: serving, locked in */
     _Atomic uint32_t layers; /* enum sandbox_layer bits that are on (box/sandbox.h) */
+    _Atomic int64_t
+        certificate_ends_ns; /* UTC: when the first of its certificates ends; 0: it has none */
 };
 
 struct
@@ -82,8 +84,9 @@ struct health_seat { /* written by the supervisor; sequence lock */
     _Atomic uint64_t cpu_ns, pss_bytes;
     _Atomic uint32_t layers_missing;
     _Atomic uint32_t up_ring_permille; /* fill of its ring to the engine */
-    _Atomic uint64_t reason[12];       /* why it last ended or was killed, 96 bytes of text */
-    _Atomic uint64_t starts;           /* of the process; its panel's epoch is life + starts */
+    _Atomic int64_t certificate_ends_ns;
+    _Atomic uint64_t reason[12]; /* why it last ended or was killed, 96 bytes of text */
+    _Atomic uint64_t starts;     /* of the process; its panel's epoch is life + starts */
 };
 struct health {
     struct panel supervisor; /* its own heartbeat */

@@ -161,6 +161,7 @@ struct answer_process {
     int64_t since_utc_ns;
     uint64_t cpu_ns, pss_bytes;
     uint32_t layers_missing, up_ring_permille;
+    int64_t certificate_ends_ns; /* UTC; 0: it has none */
     char name[32];
     char reason[96];
 };

@@ -68,6 +68,11 @@ void service_log(struct service_host *host, const char *format, ...)
     fprintf(stderr, "isthmus: %s: %s\n", host->seat->name, text);
 }
 
+void service_certificate(struct service_host *host, int64_t ends_ns)
+{
+    atomic_store_explicit(&host->seat->panel->certificate_ends_ns, ends_ns, memory_order_relaxed);
+}
+
 void service_stopped(struct service_host *host)
 {
     host->stopped = true;

@@ -81,6 +81,9 @@ typedef void service_sign_done(void *context, const struct sign_answer *answer,
 MUST_USE int service_sign(struct service_host *host, struct sign_request *request,
                           service_sign_done *done, void *context);
 
+/* When the first of the certificates ends that it works with (UTC): shown with the health of the box. 0: it has none. */
+void service_certificate(struct service_host *host, int64_t ends_ns);
+
 /* An event for the journal (EVENT_FEED_UP …). */
 void service_event(struct service_host *host, enum event_kind kind, const char *text);
 void service_log(struct service_host *host, const char *format, ...)

@@ -315,6 +315,8 @@ static void measure(struct supervisor *s, int64_t now)
         layers |= gateway_is_sealed(s->g) ? LAYER_SEALS : 0;
         atomic_store(&h->seats[i].cpu_ns, c->pid ? proc_cpu_ns(c->pid) : 0);
         atomic_store(&h->seats[i].layers_missing, ready ? wanted & ~layers : 0);
+        atomic_store(&h->seats[i].certificate_ends_ns,
+                     ready ? atomic_load(&s->g->seats[i].panel->certificate_ends_ns) : 0);
         atomic_store(&h->seats[i].up_ring_permille, ring_permille(s->g->seats + i));
         if (pss) {
             atomic_store(&h->seats[i].pss_bytes, c->pid ? proc_pss_bytes(c->pid) : 0);

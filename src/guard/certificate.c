@@ -97,7 +97,7 @@ bool certificate_name_is_good(const char *name)
                 size);
 }
 
-static int64_t time_ns(const ASN1_TIME *time)
+int64_t certificate_time_ns(const ASN1_TIME *time)
 {
     struct tm tm;
     return time && ASN1_TIME_to_tm(time, &tm) == 1 ? timegm(&tm) * NS_PER_SECOND : INT64_MIN;
@@ -105,12 +105,12 @@ static int64_t time_ns(const ASN1_TIME *time)
 
 int64_t certificate_begins_ns(const X509 *leaf)
 {
-    return time_ns(X509_get0_notBefore(leaf));
+    return certificate_time_ns(X509_get0_notBefore(leaf));
 }
 
 int64_t certificate_ends_ns(const X509 *leaf)
 {
-    return time_ns(X509_get0_notAfter(leaf));
+    return certificate_time_ns(X509_get0_notAfter(leaf));
 }
 
 /* No terminal is asked for the passphrase of an encrypted key. */

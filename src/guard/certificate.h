@@ -36,7 +36,10 @@ MUST_USE bool certificate_serves(struct x509_st *leaf, const char *names, int64_
 /* The SHA-256 of its public key (SubjectPublicKeyInfo): the same as long as a renewal keeps the key. */
 MUST_USE bool certificate_key(const struct x509_st *c, uint8_t key[32]);
 
+struct asn1_string_st;
+
 /* UTC; INT64_MIN when it holds no time. */
+int64_t certificate_time_ns(const struct asn1_string_st *time);
 int64_t certificate_begins_ns(const struct x509_st *leaf);
 int64_t certificate_ends_ns(const struct x509_st *leaf);
 

@@ -326,6 +326,8 @@ static void copy_seat(const struct health_seat *h, struct answer_process *out)
         out->cpu_ns = atomic_load_explicit(&h->cpu_ns, memory_order_relaxed);
         out->pss_bytes = atomic_load_explicit(&h->pss_bytes, memory_order_relaxed);
         out->layers_missing = atomic_load_explicit(&h->layers_missing, memory_order_relaxed);
+        out->certificate_ends_ns =
+            atomic_load_explicit(&h->certificate_ends_ns, memory_order_relaxed);
         out->up_ring_permille = atomic_load_explicit(&h->up_ring_permille, memory_order_relaxed);
         text_from_words(h->reason, 12, reason);
         atomic_thread_fence(memory_order_acquire);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/client/client.h"
 
+#include "base/clock.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +65,30 @@ static const char *span_text(char out[32], double days)
         snprintf(out, 32, "over 1000 years");
     }
     return out;
+}
+
+/* Which service's certificates end when: the time to renew them is told before it is over. */
+static void print_certificates(const json_t *processes)
+{
+    size_t i;
+    json_t *p;
+    json_array_foreach(processes, i, p)
+    {
+        char span[32];
+        const char *text = text_of(p, "certificate_ends");
+        int64_t ends_ns;
+        if (!*text || clock_parse(text, strlen(text), &ends_ns)) {
+            continue;
+        }
+        double days = (double)(ends_ns - clock_utc_ns()) / 864e11;
+        if (days <= 0) {
+            printf("certificates of %s: EXPIRED %.10s; renew them (isthmus pki)\n",
+                   text_of(p, "name"), text);
+        } else {
+            printf("certificates of %s: good for %s, until %.10s%s\n", text_of(p, "name"),
+                   span_text(span, days), text, days < 30 ? "; renew them (isthmus pki)" : "");
+        }
+    }
 }
 
 static void print_forecast(const json_t *journal)
@@ -156,6 +182,7 @@ int client_status(const struct client *c)
         print_unsigned(json_object_get(all, "feeds"));
         putchar('\n');
         print_processes(c, json_object_get(all, "processes"));
+        print_certificates(json_object_get(all, "processes"));
     }
     json_decref(all);
     return status;

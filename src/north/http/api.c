@@ -352,6 +352,9 @@ static void row_process(void *context, const void *row, size_t size)
     json_pair_double(j, "cpu_seconds", (double)a->cpu_ns / 1e9);
     json_pair_uint(j, "pss_bytes", a->pss_bytes);
     json_pair_uint(j, "ring_permille", a->up_ring_permille);
+    if (a->certificate_ends_ns) {
+        json_pair_time(j, "certificate_ends", a->certificate_ends_ns);
+    }
     json_key(j, "layers_missing");
     json_open(j, '[');
     for (unsigned i = 0; sandbox_layer_name(i); i++) {

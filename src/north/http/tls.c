@@ -217,14 +217,31 @@ static void name_authorities(struct tls *t)
     SSL_CTX_set_client_CA_list(t->server, names); /* takes it */
 }
 
+/* The first end of what serving needs: the certificate, and the list without which no client is let in. */
+static int64_t first_end_ns(const struct tls *t)
+{
+    int64_t end = certificate_ends_ns(t->pair.leaf);
+    const STACK_OF(X509_OBJECT) *all = t->store ? X509_STORE_get0_objects(t->store) : NULL;
+    for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+        const X509_CRL *list = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(all, i));
+        int64_t of_list = list ? certificate_time_ns(X509_CRL_get0_nextUpdate(list)) : INT64_MAX;
+        end = of_list < end ? of_list : end;
+    }
+    return end;
+}
+
 static bool put(struct tls *t)
 {
+    int64_t end_ns = first_end_ns(t);
     bool good =
         SSL_CTX_use_cert_and_key(t->server, t->pair.leaf, t->pair.key, t->pair.chain, 1) == 1;
     if (good && t->store) {
         name_authorities(t);
         SSL_CTX_set_cert_store(t->server, t->store); /* takes it */
         t->store = NULL;
+    }
+    if (good) {
+        service_certificate(t->host, end_ns);
     }
     drop(t);
     return good;

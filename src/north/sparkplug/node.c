@@ -331,6 +331,7 @@ static void renew_files(struct node *n)
         service_log(n->host, "%s", why);
         snprintf(n->last_why, sizeof n->last_why, "%s", why);
     }
+    service_certificate(n->host, tls_ends_ns(o->tls));
 }
 
 static void open_connection(struct node *n)

@@ -152,6 +152,11 @@ void service_log(struct service_host *host, const char *format, ...)
     (void)host;
     (void)format;
 }
+void service_certificate(struct service_host *host, int64_t ends_ns)
+{
+    (void)host;
+    (void)ends_ns;
+}
 void service_stopped(struct service_host *host)
 {
     host->stopped = true;

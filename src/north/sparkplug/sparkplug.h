@@ -209,6 +209,8 @@ struct ssl_ctx_st *tls_new(const char *name, bool system, char *why, size_t why_
  * ERR_CONFIG with the reason: what it had before stays. */
 MUST_USE int tls_load(struct ssl_ctx_st *c, const char *ca, const char *cert, const char *key,
                       char *why, size_t why_size);
+/* When the certificate ends that it shows (UTC); 0: it shows none. */
+int64_t tls_ends_ns(struct ssl_ctx_st *tls);
 /* Why the peer's certificate was refused last, and forgets it; NULL: it was not. */
 const char *tls_refusal(struct ssl_ctx_st *tls);
 

@@ -131,3 +131,9 @@ struct ssl_ctx_st *tls_new(const char *name, bool system, char *why, size_t why_
     }
     return c;
 }
+
+int64_t tls_ends_ns(struct ssl_ctx_st *tls)
+{
+    X509 *shown = tls ? SSL_CTX_get0_certificate(tls) : NULL;
+    return shown ? certificate_ends_ns(shown) : 0;
+}
