@@ -374,15 +374,15 @@ def test_the_report_of_a_trial(line, started):
         days = gateway.get("/api/v1/trial")["days"]
         return days if days and days[-1]["seconds"] > 1 else None
 
-    (day,) = plant.wait_for(asked, "the device was asked for two seconds")
+    day = plant.wait_for(asked, "the device was asked for two seconds")[-1]
     assert day["device"] == "plc" and day["requests"] > 10 and day["failures"] == 0 and 0 < day["before_us"] <= day["worst_us"]
     requests = gateway.get("/api/v1/devices")["devices"][0]["requests"]
     assert day["requests"] <= requests
     assert gateway.stop() == 0
     gateway.start()
-    plant.wait_for(lambda: (d := asked()) and d[0]["requests"] > day["requests"], "the count goes on after a restart")
+    plant.wait_for(lambda: (d := asked()) and sum(x["requests"] for x in d) > day["requests"], "the count goes on after a restart")
     text = report(gateway, "trial-report")
-    assert re.search(r"^plc +20\S+ +1 +\d+ +[\d.]+ +0 +\d+ +[\d.]+ +[\d.]+ +[\d.]+$", text, re.M) and "a trial: unsigned" in text
+    assert re.search(r"^plc +20\S+ +[12] +\d+ +[\d.]+ +0 +\d+ +[\d.]+ +[\d.]+ +[\d.]+$", text, re.M) and "a trial: unsigned" in text
     assert "The account balances" in text
     assert "contract pumps: nobody has signed it: a trial" in report(gateway, "status")
     html, markdown = report(gateway, "trial-report", "--html"), report(gateway, "trial-report", "--markdown")
