@@ -62,8 +62,11 @@ static int drop_peers(void **state)
 {
     (void)state;
     char command[100];
-    snprintf(command, sizeof command, "%s/file", folder);
-    unlink(command);
+    static const char *const left[] = {"file", "own"}; /* a test that is skipped ends at once */
+    for (int i = 0; i < 2; i++) {
+        snprintf(command, sizeof command, "%s/%s", folder, left[i]);
+        unlink(command);
+    }
     close(listener);
     close(datagrams);
     return rmdir(folder);
@@ -229,7 +232,6 @@ static void only_named_files_are_read(void **state)
     assert_int_equal(fputs("x", f) >= 0, 1);
     fclose(f);
     in_sandbox(TEST_FIELD, &box_profile, reads);
-    unlink(own);
 }
 
 static void sends(struct gateway *g)
