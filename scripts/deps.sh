@@ -38,7 +38,7 @@ packages_for() {
     test)
         packages_for demo
         printf '%s\n' python3-pytest python3-venv python3-pymodbus python3-serial python3-serial-asyncio python3-requests python3-websocket \
-            python3-jsonschema groff-base mosquitto-clients mbpoll tshark chromium fonts-dejavu-core shellcheck
+            python3-jsonschema curl openssl groff-base mosquitto-clients mbpoll tshark chromium fonts-dejavu-core shellcheck
         ! has_format || packages_for format
         ;;
     fuzz)
