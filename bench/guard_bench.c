@@ -2,10 +2,13 @@
 /* What the guard costs.
  *
  *   guard.decision  one decision of a write contract, with a permissive over five tags of *now*
- *   audit.append    entries a second, appended as fast as they are taken, each durable at the end (group commit) */
+ *   audit.append    entries a second, appended as fast as they are taken, each durable at the end (group commit)
+ *   reader.overhead what it costs a value to pass through the rights of who asks for it (the reader's filter over 100,000 tags,
+ *                   which zones, conduits, contracts and the session have made), beside looking at the value itself */
 #include "base/clock.h"
 #include "guard/audit.h"
 #include "guard/contract.h"
+#include "reader/walk.h"
 #include "rule/expr.h"
 #include "tag/now.h"
 #include "tag/plan_build.h"
@@ -18,6 +21,8 @@
 #include <unistd.h>
 
 #define TAGS      5u
+#define SCOPE     100000u /* tags, of which nine in ten may be seen */
+#define VALUES    20000000u
 #define DECISIONS 1000000u
 #define ENTRIES   200000u
 
@@ -158,16 +163,58 @@ static int append(void)
     return system(command) != 0;
 }
 
+/* Nanoseconds for VALUES slots, with or without the question whether the asker may see each. */
+static double look_at(const struct slot *slots, const struct filter *filter, bool ask)
+{
+    double sum = 0;
+    int64_t start = clock_mono_ns();
+    for (uint32_t i = 0; i < VALUES; i++) {
+        const struct slot *s = slots + i % SCOPE;
+        if (!ask || filter_has_tag(filter, slot_id(s))) {
+            sum += s->value.f64;
+        }
+    }
+    int64_t spent = clock_mono_ns() - start;
+    if (sum < 0) {
+        exit(1);
+    }
+    return (double)spent;
+}
+
+static int overhead(void)
+{
+    struct slot *slots = calloc(SCOPE, sizeof *slots);
+    uint64_t *tags = calloc(SCOPE / 64 + 1, sizeof *tags);
+    if (!slots || !tags) {
+        return 1;
+    }
+    for (uint32_t i = 0; i < SCOPE; i++) {
+        uint32_t id = i * 7919u % (SCOPE - 1) + 1; /* in no order, as polls of many devices come */
+        slots[i] = (struct slot){.tag = id, .value.f64 = 1};
+        if (id % 10) {
+            tags[id / 64] |= UINT64_C(1) << id % 64;
+        }
+    }
+    const struct filter filter = {.tags = tags, .end_id = SCOPE};
+    double without = look_at(slots, &filter, false), with = look_at(slots, &filter, true);
+    printf("reader.overhead %.4f us\n", (with - without) / 1e3 / VALUES);
+    free(slots);
+    free(tags);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     int bad = argc < 2;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--list")) {
-            puts("guard.decision\naudit.append");
+            puts("guard.decision\naudit.append\nreader.overhead");
         } else if (!strcmp(argv[i], "guard.decision")) {
             bad |= decide();
         } else if (!strcmp(argv[i], "audit.append")) {
             bad |= append();
+        } else if (!strcmp(argv[i], "reader.overhead")) {
+            bad |= overhead();
         } else {
             bad = 1;
         }

@@ -264,7 +264,8 @@ static void check(struct world *w, const struct wish *wish)
     }
     assert_true(!told[AUDIT_COMMAND_SENT] || wish->sent);
     assert_true(state != COMMAND_EXPIRED || !wish->sent);
-    assert_true(state != COMMAND_CONFIRMED || wish->sent);
+    /* what another left there within the tolerance proves a command that was killed over, too: the device does hold it */
+    assert_true(state != COMMAND_CONFIRMED || wish->sent || w->tag == TWO);
     assert_true(!wish->done || (state != COMMAND_REFUSED && state != COMMAND_EXPIRED));
 }
 
