@@ -56,10 +56,10 @@ demo_configure() {
 # Both sides of the contract sign it, with keys that are good for nothing else.
 demo_sign() {
     local side
-    local -A names=([owner]=operations [custodian]='data team')
+    local -A people=([owner]=operations [custodian]='data team')
     for side in owner custodian; do
         rm -f "$DEMO/$side.key"
-        build/isthmus contract keygen "$DEMO/$side.key" --name "${names[$side]}" --as "$side" \
+        build/isthmus contract keygen "$DEMO/$side.key" --name "${people[$side]}" --as "$side" \
             --throw-away >"$DEMO/plant/key-$side.yaml" 2>/dev/null
     done
     for side in owner custodian; do
