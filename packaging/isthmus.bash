@@ -6,7 +6,7 @@ _isthmus() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run check sim status devices browse get watch ledger sql set command inhibit user token trial-report export import verify audit access contract pki backup restore replay version help'
+        words='run check sim status devices browse get watch ledger sql set command inhibit island user token trial-report export import verify audit access contract pki backup restore replay version help'
     else
         case $command in
             run) words='--json --help' ;;
@@ -38,7 +38,7 @@ _isthmus() {
                     words=$("${COMP_WORDS[0]}" get '**' 2>/dev/null | tail -n +2 | cut -d' ' -f1)
                 fi
                 ;;
-            inhibit) words='on off --reason --json --socket --help' ;;
+            inhibit|island) words='on off --reason --json --socket --help' ;;
             command) words='approve reject renew release --reason --json --socket --help' ;;
             user)
                 words='list enrol add password remove --role --zones --until --totp --json --socket --help'
@@ -63,7 +63,7 @@ _isthmus() {
             restore) words='--replace --skip-damaged --repair --json --help' ;;
             replay) words='--from --to --speed --state --source --listen --north --json --help' ;;
             version) words='--json --help' ;;
-            help) words='run check sim status devices browse get watch ledger sql set command inhibit user token trial-report export import verify audit access contract pki backup restore replay version --json --help' ;;
+            help) words='run check sim status devices browse get watch ledger sql set command inhibit island user token trial-report export import verify audit access contract pki backup restore replay version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -85,6 +85,21 @@ def test_live_values_have_unit_status_and_age(user):
     assert user.row(LEVEL)["unit"] == "m"
 
 
+def test_an_island_is_told_on_every_page(works, user):
+    def island(*arguments):
+        environment = {"PATH": "/usr/bin:/bin", "ISTHMUS_SOCKET": str(works.gateway.socket)}
+        subprocess.run([plant.ISTHMUS, "island", *arguments], check=True, capture_output=True, env=environment)
+
+    island("on", "--reason", "incident 4711")
+    try:
+        for page in ("plant", "feeds"):
+            user.page(page)
+            user.text("The gateway is an island: cut off by local:")
+    finally:
+        island("off")
+    plant.wait_for(lambda: all(p["state"] == "running" for p in works.gateway.get("/api/v1/processes")["processes"]), "all run again", 60)
+
+
 def test_text_from_outside_is_never_markup(user):
     assert HOSTILE in user.row(ODD)["name"]
     assert user.measure()["images"] == 0

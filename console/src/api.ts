@@ -78,6 +78,7 @@ export interface Writable {
   callers: string[]; approvers: string[]; approval: boolean; lease: boolean; conditions: string;
 }
 export interface Inhibit { inhibited: boolean; reason: string }
+export interface Island { island: boolean; services_outside: number; reason: string }
 
 export const isGap = (r: Journaled): r is Gap => 'gap' in r;
 export const isHappening = (r: Journaled): r is Happening => 'event' in r;

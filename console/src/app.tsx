@@ -2,13 +2,13 @@
 // The frame: who this is, the pages, and a banner as long as the gateway is away. The page is in the address (#devices).
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Command, Contract, Device, Feed, Process } from './api';
+import type { Command, Contract, Device, Feed, Island, Process } from './api';
 import { BoxesPage, boxUnwell } from './boxes';
 import { CommandsPage, commandsWaiting } from './commands';
 import { ContractsPage, contractUnwell } from './contracts';
 import { DevicesPage, deviceUnwell } from './devices';
 import { FeedsPage, feedUnwell } from './feeds';
-import { showClock, showTime } from './format';
+import { plural, showClock, showTime } from './format';
 import { LedgerPage } from './ledger';
 import { live } from './live';
 import { Mark, useObserved, usePolled, useTick } from './parts';
@@ -35,6 +35,8 @@ const chosen = (): string => {
   return page in PAGES || isForm(page) ? page : 'plant';
 };
 
+const LOOK_MS = 3000;
+
 function Banner(): JSX.Element {
   useObserved(live);
   return (
@@ -48,6 +50,17 @@ function Banner(): JSX.Element {
         </div>
       )}
     </div>
+  );
+}
+
+/** On every page, for on an island much is not as it looks from inside. */
+function IslandBar(): JSX.Element | null {
+  const island = usePolled<Island>('island', LOOK_MS).now;
+  if (!island?.island) return null;
+  return (
+    <p class="island" role="status">
+      <span class="status bad"><Mark state="bad" /> The gateway is an island</span>: {island.reason}; {plural(island.services_outside, 'service reaches', 'services reach')} beyond it. It ends at the gateway itself only: <code>isthmus island off</code>
+    </p>
   );
 }
 
@@ -78,8 +91,6 @@ function PageOf({ page }: { page: string }): JSX.Element {
   const Page = PAGES[page]!.page;
   return <Page />;
 }
-
-const LOOK_MS = 3000;
 
 /** The way to the pages, and on each how many of its things are not well. */
 function Pages({ page }: { page: string }): JSX.Element {
@@ -132,6 +143,7 @@ export function App(): JSX.Element {
         <Who />
       </header>
       <Banner />
+      {live.state !== 'closed' && <IslandBar />}
       <main ref={main} tabIndex={-1} class={`page-${form ? 'form' : page}`}>
         <PageOf page={page} />
       </main>

@@ -72,7 +72,8 @@ enum seat_state {
     SEAT_STARTING,
     SEAT_RUNNING,
     SEAT_WAITING /* back-off */,
-    SEAT_STOPPING
+    SEAT_STOPPING,
+    SEAT_CUT /* reaches beyond this machine, and the gateway is an island */
 };
 
 struct health_seat { /* written by the supervisor; sequence lock */
@@ -85,6 +86,7 @@ struct health_seat { /* written by the supervisor; sequence lock */
     _Atomic uint32_t layers_missing;
     _Atomic uint32_t up_ring_permille; /* fill of its ring to the engine */
     _Atomic int64_t certificate_ends_ns;
+    _Atomic uint32_t outside;    /* 1: it lives, and may reach beyond this machine */
     _Atomic uint64_t reason[12]; /* why it last ended or was killed, 96 bytes of text */
     _Atomic uint64_t starts;     /* of the process; its panel's epoch is life + starts */
 };
@@ -109,8 +111,13 @@ struct verdict {
     _Atomic uint32_t raised;     /* +1 with each verdict */
 };
 
+/* The engine's word on the island (engine/island.c). Not known yet counts as on. */
+#define ISLAND_FILE "island" /* in the state folder: on as long as it is there */
+enum island_word { ISLAND_NOT_KNOWN, ISLAND_OFF, ISLAND_ON };
+
 struct engine_panel {
     struct panel panel;
+    _Atomic uint32_t island;         /* enum island_word */
     _Atomic uint32_t start_told;     /* the journal has been told that the gateway was started */
     _Atomic int64_t ledger_since_ns; /* when the accounts of the tags began; 0: not known */
     struct journal_marks marks;

@@ -73,7 +73,8 @@ struct sandbox_talk {
 MUST_USE int sandbox_take_listener(int talk, int pidfd, char *why);
 
 /* Serves one waiting notification of a box: checks the address or file against the plan and performs the call. Never blocks for
- * longer than a moment, whatever the box does. */
-void sandbox_serve(int listener, int pidfd, const struct plan *plan, const struct plan_box *box);
+ * longer than a moment, whatever the box does. On an island a service may only listen on loopback. */
+void sandbox_serve(int listener, int pidfd, const struct plan *plan, const struct plan_box *box,
+                   bool island);
 
 #endif

@@ -3,6 +3,7 @@
  * copy, take the socket, and make the call ourselves with the copy. So what is checked is what is used, whatever the box
  * does to its memory meanwhile. Listening and sends with an address go the same way, and so does the opening of the few files that its
  * configuration names: certificates are renewed while the box runs. */
+#include "box/reach.h"
 #include "box/sandbox.h"
 
 #include <arpa/inet.h>
@@ -107,8 +108,8 @@ static bool is_bound(const struct plan *plan, const struct plan_box *box,
     return false;
 }
 
-static bool is_allowed(const struct plan *plan, const struct plan_box *box, const char *verb,
-                       const struct sockaddr_storage *a, socklen_t size)
+static bool is_allowed(const struct plan *plan, const struct plan_box *box, bool island,
+                       const char *verb, const struct sockaddr_storage *a, socklen_t size)
 {
     char ip[INET6_ADDRSTRLEN];
     unsigned port;
@@ -117,8 +118,9 @@ static bool is_allowed(const struct plan *plan, const struct plan_box *box, cons
     }
     for (uint32_t i = 0; i < box->address_count; i++) {
         const struct plan_option *o = plan->options + box->first_address + i;
-        if (!strcmp(plan_text(plan, o->key), verb) &&
-            matches(plan_text(plan, o->value), ip, port)) {
+        const char *rule = plan_text(plan, o->value);
+        bool shut = island && (strcmp(verb, "bind") != 0 || !reach_is_loopback(rule));
+        if (!strcmp(plan_text(plan, o->key), verb) && matches(rule, ip, port) && !shut) {
             return true;
         }
     }
@@ -208,7 +210,7 @@ static int perform_send(const struct seccomp_notif *n, int fd, const struct sock
 
 /* 0 or an errno. */
 static int perform_on(const struct seccomp_notif *n, int fd, const struct plan *plan,
-                      const struct plan_box *box, int64_t *value)
+                      const struct plan_box *box, bool island, int64_t *value)
 {
     struct sockaddr_storage address = {0};
     bool sending = n->data.nr == SCMP_SYS(sendto), binding = n->data.nr == SCMP_SYS(bind);
@@ -222,7 +224,7 @@ static int perform_on(const struct seccomp_notif *n, int fd, const struct plan *
     if (!copy_in(n, from, &address, (size_t)size)) {
         return EFAULT;
     }
-    if (!is_allowed(plan, box, binding ? "bind" : "connect", &address, (socklen_t)size)) {
+    if (!is_allowed(plan, box, island, binding ? "bind" : "connect", &address, (socklen_t)size)) {
         return EACCES;
     }
     if (sending) {
@@ -251,7 +253,7 @@ static void on_alarm(int number)
 }
 
 static int perform(const struct seccomp_notif *n, int pidfd, const struct plan *plan,
-                   const struct plan_box *box, int64_t *value)
+                   const struct plan_box *box, bool island, int64_t *value)
 {
     int fd = (int)syscall(SYS_pidfd_getfd, pidfd, (int)n->data.args[0], 0);
     if (fd < 0) {
@@ -264,15 +266,17 @@ static int perform(const struct seccomp_notif *n, int pidfd, const struct plan *
         getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0) {
         sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, NULL);
         set_alarm(SERVE_MS);
-        result = family == AF_INET || family == AF_INET6 ? perform_on(n, fd, plan, box, value)
-                                                         : EAFNOSUPPORT;
+        result = family == AF_INET || family == AF_INET6
+                     ? perform_on(n, fd, plan, box, island, value)
+                     : EAFNOSUPPORT;
         set_alarm(0);
     }
     close(fd);
     return result;
 }
 
-void sandbox_serve(int listener, int pidfd, const struct plan *plan, const struct plan_box *box)
+void sandbox_serve(int listener, int pidfd, const struct plan *plan, const struct plan_box *box,
+                   bool island)
 {
     /* The kernel may know longer structs than our header: both are given room. */
     union {
@@ -297,7 +301,8 @@ void sandbox_serve(int listener, int pidfd, const struct plan *plan, const struc
         }
         return;
     }
-    int error = perform(&request.n, pidfd, plan, box, &value);
+    island = island && box->kind == BOX_NORTH; /* the plant's side goes on */
+    int error = perform(&request.n, pidfd, plan, box, island, &value);
     reply.r.error = -error;
     reply.r.val = error ? 0 : value;
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &reply.r); /* fails only when the caller is gone */

@@ -88,7 +88,7 @@ static int attend(struct gateway *g, pid_t pid, int talk)
             }
         }
         if (fds[2].revents & POLLIN) {
-            sandbox_serve(notifications, pidfd, &g->plan, g->plan.boxes);
+            sandbox_serve(notifications, pidfd, &g->plan, g->plan.boxes, false);
         } else if (fds[2].revents) {
             fds[2].fd = -1;
         }

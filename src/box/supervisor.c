@@ -5,9 +5,11 @@
  * were. */
 #include "box/supervisor.h"
 #include "base/clock.h"
+#include "box/reach.h"
 #include "box/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +42,8 @@ struct child {
     int backoff_ms;
     uint32_t verdicts_seen[2]; /* the engine's, the reader's */
     bool reset_rings;
+    bool held;    /* is not started, because it would reach beyond this machine */
+    bool outside; /* was started with the way beyond this machine open */
     uint32_t restarts;
     char reason[97];                /* why it last ended */
     char last_words[TALK_TEXT + 1]; /* why it gave up; "" if it said nothing */
@@ -51,6 +56,8 @@ struct supervisor {
     struct child *children; /* one per seat */
     struct pollfd *fds;
     int signals;
+    int state_fd; /* the state folder; below 0: it can't be looked into */
+    bool island;  /* nothing reaches beyond this machine */
     bool stopping;
     int64_t figures_at_ns, pss_at_ns;
 };
@@ -72,6 +79,7 @@ static void tell_health(struct supervisor *s, int seat)
     atomic_store(&h->state, (uint32_t)c->state);
     atomic_store(&h->pid, (uint32_t)c->pid);
     atomic_store(&h->restarts, c->restarts);
+    atomic_store(&h->outside, c->pid && c->outside);
     words_from_text(h->reason, 12, c->reason);
     atomic_store(&h->version, version + 2);
 }
@@ -125,6 +133,36 @@ static void become(struct supervisor *s, int seat, int talk, pid_t parent)
     _exit(status);
 }
 
+/* ---- The island: services that reach beyond this machine end at once. What also listens on loopback is started again
+ * without the rest, which sandbox_serve then refuses; all others wait for the end of the island. ---- */
+
+#define CUT_OFF "cut off: the gateway is an island"
+
+/* The engine's word, and the file by ourselves: a cut must not depend on an engine that works. */
+static bool is_island(const struct supervisor *s)
+{
+    struct stat st;
+    return atomic_load(&s->g->engine->island) != ISLAND_OFF || s->state_fd < 0 ||
+           fstatat(s->state_fd, ISLAND_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+static const struct plan_box *box_of(const struct supervisor *s, int seat)
+{
+    return seat < SEAT_BOX ? NULL : s->g->plan.boxes + (seat - SEAT_BOX);
+}
+
+static bool reaches_beyond(const struct supervisor *s, int seat)
+{
+    const struct plan_box *box = box_of(s, seat);
+    return box && reach_is_beyond(&s->g->plan, box);
+}
+
+/* Whether the seat has nothing to do on an island. */
+static bool is_cut(const struct supervisor *s, int seat)
+{
+    return s->island && reaches_beyond(s, seat) && !reach_is_local(&s->g->plan, box_of(s, seat));
+}
+
 static void start(struct supervisor *s, int seat)
 {
     struct child *c = s->children + seat;
@@ -167,6 +205,7 @@ static void start(struct supervisor *s, int seat)
     c->started_ns = clock_mono_ns();
     c->kill_reason[0] = 0;
     c->last_words[0] = 0;
+    c->outside = reaches_beyond(s, seat) && !s->island;
     tell_health(s, seat);
 }
 
@@ -203,13 +242,18 @@ static void ended(struct supervisor *s, int seat, int status)
     if (c->talk >= 0) {
         listen_to(c); /* it may have spoken and ended since we looked */
     }
-    bool lived = now - c->started_ns > GOOD_AFTER_NS;
+    bool lived = now - c->started_ns > GOOD_AFTER_NS, cut = !strcmp(c->kill_reason, CUT_OFF);
     c->backoff_ms = lived || !c->backoff_ms              ? BACKOFF_FIRST_MS
                     : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
                                                          : c->backoff_ms * 2;
     close_child(c);
     if (s->stopping) {
         c->state = SEAT_STOPPED;
+    } else if (cut) {
+        c->state = SEAT_WAITING;
+        c->backoff_ms = 0;
+        c->restart_at_ns = now;
+        say(s->g->seats[seat].name, CUT_OFF);
     } else {
         char text[200];
         describe_end(c, status);
@@ -268,11 +312,38 @@ static void hear_verdict(struct child *c, const struct verdict *v, uint32_t *see
     }
 }
 
+/* Ends what reaches out from an island, and keeps it down as long as that lasts. */
+static void keep_cut(struct supervisor *s, int seat, int64_t now)
+{
+    struct child *c = s->children + seat;
+    if (s->island && c->pid && c->outside) {
+        kill_for(c, CUT_OFF);
+    } else if (!c->pid && is_cut(s, seat)) {
+        bool known = atomic_load(&s->g->engine->island) != ISLAND_NOT_KNOWN;
+        enum seat_state state = known ? SEAT_CUT : SEAT_STARTING;
+        if (c->state != state) {
+            c->held = true;
+            c->state = state;
+            snprintf(c->reason, sizeof c->reason, "%s", known ? CUT_OFF : "waits for the engine");
+            tell_health(s, seat);
+        }
+    } else if (c->held) {
+        c->held = false;
+        c->state = SEAT_WAITING;
+        c->restart_at_ns = now;
+        c->reason[0] = 0;
+    } else if (!s->island && c->pid && !c->outside && reaches_beyond(s, seat)) {
+        c->outside = true;
+        tell_health(s, seat);
+    }
+}
+
 /* Hearts, verdicts, readiness, restarts that are due. */
 static void look_after(struct supervisor *s, int seat, int64_t now)
 {
     struct child *c = s->children + seat;
     struct seat *place = s->g->seats + seat;
+    keep_cut(s, seat, now);
     if (c->state == SEAT_WAITING && now >= c->restart_at_ns && !s->stopping) {
         start(s, seat);
     }
@@ -341,7 +412,9 @@ static void serve(struct supervisor *s, int ms)
         s->fds[1 + i] = (struct pollfd){.fd = s->children[i].talk, .events = POLLIN};
         s->fds[1 + n + i] = (struct pollfd){.fd = s->children[i].listener, .events = POLLIN};
     }
-    if (poll(s->fds, 1 + 2 * n, ms) <= 0) {
+    int ready = poll(s->fds, 1 + 2 * n, ms);
+    s->island = is_island(s);
+    if (ready <= 0) {
         return;
     }
     for (size_t i = 0; i < n; i++) {
@@ -350,7 +423,8 @@ static void serve(struct supervisor *s, int ms)
             listen_to(c);
         }
         if (s->fds[1 + n + i].revents & POLLIN) {
-            sandbox_serve(c->listener, c->pidfd, &s->g->plan, s->g->plan.boxes + (i - SEAT_BOX));
+            sandbox_serve(c->listener, c->pidfd, &s->g->plan, s->g->plan.boxes + (i - SEAT_BOX),
+                          s->island);
         } else if (s->fds[1 + n + i].revents) {
             close_fd(&c->listener);
         }
@@ -426,6 +500,8 @@ static int prepare(struct supervisor *s)
     s->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     s->children = calloc(s->g->seat_count, sizeof *s->children);
     s->fds = calloc(1 + 2 * s->g->seat_count, sizeof *s->fds);
+    s->state_fd = open(s->g->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    s->island = is_island(s);
     if (s->signals < 0 || !s->children || !s->fds) {
         return ERR_NOMEM;
     }
@@ -451,7 +527,9 @@ int supervisor_run(struct gateway *g, const struct middle *middle)
     }
     atomic_store(&g->health->supervisor_pid, (uint32_t)getpid());
     for (int i = 0; i < (int)g->seat_count; i++) {
-        start(&s, i);
+        if (!is_cut(&s, i)) {
+            start(&s, i);
+        }
     }
     for (int64_t last = clock_mono_ns(); !s.stopping;) {
         serve(&s, TICK_MS);
@@ -475,5 +553,6 @@ int supervisor_run(struct gateway *g, const struct middle *middle)
     free(s.children);
     free(s.fds);
     close(s.signals);
+    close_fd(&s.state_fd);
     return 0;
 }

@@ -31,7 +31,7 @@ int cli_backup(int argc, char **argv);
 int cli_restore(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_pki(int argc, char **argv);
-/* status, devices, browse, get, watch, ledger, sql, set, command, inhibit. */
+/* status, devices, browse, get, watch, ledger, sql, set, command, inhibit, island. */
 int cli_client(int argc, char **argv);
 
 #endif

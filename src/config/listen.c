@@ -5,6 +5,7 @@
 #include "config/load.h"
 
 #include "base/clock.h"
+#include "box/reach.h"
 #include "box/strict_file.h"
 #include "guard/certificate.h"
 
@@ -31,11 +32,6 @@ static bool is_given_as(const struct node *n, const char *name, const char *valu
 {
     const char *text = given(n, name);
     return text && !strcmp(text, value);
-}
-
-bool address_is_loopback(const char *address)
-{
-    return !strncmp(address, "127.", 4) || !strncmp(address, "[::1]:", 6);
 }
 
 static bool is_wildcard(const char *address)
@@ -195,7 +191,7 @@ void check_listener(struct load *l, const struct node *n, const struct isthmus_o
                     const char *listen)
 {
     const struct node *at = node_get(n, "listen");
-    if (address_is_loopback(listen)) {
+    if (reach_is_loopback(listen)) {
         return;
     }
     if (!has_option(table, "tls")) {

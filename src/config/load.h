@@ -130,8 +130,6 @@ bool service_is_left_out(struct load *l, const char *service);
 void check_listener(struct load *l, const struct node *n, const struct isthmus_option *table,
                     const char *listen);
 void load_tls(struct load *l, const struct node *n, const struct isthmus_option *table);
-/* Of a resolved address, "IP:PORT". */
-bool address_is_loopback(const char *address);
 
 /* A file's path: absolute, seen from the folder; "credential:NAME" is one that systemd hands to the unit. */
 const char *load_path(struct load *l, const char *path);

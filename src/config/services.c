@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 
+#include "box/reach.h"
 #include "box/service.h"
 
 #include <stdlib.h>
@@ -103,7 +104,7 @@ static void load_service(struct load *l, const struct node *n)
                 if (o->type == ISTHMUS_OPTION_BIND) {
                     check_listener(l, n, service->options, text);
                 }
-                away = o->type == ISTHMUS_OPTION_FILE || address_is_loopback(text) ? away : text;
+                away = o->type == ISTHMUS_OPTION_FILE || reach_is_loopback(text) ? away : text;
                 uint32_t at = plan_build_option(l->plan, verb, text);
                 box.first_address = box.address_count++ ? box.first_address : at;
             }

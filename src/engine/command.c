@@ -448,14 +448,21 @@ static void look(struct engine *e, struct inlet *in, const struct record_command
     command_reply(e, in, &receipt);
 }
 
-/* The inhibit's own acts have nothing to do with an earlier command. */
-static void take_inhibit(struct engine *e, struct inlet *in, const struct record_command *w,
-                         const struct guard_caller *caller)
+/* The acts of inhibit and island have nothing to do with an earlier command. */
+static bool is_switch(uint32_t act)
+{
+    return act >= COMMAND_INHIBIT && act <= COMMAND_ISLANDED;
+}
+
+static void take_switch(struct engine *e, struct inlet *in, const struct record_command *w,
+                        const struct guard_caller *caller)
 {
     struct record_receipt receipt = {.act = w->act, .asked_ns = e->utc_ns};
-    const char *why = w->act == COMMAND_INHIBITED ? NULL : inhibit_act(e, w, caller);
+    bool island = w->act >= COMMAND_ISLAND;
+    bool looks = w->act == COMMAND_INHIBITED || w->act == COMMAND_ISLANDED;
+    const char *why = looks ? NULL : island ? island_act(e, w, caller) : inhibit_act(e, w, caller);
     memcpy(receipt.id, w->id, sizeof receipt.id);
-    inhibit_tell(e, &receipt);
+    (island ? island_tell : inhibit_tell)(e, &receipt);
     if (why) {
         deny(e, in, &receipt, w, caller, why);
     } else {
@@ -471,12 +478,11 @@ static void take_asked(struct engine *e, struct inlet *in, const struct record_c
     char why[GUARD_REASON_SIZE];
     struct command *c = find_open(k, w->id);
     const struct record_receipt *known = c ? &c->receipt : find_past(k, w->id);
-    bool inhibit = w->act >= COMMAND_INHIBIT && w->act <= COMMAND_INHIBITED;
-    uint32_t tag = inhibit ? 0 : known ? known->tag : w->tag;
+    uint32_t tag = is_switch(w->act) ? 0 : known ? known->tag : w->tag;
     if (!command_caller(e, in, w, tag, &caller, why)) {
         deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, &caller, why);
-    } else if (inhibit) {
-        take_inhibit(e, in, w, &caller);
+    } else if (is_switch(w->act)) {
+        take_switch(e, in, w, &caller);
     } else if (c && w->act >= COMMAND_APPROVE && w->act <= COMMAND_RELEASE) {
         act_on(e, in, c, w, &caller);
     } else if (known) {
@@ -535,6 +541,7 @@ void command_turn(struct engine *e)
     k->asked_count = 0;
     command_tell_refusals(e);
     inhibit_turn(e);
+    island_turn(e);
     uint64_t durable = k->open_count && e->audit ? audit_durable(e->audit) : 0;
     for (uint32_t i = 0; i < k->open_count;) {
         uint32_t count = k->open_count;

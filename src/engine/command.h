@@ -59,17 +59,17 @@ struct asked { /* by a north box, not looked at yet */
     struct record_command command;
 };
 
-struct inhibit {
-    bool set;      /* by a person */
-    bool clearing; /* when the entry with this ticket is durable */
-    bool file;     /* a file says so, or can't be looked for */
+struct hand_switch { /* switch.c: the write inhibit, the island */
+    bool set;        /* by a person */
+    bool clearing;   /* when the entry with this ticket is durable */
+    bool file;       /* a file says so, or can't be looked for */
     uint64_t ticket;
     int64_t since_ns;
     char who[COMMAND_WHO_SIZE], why[COMMAND_REASON_SIZE];
 };
 
 struct commands {
-    struct inhibit inhibit;
+    struct hand_switch inhibit, island;
     struct command *open;           /* [COMMANDS_OPEN], open_count used, in no order */
     struct record_receipt *past;    /* [COMMANDS_PAST], a ring */
     struct record_receipt *refused; /* [REFUSED_PAST], a ring */
@@ -165,7 +165,25 @@ const char *inhibit_act(struct engine *e, const struct record_command *w,
                         const struct guard_caller *caller);
 void inhibit_tell(struct engine *e, struct record_receipt *r);
 void inhibit_turn(struct engine *e);
-void inhibit_recall(struct inhibit *h, const struct audit_entry *a);
+
+/* ---- island.c ---- */
+
+/* COMMAND_ISLAND or COMMAND_JOIN. NULL, or why not. */
+const char *island_act(struct engine *e, const struct record_command *w,
+                       const struct guard_caller *caller);
+void island_tell(struct engine *e, struct record_receipt *r);
+/* After the audit was recalled: what can't be known is on. */
+void island_begin(struct engine *e);
+void island_turn(struct engine *e);
+
+/* ---- switch.c: a switch that people set and clear; `set` is its kind of entry in the audit, the next one its clearing. ---- */
+
+void switch_recall(struct hand_switch *h, const struct audit_entry *a, enum audit_kind set);
+void switch_turn(struct engine *e, struct hand_switch *h, enum audit_kind set);
+/* NULL, or why not: switch_is_local, or another text. */
+extern const char switch_is_local[];
+const char *switch_act(struct engine *e, struct hand_switch *h, enum audit_kind set, bool on,
+                       const char *reason, const struct guard_caller *caller);
 
 /* ---- command_tell.c: to boxes, audit and journal. ---- */
 

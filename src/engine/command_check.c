@@ -46,6 +46,12 @@ static bool conduits_let(struct engine *e, uint32_t box, const struct plan_tag *
     return false;
 }
 
+static bool acts_on_switch(uint32_t act)
+{
+    return act == COMMAND_INHIBIT || act == COMMAND_ALLOW || act == COMMAND_ISLAND ||
+           act == COMMAND_JOIN;
+}
+
 bool command_caller(struct engine *e, struct inlet *in, const struct record_command *w,
                     uint32_t tag_id, struct guard_caller *caller, char *why)
 {
@@ -57,7 +63,7 @@ bool command_caller(struct engine *e, struct inlet *in, const struct record_comm
     if (!memcmp(w->session, none, sizeof none)) {
         snprintf(caller->name, sizeof caller->name, "service:%.39s", in->seat->name);
         snprintf(why, GUARD_REASON_SIZE, "sign in first: a service may not do that");
-        return w->act != COMMAND_INHIBIT && w->act != COMMAND_ALLOW &&
+        return !acts_on_switch(w->act) &&
                (!tag || conduits_let(e, in->box, tag, looks ? CONDUIT_READ : CONDUIT_COMMAND, why));
     }
     if (!session_find(&e->g->identity->sessions, w->session, in->box, e->mono_ns, &session)) {
@@ -65,8 +71,9 @@ bool command_caller(struct engine *e, struct inlet *in, const struct record_comm
         return false;
     }
     name_caller(caller, &session);
-    enum right needed = w->act == COMMAND_LOOK || w->act == COMMAND_INHIBITED   ? RIGHT_READ
-                        : w->act == COMMAND_INHIBIT || w->act == COMMAND_ALLOW  ? RIGHT_INHIBIT
+    bool looks_at_switch = w->act == COMMAND_INHIBITED || w->act == COMMAND_ISLANDED;
+    enum right needed = w->act == COMMAND_LOOK || looks_at_switch               ? RIGHT_READ
+                        : acts_on_switch(w->act)                                ? RIGHT_INHIBIT
                         : w->act == COMMAND_APPROVE || w->act == COMMAND_REJECT ? RIGHT_APPROVE
                                                                                 : RIGHT_COMMAND;
     if (!role_may(session.role, needed)) {

@@ -99,9 +99,9 @@ static void take_entry(void *context, const struct audit_entry *a)
     struct engine *e = context;
     struct command *c = find(&e->commands, a->id);
     contracts_recall(e->contracts, a);
-    if (a->kind == AUDIT_INHIBIT_SET || a->kind == AUDIT_INHIBIT_CLEARED) {
-        inhibit_recall(&e->commands.inhibit, a);
-    } else if (a->kind == AUDIT_COMMAND_REQUESTED && !c) {
+    switch_recall(&e->commands.inhibit, a, AUDIT_INHIBIT_SET);
+    switch_recall(&e->commands.island, a, AUDIT_ISLAND_SET);
+    if (a->kind == AUDIT_COMMAND_REQUESTED && !c) {
         begin(e, a);
     } else if (c && a->kind == AUDIT_COMMAND_APPROVED) {
         copy_text(c->receipt.approver, sizeof c->receipt.approver, a->who, sizeof a->who);
@@ -137,6 +137,7 @@ int commands_recall(struct engine *e)
     }
     contracts_free(e->contracts);
     e->contracts = NULL;
+    island_begin(e);
     for (uint32_t i = 0; !err && i < k->open_count;) {
         uint32_t count = k->open_count;
         if (k->open[i].tag) {

@@ -112,10 +112,10 @@ static void empty_rings(struct engine *e)
 }
 
 /* The file itself can't be opened any more, and need not be: that it is there is enough. */
-static bool file_inhibits(int state_fd)
+static bool file_sets(int state_fd, const char *name)
 {
     struct stat st;
-    return fstatat(state_fd, "inhibit", &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+    return fstatat(state_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
 static int run(struct gateway *g, struct journal *journal, struct audit *audit, struct wakes *w,
@@ -138,7 +138,8 @@ static int run(struct gateway *g, struct journal *journal, struct audit *audit, 
     while (!stop_asked) {
         int64_t mono = clock_mono_ns();
         atomic_store_explicit(&g->engine->panel.heartbeat_ns, mono, memory_order_relaxed);
-        e->commands.inhibit.file = file_inhibits(w->state_fd);
+        e->commands.inhibit.file = file_sets(w->state_fd, "inhibit");
+        e->commands.island.file = file_sets(w->state_fd, ISLAND_FILE);
         if (!engine_step(e, clock_utc_ns(), mono)) {
             sleep_until_woken(e, fds, w);
         }

@@ -39,6 +39,8 @@ const char *audit_kind_name(uint32_t kind, char out[32])
         {AUDIT_LEASE_STUCK, "lease stuck"},
         {AUDIT_INHIBIT_SET, "inhibit set"},
         {AUDIT_INHIBIT_CLEARED, "inhibit cleared"},
+        {AUDIT_ISLAND_SET, "island set"},
+        {AUDIT_ISLAND_CLEARED, "island cleared"},
         {AUDIT_SIGN_IN, "sign-in"},
         {AUDIT_SIGN_IN_FAILED, "sign-in failed"},
         {AUDIT_SESSION_ENDED, "session ended"},

@@ -137,6 +137,9 @@ enum command_act {
     COMMAND_INHIBIT,   /* nothing may be written from now on … */
     COMMAND_ALLOW,     /* … until this, at the gateway itself */
     COMMAND_INHIBITED, /* is it? `after` of the receipt says so, `reason` why */
+    COMMAND_ISLAND,    /* nothing reaches beyond this machine from now on … */
+    COMMAND_JOIN,      /* … until this, at the gateway itself */
+    COMMAND_ISLANDED, /* is it? `after` and `reason` as above; `before`: how many services reach beyond it now */
     COMMAND_ACT_END
 };
 

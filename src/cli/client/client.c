@@ -41,6 +41,12 @@ static const struct {
      "Shows whether writes are inhibited; stops all writes at once, reverts too; or lets them\n"
      "through again, which only works at the gateway itself.",
      client_inhibit},
+    {"island", " [on|off] [--reason TEXT]",
+     "Shows whether the gateway is an island; ends every service that reaches beyond this machine "
+     "at\n"
+     "once, and returns when none does any more; or starts them again, which only works at the\n"
+     "gateway itself. Collection, history and what listens on loopback go on.",
+     client_island},
     {"contract", " report [NAME]",
      "Shows what contracts promise and what was delivered, over a day and a week; with a NAME "
      "also\n"
@@ -92,7 +98,7 @@ static bool arguments_fit(const struct client *c, int (*run)(const struct client
     if (run == client_trial) {
         return c->argument_count == 0 && !(c->json && c->form);
     }
-    if (run == client_ledger || run == client_inhibit) {
+    if (run == client_ledger || run == client_inhibit || run == client_island) {
         return c->argument_count <= 1;
     }
     if (run == client_sql) {
@@ -185,7 +191,7 @@ int isthmus_client(int argc, char **argv)
             c.feed = argv[++k];
         } else if (!strcmp(argv[k], "--reason") && k + 1 < argc &&
                    (commands[i].run == client_set || commands[i].run == client_command ||
-                    commands[i].run == client_inhibit)) {
+                    commands[i].run == client_inhibit || commands[i].run == client_island)) {
             c.reason = argv[++k];
         } else if (!strcmp(argv[k], "--id") && k + 1 < argc && commands[i].run == client_set) {
             c.id = argv[++k];

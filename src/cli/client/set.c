@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* A number or a truth value as it is; anything else is text, for the gateway to refuse or to take (64-bit integers). */
 static json_t *parse_value(const char *text)
@@ -88,47 +89,83 @@ int client_set(const struct client *c)
     return post(c, "/api/v1/commands", body);
 }
 
-static int show_inhibit(const struct client *c, const json_t *state)
+/* The state of a switch, shown or turned; NULL with the exit status after an error was printed. */
+static json_t *turn_switch(const struct client *c, const char *name, const char *target,
+                           int *status)
 {
-    if (c->json) {
-        print_json(state);
-    } else {
-        printf("%s: %s\n", json_is_true(json_object_get(state, "inhibited")) ? "inhibited" : "free",
-               text_of(state, "reason"));
+    json_t *problem = NULL;
+    if (!c->argument_count) {
+        return client_get(c, target, status);
     }
-    return CLI_OK;
+    bool on = !strcmp(c->arguments[0], "on");
+    if (!on && strcmp(c->arguments[0], "off") != 0) {
+        fprintf(stderr, "isthmus %s: on or off, not '%s'\n", name, c->arguments[0]);
+        *status = CLI_USAGE;
+        return NULL;
+    }
+    json_t *body = json_object();
+    json_object_set_new(body, name, json_boolean(on));
+    if (c->reason) {
+        json_object_set_new(body, "reason", json_string(c->reason));
+    }
+    char *text = json_dumps(body, JSON_COMPACT);
+    json_t *state = text ? client_post(c, target, text, false, &problem, status) : NULL;
+    if (problem) {
+        fprintf(stderr, "isthmus %s: %s\n", name, text_of(problem, "detail"));
+    }
+    free(text);
+    json_decref(body);
+    json_decref(problem);
+    return state;
 }
 
 int client_inhibit(const struct client *c)
 {
-    int status;
-    json_t *problem = NULL, *state;
-    if (!c->argument_count) {
-        state = client_get(c, "/api/v1/inhibit", &status);
-    } else {
-        bool on = !strcmp(c->arguments[0], "on");
-        if (!on && strcmp(c->arguments[0], "off") != 0) {
-            fprintf(stderr, "isthmus inhibit: on or off, not '%s'\n", c->arguments[0]);
-            return CLI_USAGE;
-        }
-        json_t *body = json_object();
-        json_object_set_new(body, "inhibit", json_boolean(on));
-        if (c->reason) {
-            json_object_set_new(body, "reason", json_string(c->reason));
-        }
-        char *text = json_dumps(body, JSON_COMPACT);
-        state = text ? client_post(c, "/api/v1/inhibit", text, false, &problem, &status) : NULL;
-        free(text);
-        json_decref(body);
-    }
-    if (state) {
-        status = show_inhibit(c, state);
-    } else if (problem) {
-        fprintf(stderr, "isthmus inhibit: %s\n", text_of(problem, "detail"));
+    int status = CLI_OK;
+    json_t *state = turn_switch(c, "inhibit", "/api/v1/inhibit", &status);
+    if (state && c->json) {
+        print_json(state);
+    } else if (state) {
+        printf("%s: %s\n", json_is_true(json_object_get(state, "inhibited")) ? "inhibited" : "free",
+               text_of(state, "reason"));
     }
     json_decref(state);
-    json_decref(problem);
     return status;
+}
+
+#define CUT_TRIES 100
+#define CUT_NS    100000000
+
+/* Says it is an island only when no service reaches out any more. */
+int client_island(const struct client *c)
+{
+    int status = CLI_OK;
+    json_t *state = turn_switch(c, "island", "/api/v1/island", &status);
+    for (int i = 0; state && c->argument_count && i < CUT_TRIES; i++) {
+        if (!json_is_true(json_object_get(state, "island")) ||
+            !json_integer_value(json_object_get(state, "services_outside"))) {
+            break;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = CUT_NS}, NULL);
+        json_decref(state);
+        state = client_get(c, "/api/v1/island", &status);
+    }
+    if (!state) {
+        return status;
+    }
+    json_int_t outside = json_integer_value(json_object_get(state, "services_outside"));
+    bool island = json_is_true(json_object_get(state, "island"));
+    if (c->json) {
+        print_json(state);
+    } else {
+        printf("%s: %s; %" JSON_INTEGER_FORMAT " of its services %s beyond this machine\n",
+               !island   ? "joined"
+               : outside ? "not yet an island"
+                         : "island",
+               text_of(state, "reason"), outside, outside == 1 ? "reaches" : "reach");
+    }
+    json_decref(state);
+    return island && outside ? CLI_FAILED : CLI_OK;
 }
 
 static void add_command(struct table *t, const json_t *command)

@@ -333,7 +333,8 @@ static void row_device(void *context, const void *row, size_t size)
 
 static void row_process(void *context, const void *row, size_t size)
 {
-    static const char *const states[] = {"stopped", "starting", "running", "waiting", "stopping"};
+    static const char *const states[] = {"stopped", "starting", "running",
+                                         "waiting", "stopping", "cut"};
     struct request *r = context;
     const struct answer_process *a = row;
     if (size < sizeof *a) {
@@ -343,7 +344,7 @@ static void row_process(void *context, const void *row, size_t size)
     json_open(j, '{');
     json_key(j, "name");
     json_text_n(j, a->name, strnlen(a->name, sizeof a->name));
-    json_pair_text(j, "state", states[a->state < 5 ? a->state : 0]);
+    json_pair_text(j, "state", states[a->state < sizeof states / sizeof *states ? a->state : 0]);
     json_pair_uint(j, "pid", a->pid);
     json_pair_uint(j, "restarts", a->restarts);
     json_key(j, "reason");
@@ -496,6 +497,8 @@ const struct route http_routes[] = {
     {"/api/v1/commands/*", METHOD_POST, ACCESS_SHOWN, 0, command_act_begin},
     {"/api/v1/inhibit", METHOD_GET, ACCESS_OPEN, RIGHT_READ, inhibit_get},
     {"/api/v1/inhibit", METHOD_POST, ACCESS_SIGNED, RIGHT_INHIBIT, inhibit_post},
+    {"/api/v1/island", METHOD_GET, ACCESS_OPEN, RIGHT_READ, island_get},
+    {"/api/v1/island", METHOD_POST, ACCESS_SIGNED, RIGHT_INHIBIT, island_post},
     {"/api/v1/sql", METHOD_POST, ACCESS_OPEN, RIGHT_SQL, sql_begin},
     {"/api/v1/session", METHOD_GET, ACCESS_SIGNED, 0, session_get},
     {"/api/v1/session", METHOD_POST, ACCESS_FREE, 0, session_post},

@@ -197,8 +197,13 @@ void writes_begin(struct request *r)
     request_done(r);
 }
 
-/* Of the write inhibit. */
-static void answer_inhibit(struct request *r, const struct record_receipt *receipt)
+static bool is_island(uint32_t act)
+{
+    return act >= COMMAND_ISLAND && act <= COMMAND_ISLANDED;
+}
+
+/* Of the write inhibit, or the island. */
+static void answer_switch(struct request *r, const struct record_receipt *receipt)
 {
     struct json *j = &r->body;
     if (receipt->denied) {
@@ -206,7 +211,10 @@ static void answer_inhibit(struct request *r, const struct record_receipt *recei
         return;
     }
     json_open(j, '{');
-    json_pair_bool(j, "inhibited", receipt->after.u64 != 0);
+    json_pair_bool(j, is_island(receipt->act) ? "island" : "inhibited", receipt->after.u64 != 0);
+    if (is_island(receipt->act)) {
+        json_pair_uint(j, "services_outside", receipt->before.u64);
+    }
     json_pair_text(j, "reason", receipt->reason);
     pair_time(j, "changed", receipt->changed_ns);
     json_close(j, '}');
@@ -221,8 +229,8 @@ static void command_done(void *context, const struct record_receipt *receipt)
     free(ticket);
     if (r) {
         r->ticket = NULL;
-        if (receipt->act >= COMMAND_INHIBIT && receipt->act <= COMMAND_INHIBITED) {
-            answer_inhibit(r, receipt);
+        if (receipt->act >= COMMAND_INHIBIT && receipt->act <= COMMAND_ISLANDED) {
+            answer_switch(r, receipt);
         } else {
             answer_receipt(r, receipt);
         }
@@ -447,7 +455,7 @@ void command_act_begin(struct request *r)
     }
 }
 
-static void send_inhibit(struct request *r, struct record_command *command)
+static void send_switch(struct request *r, struct record_command *command)
 {
     if (getrandom(command->id, sizeof command->id, GRND_NONBLOCK) != sizeof command->id) {
         request_problem(r, 503, "Busy", "No random numbers yet; try again in a moment.");
@@ -456,26 +464,45 @@ static void send_inhibit(struct request *r, struct record_command *command)
     send_command(r, command);
 }
 
+/* The body tells whether `name` shall be on: then the act is `on`, else `off`. */
+static void post_switch(struct request *r, const char *name, enum command_act on,
+                        enum command_act off)
+{
+    const char *const known[] = {name, "reason", NULL};
+    char detail[128];
+    json_error_t error;
+    struct record_command command = {0};
+    json_t *root = json_loadb(r->upload, r->upload_size, JSON_REJECT_DUPLICATES, &error);
+    const json_t *wanted = json_object_get(root, name);
+    if (!json_is_boolean(wanted) || unknown_key(root, known)) {
+        snprintf(detail, sizeof detail,
+                 "It holds %s and, if you like, a reason: {\"%s\": true, \"reason\": \"work on "
+                 "pump 3\"}.",
+                 name, name);
+        request_problem(r, 400, "Wrong body", detail);
+    } else if (read_reason(r, root, &command)) {
+        command.act = json_is_true(wanted) ? on : off;
+        send_switch(r, &command);
+    }
+    json_decref(root);
+}
+
 void inhibit_get(struct request *r)
 {
-    struct record_command command = {.act = COMMAND_INHIBITED};
-    send_inhibit(r, &command);
+    send_switch(r, &(struct record_command){.act = COMMAND_INHIBITED});
 }
 
 void inhibit_post(struct request *r)
 {
-    static const char *const known[] = {"inhibit", "reason", NULL};
-    json_error_t error;
-    struct record_command command = {0};
-    json_t *root = json_loadb(r->upload, r->upload_size, JSON_REJECT_DUPLICATES, &error);
-    const json_t *on = json_object_get(root, "inhibit");
-    if (!json_is_boolean(on) || unknown_key(root, known)) {
-        request_problem(r, 400, "Wrong body",
-                        "It holds inhibit and, if you like, a reason: {\"inhibit\": true, "
-                        "\"reason\": \"work on pump 3\"}.");
-    } else if (read_reason(r, root, &command)) {
-        command.act = json_is_true(on) ? COMMAND_INHIBIT : COMMAND_ALLOW;
-        send_inhibit(r, &command);
-    }
-    json_decref(root);
+    post_switch(r, "inhibit", COMMAND_INHIBIT, COMMAND_ALLOW);
+}
+
+void island_get(struct request *r)
+{
+    send_switch(r, &(struct record_command){.act = COMMAND_ISLANDED});
+}
+
+void island_post(struct request *r)
+{
+    post_switch(r, "island", COMMAND_ISLAND, COMMAND_JOIN);
 }

@@ -153,6 +153,8 @@ void command_look_begin(struct request *r);
 void command_act_begin(struct request *r);
 void inhibit_get(struct request *r);
 void inhibit_post(struct request *r);
+void island_get(struct request *r);
+void island_post(struct request *r);
 void metrics_begin(struct request *r);
 void browse_begin(struct request *r);
 
