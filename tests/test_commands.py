@@ -245,7 +245,7 @@ def test_commands_as_documented(tmp_path, started):
     works = Plant(tmp_path, started, second=False)
     text = (plant.ROOT / "docs/commands.md").read_text()
     typed = [re.split(r"  +", line)[0] for line in text.splitlines() if line.startswith("isthmus ")]
-    assert len(typed) == 8
+    assert len(typed) == 11
     environment = {**os.environ, "ISTHMUS_SOCKET": str(works.gateway.socket)}
     id = None
     for line in typed:
@@ -258,6 +258,9 @@ def test_commands_as_documented(tmp_path, started):
         assert done.returncode == 0, (line, done)
         if " inhibit" in line:
             assert done.stdout.startswith("inhibited: " if " on " in line else "free: ")
+            continue
+        if " island" in line:
+            assert done.stdout.startswith("island: " if " on " in line else "joined: ")
             continue
         if line == "isthmus command":
             assert "CHANGED" in done.stdout and id in done.stdout
