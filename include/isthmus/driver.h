@@ -198,6 +198,10 @@ struct isthmus_driver {
      * as above. NULL: each can, if `write` is there. */
     int (*check_write)(const char *address, enum isthmus_type type, uint32_t max_length, char *why,
                        size_t why_size);
+
+    /* A job of several writes (`job` of each is the same), in one transaction that the device takes or refuses as a whole. 0; or -1: it
+     * has no means for just these, nothing was sent and job_done is not called. May be NULL. */
+    int (*write_together)(void *device, const struct isthmus_write *writes, size_t count);
 };
 
 /* The one exported symbol. */

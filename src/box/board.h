@@ -18,6 +18,7 @@ struct board_row {
     uint64_t number; /* rises with each command; 0: the row is free */
     struct record_receipt receipt;
     char wish[COMMAND_REASON_SIZE]; /* why the caller wants it */
+    uint8_t batch[16];              /* that it is a part of; zeros: of none */
     uint32_t box;                   /* through which he asked; PLAN_NONE: not known any more */
     uint32_t reserved;
 };

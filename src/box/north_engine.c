@@ -88,8 +88,8 @@ int service_fetch(struct service_host *host, const char *key, service_store_done
     return begin_store(host, true, key, NULL, 0, done, context);
 }
 
-int service_command(struct service_host *host, const struct record_command *command,
-                    service_command_done *done, void *context)
+static int send_command(struct service_host *host, enum record_kind kind, const void *payload,
+                        size_t size, const struct north_command *what)
 {
     struct north_command *c = NULL;
     for (uint32_t i = 0; i < NORTH_COMMANDS_MAX && !c; i++) {
@@ -98,13 +98,36 @@ int service_command(struct service_host *host, const struct record_command *comm
     if (!c) {
         return ERR_FULL;
     }
-    struct slot slot = {.time = clock_utc_ns(), .tag = record_tag(RECORD_COMMAND)};
-    int err = ring_put_record(&host->up, &slot, command, sizeof *command);
+    struct slot slot = {.time = clock_utc_ns(), .tag = record_tag(kind)};
+    int err = ring_put_record(&host->up, &slot, payload, size);
     if (!err) {
-        *c = (struct north_command){
-            .used = true, .command = *command, .done = done, .context = context};
+        *c = *what;
     }
     return err;
+}
+
+int service_command(struct service_host *host, const struct record_command *command,
+                    service_command_done *done, void *context)
+{
+    const struct north_command what = {
+        .used = true, .command = *command, .done = done, .context = context};
+    return send_command(host, RECORD_COMMAND, command, sizeof *command, &what);
+}
+
+int service_batch(struct service_host *host, const struct record_commands *batch,
+                  const struct record_part *parts, service_command_done *done, void *context)
+{
+    uint8_t payload[sizeof *batch + BATCH_MAX * sizeof *parts];
+    struct north_command what = {
+        .used = true, .command.act = batch->act, .done = done, .context = context};
+    if (!batch->count || batch->count > BATCH_MAX) {
+        return ERR_RANGE;
+    }
+    memcpy(what.command.id, batch->id, sizeof what.command.id);
+    memcpy(payload, batch, sizeof *batch);
+    memcpy(payload + sizeof *batch, parts, batch->count * sizeof *parts);
+    return send_command(host, RECORD_COMMANDS, payload,
+                        sizeof *batch + batch->count * sizeof *parts, &what);
 }
 
 void service_event(struct service_host *host, enum event_kind kind, const char *text)

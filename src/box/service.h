@@ -58,6 +58,11 @@ typedef void service_command_done(void *context, const struct record_receipt *re
 MUST_USE int service_command(struct service_host *host, const struct record_command *command,
                              service_command_done *done, void *context);
 
+/* The same for a batch: done gets the batch's own receipt. */
+MUST_USE int service_batch(struct service_host *host, const struct record_commands *batch,
+                           const struct record_part *parts, service_command_done *done,
+                           void *context);
+
 /* What a device offers: one call-back for each item (borrowed texts, unchecked bytes of the device but terminated), then
  * the end, exactly once: status 0 or an OPC UA StatusCode with a text, and how many items were lost on their way. One
  * browse at a time: ERR_BUSY. */

@@ -30,6 +30,7 @@ struct south_device {
 struct south_command {
     bool used;
     bool answered; /* the receipt waits for room in the ring */
+    bool together; /* several writes in one: of `write` only the number counts */
     struct record_write write;
     struct record_written written;
 };

@@ -43,6 +43,8 @@ void south_command_done(struct south_host *host, uint64_t job, uint32_t status, 
         end_command(host, c, WRITTEN_DONE, text);
     } else if (status == (uint32_t)STATUS_BAD_TIMEOUT || status == (uint32_t)STATUS_BAD_SHUTDOWN) {
         end_command(host, c, WRITTEN_UNKNOWN, text); /* it may have reached the device */
+    } else if (status == (uint32_t)STATUS_BAD_NOT_SUPPORTED && c->together) {
+        end_command(host, c, WRITTEN_APART, text); /* the device itself lacks the means */
     } else {
         end_command(host, c, WRITTEN_FAILED, text && *text ? text : status_name(status));
     }
@@ -69,6 +71,12 @@ static struct south_command *free_command(struct south_host *host)
     return NULL;
 }
 
+static bool fits(const struct plan_tag *tag, uint32_t type, union slot_value value)
+{
+    return type == tag->raw_type && !value_is_long((enum value_type)type) &&
+           value_is_legal((enum value_type)type, value);
+}
+
 static void begin_command(struct south_host *host, struct south_command *c)
 {
     const struct plan_tag *tag = plan_find_tag(&host->g->plan, c->write.tag);
@@ -77,14 +85,68 @@ static void begin_command(struct south_host *host, struct south_command *c)
         end_command(host, c, WRITTEN_REFUSED, "the device is not open");
     } else if (!host->driver->write) {
         end_command(host, c, WRITTEN_REFUSED, "the driver cannot write");
-    } else if (c->write.type != tag->raw_type || value_is_long((enum value_type)tag->raw_type) ||
-               !value_is_legal((enum value_type)tag->raw_type, c->write.value)) {
+    } else if (!fits(tag, c->write.type, c->write.value)) {
         end_command(host, c, WRITTEN_REFUSED, "the value does not fit the tag's type");
     } else {
         struct isthmus_write w = {
             .job = (uint64_t)(c - host->commands), .tag = tag->id, .value.u64 = c->write.value.u64};
         host->driver->write(d->state, &w);
     }
+}
+
+/* Several writes in one transaction, if the driver has the means. */
+static void begin_together(struct south_host *host, struct south_command *c,
+                           const struct record_part *parts, uint32_t count)
+{
+    struct isthmus_write writes[BATCH_MAX];
+    const struct plan_tag *first = plan_find_tag(&host->g->plan, parts[0].tag);
+    struct south_device *d = first ? south_device_find(host, first->device) : NULL;
+    if (!d || !d->state || host->stopping) {
+        end_command(host, c, WRITTEN_REFUSED, "the device is not open");
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct plan_tag *tag = plan_find_tag(&host->g->plan, parts[i].tag);
+        if (!tag || tag->device != first->device || !fits(tag, parts[i].type, parts[i].value)) {
+            end_command(host, c, WRITTEN_REFUSED, "a value does not fit its tag's type");
+            return;
+        }
+        writes[i] = (struct isthmus_write){
+            .job = (uint64_t)(c - host->commands), .tag = tag->id, .value.u64 = parts[i].value.u64};
+    }
+    if (!host->driver->write_together ||
+        host->driver->write_together(d->state, writes, count) != 0) {
+        end_command(host, c, WRITTEN_APART, "the device can't take them in one transaction");
+    }
+}
+
+/* A write, or several in one; false: garbage. */
+static bool begin_record(struct south_host *host, struct south_command *c, const struct slot *s)
+{
+    struct record_part parts[BATCH_MAX];
+    struct record_writes head;
+    if (s->tag == record_tag(RECORD_WRITE)) {
+        if (s->value.u64 != sizeof c->write) {
+            return false;
+        }
+        memcpy(&c->write, slot_payload(s), sizeof c->write);
+        c->used = true;
+        begin_command(host, c);
+        return true;
+    }
+    if (s->value.u64 < sizeof head) {
+        return false;
+    }
+    memcpy(&head, slot_payload(s), sizeof head);
+    if (!head.count || head.count > BATCH_MAX ||
+        s->value.u64 != sizeof head + head.count * sizeof *parts) {
+        return false;
+    }
+    memcpy(parts, (const uint8_t *)slot_payload(s) + sizeof head, head.count * sizeof *parts);
+    c->write = (struct record_write){.number = head.number};
+    c->used = c->together = true;
+    begin_together(host, c, parts, head.count);
+    return true;
 }
 
 /* Handles the first record of `slots`: its length, 0 when it must wait or is cut, or garbage. */
@@ -107,22 +169,17 @@ static int take_one(struct south_host *host, const struct slot *slots, size_t co
         south_browse_take(host, &request);
         return (int)length;
     }
-    if (slots->tag != record_tag(RECORD_WRITE)) {
+    if (slots->tag != record_tag(RECORD_WRITE) && slots->tag != record_tag(RECORD_WRITES)) {
         ring_release(&host->down, host->down.next - (count - length));
         return (int)length;
-    }
-    if (slots->value.u64 != sizeof(struct record_write)) {
-        return ERR_GARBAGE;
     }
     struct south_command *c = free_command(host);
     if (!c) {
         return 0;
     }
-    *c = (struct south_command){.used = true};
-    memcpy(&c->write, slot_payload(slots), sizeof c->write);
-    ring_release(&host->down, host->down.next - (count - length));
-    begin_command(host, c);
-    return (int)length;
+    *c = (struct south_command){.used = false};
+    ring_release(&host->down, host->down.next - (count - length)); /* before the driver gets it */
+    return begin_record(host, c, slots) ? (int)length : ERR_GARBAGE;
 }
 
 int south_command_take(struct south_host *host)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands on the board that the reader shows (box/board.h). A command keeps its row while it is open; then the row stays until
  * another needs it. */
+#include "engine/batch.h"
 #include "engine/internal.h"
 
 #include <string.h>
@@ -9,6 +10,7 @@ static void put(struct engine *e, uint32_t place, uint64_t number, const struct 
 {
     struct board_row row = {.number = number, .receipt = c->receipt, .box = c->box};
     memcpy(row.wish, c->wish, sizeof row.wish);
+    batch_id(e, c, row.batch);
     board_put(e->g->board->entries + place, &row);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of commands; command_check.c asks the guard, command_tell.c tells callers, audit and journal. */
-#include "engine/command.h"
+#include "engine/batch.h"
 #include "engine/internal.h"
 
 #include <math.h>
@@ -21,7 +21,9 @@ int commands_init(struct engine *e)
     k->secret = e->g->life ^ (uint64_t)e->mono_ns << 20;
     k->permissives = calloc(p->header->writes.count + 1, sizeof *k->permissives);
     k->memory = calloc(p->header->write_tags.count + 1, sizeof *k->memory);
-    if (!k->open || !k->past || !k->refused || !k->known || !k->memory || !k->permissives) {
+    k->batches = calloc(1, sizeof *k->batches);
+    if (!k->batches || !k->open || !k->past || !k->refused || !k->known || !k->memory ||
+        !k->permissives) {
         return ERR_NOMEM;
     }
     for (uint32_t i = 0; i < p->header->writes.count; i++) {
@@ -47,9 +49,10 @@ void commands_fini(struct engine *e)
     free(e->commands.known);
     free(e->commands.permissives);
     free(e->commands.memory);
+    free(e->commands.batches);
 }
 
-static struct command *find_open(struct commands *k, const uint8_t id[16])
+struct command *command_find(struct commands *k, const uint8_t id[16])
 {
     for (uint32_t i = 0; i < k->open_count; i++) {
         if (!memcmp(k->open[i].receipt.id, id, 16)) {
@@ -57,53 +60,6 @@ static struct command *find_open(struct commands *k, const uint8_t id[16])
         }
     }
     return NULL;
-}
-
-static struct known_id *bucket_of(const struct commands *k, const uint8_t id[16])
-{
-    uint64_t words[2];
-    memcpy(words, id, sizeof words);
-    uint64_t mixed = (words[0] ^ k->secret) * UINT64_C(0x9e3779b97f4a7c15) + words[1];
-    mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
-    return k->known + (mixed >> 40) % KNOWN_BUCKETS * KNOWN_WAYS;
-}
-
-/* The receipt of a command that is not open any more; NULL: nobody knows the id. */
-static const struct record_receipt *find_past(const struct commands *k, const uint8_t id[16])
-{
-    static const struct record_receipt forgotten = {
-        .state = COMMAND_UNKNOWN,
-        .reason = "this id was used before; what became of it stands only in the audit"};
-    const struct known_id *bucket = bucket_of(k, id);
-    for (uint32_t i = 0; i < KNOWN_WAYS; i++) {
-        if (bucket[i].used && !memcmp(bucket[i].id, id, 16)) {
-            const struct record_receipt *r = k->past + bucket[i].place;
-            return memcmp(r->id, id, 16) ? &forgotten : r;
-        }
-    }
-    for (uint32_t i = 0; i < REFUSED_PAST; i++) {
-        if (k->refused[i].state && !memcmp(k->refused[i].id, id, 16)) {
-            return k->refused + i;
-        }
-    }
-    return NULL;
-}
-
-static void remember_refused(struct commands *k, const struct record_receipt *receipt)
-{
-    k->refused[k->refused_count++ % REFUSED_PAST] = *receipt;
-}
-
-static void remember(struct commands *k, const struct record_receipt *receipt)
-{
-    struct known_id *bucket = bucket_of(k, receipt->id), *oldest = bucket;
-    for (uint32_t i = 0; i < KNOWN_WAYS; i++) {
-        oldest = bucket[i].used < oldest->used ? bucket + i : oldest;
-    }
-    uint32_t place = k->past_count % COMMANDS_PAST;
-    k->past[place] = *receipt;
-    *oldest = (struct known_id){.place = place, .used = ++k->past_count};
-    memcpy(oldest->id, receipt->id, sizeof oldest->id);
 }
 
 /* Samples of the tag concern commands as long as any of them is open. */
@@ -120,7 +76,7 @@ void command_close(struct engine *e, struct command *c)
 {
     struct commands *k = &e->commands;
     struct tag_state *t = c->tag;
-    remember(k, &c->receipt);
+    receipt_keep(k, &c->receipt);
     board_end(e, c);
     *c = k->open[--k->open_count];
     await(e, t);
@@ -128,8 +84,7 @@ void command_close(struct engine *e, struct command *c)
 
 /* ---- What the state waits for. ---- */
 
-static void set_state(struct engine *e, struct command *c, enum command_state state,
-                      const char *reason)
+void command_set(struct engine *e, struct command *c, enum command_state state, const char *reason)
 {
     c->receipt.state = state;
     c->receipt.changed_ns = e->utc_ns;
@@ -138,7 +93,7 @@ static void set_state(struct engine *e, struct command *c, enum command_state st
 
 void command_end(struct engine *e, struct command *c, enum command_state state, const char *reason)
 {
-    set_state(e, c, state, reason);
+    command_set(e, c, state, reason);
     bool leased = state == COMMAND_CONFIRMED && c->contract->lease_ms;
     if (leased) {
         c->receipt.lease = LEASE_HELD;
@@ -148,23 +103,34 @@ void command_end(struct engine *e, struct command *c, enum command_state state, 
         c->receipt.until_ns = 0;
     }
     command_tell_end(e, c);
+    if (c->batch) {
+        batch_part_ended(e, c);
+    }
     if (!leased) {
         command_close(e, c);
     }
 }
 
+void command_sent(struct engine *e, struct command *c, uint64_t write, bool together)
+{
+    c->seen = false;
+    c->write = write;
+    c->together = together;
+    c->due_ns = e->mono_ns + ANSWER_NS;
+    if (!c->reverting) {
+        command_set(e, c, COMMAND_SENT,
+                    together ? "sent to the device's box with the other parts of its batch"
+                             : "sent to the device's box");
+        command_note(e, c, AUDIT_COMMAND_SENT);
+    }
+}
+
 void command_send(struct engine *e, struct command *c, union slot_value raw)
 {
-    char reason[GUARD_REASON_SIZE] = "";
-    c->seen = false;
-    if (command_put_write(e, c, raw, reason)) {
-        c->due_ns = e->mono_ns + ANSWER_NS;
-        if (!c->reverting) {
-            set_state(e, c, COMMAND_SENT, "sent to the device's box");
-        }
-        if (!c->reverting) {
-            command_note(e, c, AUDIT_COMMAND_SENT);
-        }
+    static const char reason[] = "the device's box is down or busy; nothing was sent";
+    uint64_t write = command_put_raw(e, c->tag->tag, raw);
+    if (write) {
+        command_sent(e, c, write, false);
     } else if (c->reverting) {
         command_end_lease(e, c, LEASE_STUCK, reason);
         command_close(e, c);
@@ -174,7 +140,7 @@ void command_send(struct engine *e, struct command *c, union slot_value raw)
 }
 
 /* Nothing stands in its way but that the guard may have changed its mind meanwhile. */
-static void send(struct engine *e, struct command *c)
+void command_go(struct engine *e, struct command *c)
 {
     char why[GUARD_REASON_SIZE];
     if (!command_still_lets(e, c, why)) {
@@ -187,12 +153,15 @@ static void send(struct engine *e, struct command *c)
 static void became_durable(struct engine *e, struct command *c)
 {
     if (c->contract->approval_ms && !c->receipt.approver[0]) {
-        set_state(e, c, COMMAND_WAITING, "a second person has to approve it");
+        command_set(e, c, COMMAND_WAITING, "a second person has to approve it");
         c->due_ns = e->mono_ns + c->contract->approval_ms * NS_PER_MS;
         c->receipt.until_ns = e->utc_ns + c->contract->approval_ms * NS_PER_MS;
         command_answer(e, c);
+    } else if (c->batch && !c->undoes) {
+        c->ready = true;
+        command_set(e, c, COMMAND_CHECKED, "it waits for the other parts of its batch");
     } else {
-        send(e, c);
+        command_go(e, c);
     }
 }
 
@@ -240,7 +209,7 @@ void command_sample(struct engine *e, struct tag_state *t, const struct slot *sa
 /* Nobody knows whether it took effect: what is read back tells. */
 void command_await_proof(struct engine *e, struct command *c, const char *reason)
 {
-    set_state(e, c, COMMAND_SENT, reason);
+    command_set(e, c, COMMAND_SENT, reason);
     c->due_ns = e->mono_ns + c->contract->readback_ms * NS_PER_MS;
 }
 
@@ -251,8 +220,10 @@ static void take_end(struct engine *e, struct command *c)
     c->answered = false;
     if (c->reverting) {
         lease_revert_ended(e, c, &w);
+    } else if (w.end == WRITTEN_APART && c->together) {
+        batch_goes_apart(e, c);
     } else if (w.end == WRITTEN_DONE) {
-        set_state(e, c, COMMAND_ACCEPTED, "accepted by the device; its value is awaited back");
+        command_set(e, c, COMMAND_ACCEPTED, "accepted by the device; its value is awaited back");
         command_note(e, c, AUDIT_COMMAND_ACCEPTED);
         c->due_ns = e->mono_ns + c->contract->readback_ms * NS_PER_MS;
     } else if (w.end == WRITTEN_REFUSED || w.end == WRITTEN_FAILED) {
@@ -272,7 +243,7 @@ const char *command_written(struct engine *e, struct inlet *in, const struct slo
     w.reason[sizeof w.reason - 1] = '\0';
     for (uint32_t i = 0; i < e->commands.open_count; i++) {
         struct command *c = e->commands.open + i;
-        if (c->write && c->write == w.number && c->tag->tag->id == w.tag &&
+        if (c->write && c->write == w.number && (c->together || c->tag->tag->id == w.tag) &&
             c->tag->tag->box == in->box) {
             c->written = w;
             c->answered = true;
@@ -318,49 +289,51 @@ static bool is_same(const struct record_receipt *r, const struct record_command 
     return r->tag == w->tag && r->type == w->type && !strcmp(r->who, caller->name);
 }
 
-static void refuse(struct engine *e, struct command *c, const char *why)
+void command_refuse(struct engine *e, struct command *c, const char *why)
 {
-    set_state(e, c, COMMAND_REFUSED, why);
-    remember_refused(&e->commands, &c->receipt);
+    command_set(e, c, COMMAND_REFUSED, why);
+    receipt_keep_refused(&e->commands, &c->receipt);
     board_refused(e, c);
     command_tell_end(e, c);
+}
+
+bool command_open(struct engine *e, struct command *c)
+{
+    struct commands *k = &e->commands;
+    command_set(e, c, COMMAND_CHECKED, "the guard lets it through");
+    guard_note(c->memory, e->mono_ns); /* first: the entry has the count */
+    if (!command_note_intent(e, c, AUDIT_COMMAND_REQUESTED)) {
+        return false;
+    }
+    board_begin(e, c);
+    k->open[k->open_count++] = *c;
+    await(e, c->tag);
+    return true;
 }
 
 /* A new command; its place among the open ones is taken only if the guard lets it through. */
 static void begin_write(struct engine *e, struct inlet *in, const struct record_command *w,
                         const struct guard_caller *caller)
 {
-    struct commands *k = &e->commands;
     char why[GUARD_REASON_SIZE];
     struct command c = {.caller = *caller, .box = in->box, .tag = engine_tag(e, w->tag)};
+    memcpy(c.session, w->session, sizeof c.session);
     command_receipt(e, &c, w);
     if (!command_lets(e, &c, why)) {
-        refuse(e, &c, why);
-        return;
-    }
-    if (w->act == COMMAND_TRY) {
-        set_state(e, &c, COMMAND_CHECKED, "the guard would let it through; nothing was sent");
+        command_refuse(e, &c, why);
+    } else if (w->act == COMMAND_TRY) {
+        command_set(e, &c, COMMAND_CHECKED, "the guard would let it through; nothing was sent");
         command_reply(e, in, &c.receipt);
-        return;
+    } else if (e->commands.open_count == COMMANDS_OPEN) {
+        command_refuse(e, &c, "too many commands are open");
+    } else if (!command_open(e, &c)) {
+        command_refuse(e, &c, "the audit can't be written, so nothing may be");
     }
-    if (k->open_count == COMMANDS_OPEN) {
-        refuse(e, &c, "too many commands are open");
-        return;
-    }
-    memcpy(c.session, w->session, sizeof c.session);
-    set_state(e, &c, COMMAND_CHECKED, "the guard lets it through");
-    guard_note(c.memory, e->mono_ns); /* first: the entry has the count */
-    if (!command_note_intent(e, &c, AUDIT_COMMAND_REQUESTED)) {
-        refuse(e, &c, "the audit can't be written, so nothing may be");
-        return;
-    }
-    board_begin(e, &c);
-    k->open[k->open_count++] = c;
-    await(e, c.tag);
 }
 
-static void deny(struct engine *e, struct inlet *in, const struct record_receipt *r,
-                 const struct record_command *w, const struct guard_caller *caller, const char *why)
+void command_deny(struct engine *e, struct inlet *in, const struct record_receipt *r,
+                  const struct record_command *w, const struct guard_caller *caller,
+                  const char *why)
 {
     struct record_receipt receipt = *r;
     memcpy(receipt.id, w->id, sizeof receipt.id);
@@ -371,9 +344,8 @@ static void deny(struct engine *e, struct inlet *in, const struct record_receipt
     command_reply(e, in, &receipt);
 }
 
-/* Of a command that waits. NULL, or why not. */
-static const char *approve(struct engine *e, struct command *c, const struct record_command *w,
-                           const struct guard_caller *caller)
+const char *command_approve(struct engine *e, struct command *c, const struct record_command *w,
+                            const struct guard_caller *caller)
 {
     if (c->receipt.state != COMMAND_WAITING || e->mono_ns >= c->due_ns) {
         return "it does not wait for an approval";
@@ -387,16 +359,16 @@ static const char *approve(struct engine *e, struct command *c, const struct rec
         return "the contract does not name you as an approver";
     }
     snprintf(c->receipt.approver, sizeof c->receipt.approver, "%s", caller->name);
-    set_state(e, c, COMMAND_CHECKED, "approved");
+    command_set(e, c, COMMAND_CHECKED, "approved");
     if (!command_note_intent(e, c, AUDIT_COMMAND_APPROVED)) {
         c->receipt.approver[0] = '\0';
-        set_state(e, c, COMMAND_WAITING, "a second person has to approve it");
+        command_set(e, c, COMMAND_WAITING, "a second person has to approve it");
         return "the audit can't be written, so nothing may be";
     }
     return NULL;
 }
 
-static const char *reject(struct engine *e, struct command *c, const struct guard_caller *caller)
+const char *command_reject(struct engine *e, struct command *c, const struct guard_caller *caller)
 {
     char reason[GUARD_REASON_SIZE];
     bool own = !strcmp(caller->name, c->caller.name);
@@ -415,16 +387,16 @@ static void act_on(struct engine *e, struct inlet *in, struct command *c,
                    const struct record_command *w, const struct guard_caller *caller)
 {
     struct record_receipt before = c->receipt;
-    const char *why = w->act == COMMAND_APPROVE  ? approve(e, c, w, caller)
-                      : w->act == COMMAND_REJECT ? reject(e, c, caller)
+    const char *why = w->act == COMMAND_APPROVE  ? command_approve(e, c, w, caller)
+                      : w->act == COMMAND_REJECT ? command_reject(e, c, caller)
                       : w->act == COMMAND_RENEW  ? lease_renew(e, c, caller)
                                                  : lease_release(e, c, caller);
     if (why) {
-        deny(e, in, &before, w, caller, why);
+        command_deny(e, in, &before, w, caller, why);
         return;
     }
-    const struct command *still = find_open(&e->commands, w->id);
-    const struct record_receipt *past = still ? &still->receipt : find_past(&e->commands, w->id);
+    const struct command *still = command_find(&e->commands, w->id);
+    const struct record_receipt *past = still ? &still->receipt : receipt_find(&e->commands, w->id);
     struct record_receipt receipt = *past;
     receipt.act = w->act;
     command_reply(e, in, &receipt);
@@ -437,12 +409,12 @@ static void look(struct engine *e, struct inlet *in, const struct record_command
     receipt.act = w->act;
     if (w->act == COMMAND_WRITE || w->act == COMMAND_TRY) {
         if (!is_same(known, w, caller)) {
-            deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, caller,
-                 "this id is another command's");
+            command_deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, caller,
+                         "this id is another command's");
             return;
         }
     } else if (w->act != COMMAND_LOOK) {
-        deny(e, in, known, w, caller, "it has ended");
+        command_deny(e, in, known, w, caller, "it has ended");
         return;
     }
     command_reply(e, in, &receipt);
@@ -464,7 +436,7 @@ static void take_switch(struct engine *e, struct inlet *in, const struct record_
     memcpy(receipt.id, w->id, sizeof receipt.id);
     (island ? island_tell : inhibit_tell)(e, &receipt);
     if (why) {
-        deny(e, in, &receipt, w, caller, why);
+        command_deny(e, in, &receipt, w, caller, why);
     } else {
         command_reply(e, in, &receipt);
     }
@@ -476,11 +448,14 @@ static void take_asked(struct engine *e, struct inlet *in, const struct record_c
     struct commands *k = &e->commands;
     struct guard_caller caller;
     char why[GUARD_REASON_SIZE];
-    struct command *c = find_open(k, w->id);
-    const struct record_receipt *known = c ? &c->receipt : find_past(k, w->id);
+    if (batch_act(e, in, w)) {
+        return;
+    }
+    struct command *c = command_find(k, w->id);
+    const struct record_receipt *known = c ? &c->receipt : receipt_find(k, w->id);
     uint32_t tag = is_switch(w->act) ? 0 : known ? known->tag : w->tag;
     if (!command_caller(e, in, w, tag, &caller, why)) {
-        deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, &caller, why);
+        command_deny(e, in, &(struct record_receipt){.state = COMMAND_REFUSED}, w, &caller, why);
     } else if (is_switch(w->act)) {
         take_switch(e, in, w, &caller);
     } else if (c && w->act >= COMMAND_APPROVE && w->act <= COMMAND_RELEASE) {
@@ -507,7 +482,7 @@ static void turn_one(struct engine *e, struct command *c, uint64_t durable)
     }
     switch (c->receipt.state) {
     case COMMAND_CHECKED:
-        if (c->intent < durable) {
+        if (c->intent < durable && !c->ready) {
             became_durable(e, c);
         }
         break;
@@ -535,6 +510,7 @@ static void turn_one(struct engine *e, struct command *c, uint64_t durable)
 void command_turn(struct engine *e)
 {
     struct commands *k = &e->commands;
+    batches_take(e);
     for (uint32_t i = 0; i < k->asked_count; i++) {
         take_asked(e, k->asked[i].in, &k->asked[i].command);
     }
@@ -548,5 +524,6 @@ void command_turn(struct engine *e)
         turn_one(e, k->open + i, durable);
         i += k->open_count == count;
     }
+    batches_turn(e);
     board_turn(e);
 }

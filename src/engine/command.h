@@ -15,6 +15,7 @@
 #include "guard/contract.h"
 #include "rule/expr.h"
 
+struct batches;
 struct engine;
 struct inlet;
 struct tag_state;
@@ -47,6 +48,11 @@ struct command {
     int64_t beat_ns; /* monotonic: of the next heartbeat */
     uint32_t beats;
     bool reverting; /* the write under way is the lease's revert */
+    uint32_t batch; /* its place + 1; 0: none */
+    uint32_t part;  /* of the batch */
+    bool ready;     /* it may be sent when the whole batch may */
+    bool together;  /* the write under way is of several parts in one */
+    bool undoes;    /* puts back what a part has written */
     uint32_t row;   /* on the board */
     uint64_t number;
     struct record_receipt shown; /* as it stands there */
@@ -85,6 +91,7 @@ struct commands {
     struct expr *permissives; /* [writes of the plan]; head NULL: none */
     struct guard_tag *memory; /* [memory_count], by tag id */
     uint32_t memory_count;
+    struct batches *batches; /* batch.h */
     struct asked asked[COMMANDS_ASKED];
     uint32_t asked_count;
     int64_t latest_utc_ns;    /* seen so far */
@@ -115,10 +122,36 @@ void command_end(struct engine *e, struct command *c, enum command_state state, 
 void command_close(struct engine *e, struct command *c);
 void command_await_proof(struct engine *e, struct command *c, const char *reason);
 
+void command_set(struct engine *e, struct command *c, enum command_state state, const char *reason);
+struct command *command_find(struct commands *k, const uint8_t id[16]); /* an open one, or NULL */
+/* Never opened: refused, told and remembered. */
+void command_refuse(struct engine *e, struct command *c, const char *why);
+/* Takes its place among the open ones, of which there is a free one; false: the audit takes no intent. */
+MUST_USE bool command_open(struct engine *e, struct command *c);
+/* The write with this number is under way. */
+void command_sent(struct engine *e, struct command *c, uint64_t write, bool together);
+/* Sends it, if the guard still lets it. */
+void command_go(struct engine *e, struct command *c);
+/* An act that was refused, answered: the command stands as `r` says. */
+void command_deny(struct engine *e, struct inlet *in, const struct record_receipt *r,
+                  const struct record_command *w, const struct guard_caller *caller,
+                  const char *why);
+/* Of a command that waits. NULL, or why not. */
+const char *command_approve(struct engine *e, struct command *c, const struct record_command *w,
+                            const struct guard_caller *caller);
+const char *command_reject(struct engine *e, struct command *c, const struct guard_caller *caller);
+
 /* Whether the device's value is what was wished for. */
 bool command_holds(const struct command *c, union slot_value seen, union slot_value wanted);
 /* Sends the raw value, or ends the command or its lease if it can't. */
 void command_send(struct engine *e, struct command *c, union slot_value raw);
+
+/* ---- receipts.c ---- */
+
+/* Of a command that is not open any more; NULL: nobody knows the id. */
+const struct record_receipt *receipt_find(const struct commands *k, const uint8_t id[16]);
+void receipt_keep(struct commands *k, const struct record_receipt *receipt);
+void receipt_keep_refused(struct commands *k, const struct record_receipt *receipt);
 
 /* ---- lease.c ---- */
 
@@ -189,14 +222,17 @@ const char *switch_act(struct engine *e, struct hand_switch *h, enum audit_kind 
 
 void command_reply(struct engine *e, struct inlet *in, const struct record_receipt *receipt);
 void command_answer(struct engine *e, const struct command *c); /* to the box that asked */
-/* Hands the value to the device's box; false with the reason: nothing was sent. */
-bool command_put_write(struct engine *e, struct command *c, union slot_value raw, char *why);
-/* The number of the write; 0: the box is down or busy. */
+/* Hands the value to the device's box. The number of the write; 0: the box is down or busy, nothing was sent. */
 uint64_t command_put_raw(struct engine *e, const struct plan_tag *tag, union slot_value raw);
+/* The same for several commands of one device, in one transaction. */
+uint64_t command_put_together(struct engine *e, struct command *const *parts, uint32_t count);
 /* An entry of the audit; what it can't take is counted there. */
 void command_note(struct engine *e, const struct command *c, enum audit_kind kind);
 /* The same, and c->intent is its number; false: the audit takes nothing. */
 bool command_note_intent(struct engine *e, struct command *c, enum audit_kind kind);
+/* Of a whole batch; false: the audit takes nothing. */
+bool command_note_batch(struct engine *e, const struct record_receipt *r, uint32_t detail,
+                        enum audit_kind kind, const char *text);
 /* An act that was refused; the command stands as it did. */
 void command_note_denial(struct engine *e, const struct inlet *in, const struct record_command *w,
                          const struct guard_caller *caller, const char *why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an engine must know of its predecessors, from the audit: which contracts were in effect, and of commands receipts by their ids, counts of writes, leases
  * that run, and those of which nobody knows the end. Nothing is sent again. */
+#include "engine/batch.h"
 #include "engine/internal.h"
 
 #include <stdio.h>
@@ -101,7 +102,9 @@ static void take_entry(void *context, const struct audit_entry *a)
     contracts_recall(e->contracts, a);
     switch_recall(&e->commands.inhibit, a, AUDIT_INHIBIT_SET);
     switch_recall(&e->commands.island, a, AUDIT_ISLAND_SET);
-    if (a->kind == AUDIT_COMMAND_REQUESTED && !c) {
+    if (a->kind == AUDIT_BATCH_REQUESTED || a->kind == AUDIT_BATCH_ENDED) {
+        batch_recall(&e->commands, a);
+    } else if (a->kind == AUDIT_COMMAND_REQUESTED && !c) {
         begin(e, a);
     } else if (c && a->kind == AUDIT_COMMAND_APPROVED) {
         copy_text(c->receipt.approver, sizeof c->receipt.approver, a->who, sizeof a->who);

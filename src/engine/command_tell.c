@@ -30,13 +30,21 @@ uint64_t command_put_raw(struct engine *e, const struct plan_tag *tag, union slo
     return sent ? w.number : 0;
 }
 
-bool command_put_write(struct engine *e, struct command *c, union slot_value raw, char *why)
+uint64_t command_put_together(struct engine *e, struct command *const *parts, uint32_t count)
 {
-    c->write = command_put_raw(e, c->tag->tag, raw);
-    if (!c->write) {
-        snprintf(why, GUARD_REASON_SIZE, "the device's box is down or busy; nothing was sent");
+    uint8_t payload[sizeof(struct record_writes) + BATCH_MAX * sizeof(struct record_part)];
+    struct inlet *to = reply_inlet(e, parts[0]->tag->tag->box, BOX_SOUTH);
+    struct record_writes head = {.number = ++e->commands.writes, .count = count};
+    memcpy(payload, &head, sizeof head);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct plan_tag *tag = parts[i]->tag->tag;
+        struct record_part part = {.tag = tag->id, .type = tag->raw_type, .value = parts[i]->raw};
+        memcpy(payload + sizeof head + i * sizeof part, &part, sizeof part);
     }
-    return c->write != 0;
+    bool sent =
+        to && !to->down_noted && to->starts &&
+        reply_send(e, to, RECORD_WRITES, payload, sizeof head + count * sizeof(struct record_part));
+    return sent ? head.number : 0;
 }
 
 /* ---- The audit and the journal. ---- */
@@ -71,6 +79,17 @@ static struct audit_entry entry_of(struct engine *e, const struct command *c, en
     snprintf(entry.text, sizeof entry.text, "%.160s",
              kind == AUDIT_COMMAND_REQUESTED ? c->wish : r->reason);
     return entry;
+}
+
+bool command_note_batch(struct engine *e, const struct record_receipt *r, uint32_t detail,
+                        enum audit_kind kind, const char *text)
+{
+    struct audit_entry entry = {
+        .kind = kind, .utc_ns = e->utc_ns, .after = r->value, .detail = detail};
+    memcpy(entry.id, r->id, sizeof entry.id);
+    snprintf(entry.who, sizeof entry.who, "%s", r->who);
+    snprintf(entry.text, sizeof entry.text, "%.160s", text);
+    return append(e, &entry, false, NULL);
 }
 
 void command_note(struct engine *e, const struct command *c, enum audit_kind kind)

@@ -46,16 +46,6 @@ static void act(struct bed *b, int box, enum command_act act, uint8_t id)
     ask(b, box, act, id, 0, 0, (union slot_value){.u64 = 0});
 }
 
-/* The last receipt that a box got; its state. */
-static uint32_t heard(struct bed *b, int box, struct record_receipt *r)
-{
-    uint32_t state = UINT32_MAX;
-    while (bed_take(b, box, r, sizeof *r) == RECORD_RECEIPT) {
-        state = r->state;
-    }
-    return state;
-}
-
 static struct record_write sent(struct bed *b, int box)
 {
     struct record_write w = {0};
@@ -65,53 +55,9 @@ static struct record_write sent(struct bed *b, int box)
     return w;
 }
 
-static void written(struct bed *b, int box, const struct record_write *w, enum written_end end,
-                    const char *reason)
-{
-    struct record_written r = {.number = w->number, .tag = w->tag, .end = end};
-    snprintf(r.reason, sizeof r.reason, "%s", reason);
-    bed_record(b, box, RECORD_WRITTEN, 0, &r, sizeof r);
-    bed_run(b, 1);
-}
-
-static void sample(struct bed *b, int box, uint32_t tag, uint64_t value)
-{
-    struct slot s = bed_sample(tag, value);
-    bed_put(b, box, &s, 1);
-    bed_run(b, 1);
-}
-
-struct kinds {
-    uint32_t kinds[64];
-    size_t count;
-};
-
-static void note_kind(void *context, const struct audit_entry *e)
-{
-    struct kinds *k = context;
-    if (e->kind >= AUDIT_COMMAND_REQUESTED && k->count < 64) {
-        k->kinds[k->count++] = e->kind;
-    }
-}
-
-/* What the audit tells, which must be whole. */
-static struct kinds audited(struct bed *b)
-{
-    struct kinds k = {.count = 0};
-    struct audit_findings f;
-    char dir[64];
-    snprintf(dir, sizeof dir, "%s-audit", b->dir);
-    int fd = open(dir, O_RDONLY | O_DIRECTORY);
-    struct audit_read read = {.disk = &disk_files, .dir = fd, .entry = note_kind, .context = &k};
-    assert_int_equal(audit_verify(&read, &f), 0);
-    assert_string_equal(f.reason, "");
-    close(fd);
-    return k;
-}
-
 static void expect_audit(struct bed *b, size_t count, const uint32_t *kinds)
 {
-    struct kinds k = audited(b);
+    struct bed_audit k = bed_audited(b);
     for (size_t i = 0; i < k.count || i < count; i++) {
         if (i >= k.count || i >= count || k.kinds[i] != kinds[i]) {
             fail_msg("entry %zu is %u", i, i < k.count ? k.kinds[i] : 0);
@@ -126,7 +72,7 @@ static void a_command_goes_all_the_way(void **state)
     (void)state;
     struct bed *b = begin();
     struct record_receipt r;
-    sample(b, BED_FIELD, 1, 5);
+    bed_value(b, BED_FIELD, 1, 5);
     b->audit_stalls = true;
     ask_plain(b, 1, 7);
     bed_run(b, 5);
@@ -135,12 +81,12 @@ static void a_command_goes_all_the_way(void **state)
     bed_run(b, 1);
     struct record_write w = sent(b, BED_FIELD);
     assert_true(w.number && w.tag == 1 && w.type == VALUE_INT32 && w.value.i64 == 7);
-    assert_int_equal(heard(b, BED_CLOUD, &r), UINT32_MAX); /* the caller waits for an end */
-    written(b, BED_FIELD, &w, WRITTEN_DONE, "");
-    sample(b, BED_FIELD, 1, 5); /* a poll that was on its way already */
-    assert_int_equal(heard(b, BED_CLOUD, &r), UINT32_MAX);
-    sample(b, BED_FIELD, 1, 7);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_CONFIRMED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), UINT32_MAX); /* the caller waits for an end */
+    bed_written(b, BED_FIELD, &w, WRITTEN_DONE, "");
+    bed_value(b, BED_FIELD, 1, 5); /* a poll that was on its way already */
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), UINT32_MAX);
+    bed_value(b, BED_FIELD, 1, 7);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_CONFIRMED);
     assert_true(r.id[0] == 1 && r.has_before && r.before.i64 == 5 && r.has_after &&
                 r.after.i64 == 7);
     assert_string_equal(r.who, "service:cloud");
@@ -155,25 +101,25 @@ static void what_no_contract_allows_is_refused(void **state)
     struct bed *b = begin();
     struct record_receipt r;
     ask(b, BED_CLOUD, COMMAND_WRITE, 1, 3, VALUE_TEXT, (union slot_value){.u64 = 0});
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     assert_non_null(strstr(r.reason, "read-only"));
     ask(b, BED_CLOUD, COMMAND_WRITE, 2, 999, VALUE_INT32, (union slot_value){.u64 = 0});
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
-    sample(b, BED_FIELD, 1, 5);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    bed_value(b, BED_FIELD, 1, 5);
     ask_plain(b, 3, 101);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     assert_non_null(strstr(r.reason, "range"));
     assert_true(!r.has_before && !r.before.u64); /* a refusal tells nothing of the plant */
     ask(b, BED_BRIDGE, COMMAND_WRITE, 4, 1, VALUE_INT32, (union slot_value){.i64 = 1});
-    assert_int_equal(heard(b, BED_BRIDGE, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_BRIDGE, &r), COMMAND_REFUSED);
     assert_non_null(strstr(r.reason, "service:bridge"));
     ask(b, BED_CLOUD, COMMAND_WRITE, 5, 1, VALUE_FLOAT64, (union slot_value){.f64 = 1});
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     struct record_command c = {
         .id = {6}, .session = {1}, .act = COMMAND_WRITE, .tag = 1, .type = VALUE_INT32};
     bed_record(b, BED_CLOUD, RECORD_COMMAND, 0, &c, sizeof c); /* a session that nobody gave */
     bed_run(b, 1);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     assert_true(r.denied && strstr(r.reason, "session"));
     assert_int_equal(sent(b, BED_FIELD).number, 0);
     EXPECT_AUDIT(b, AUDIT_COMMAND_REFUSED, AUDIT_COMMAND_REFUSED, AUDIT_COMMAND_REFUSED,
@@ -187,9 +133,9 @@ static void a_dry_run_sends_nothing(void **state)
     struct bed *b = begin();
     struct record_receipt r;
     ask(b, BED_CLOUD, COMMAND_TRY, 1, 1, VALUE_INT32, (union slot_value){.i64 = 7});
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_CHECKED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_CHECKED);
     ask(b, BED_CLOUD, COMMAND_TRY, 2, 1, VALUE_INT32, (union slot_value){.i64 = -7});
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     bed_run(b, 100);
     assert_int_equal(sent(b, BED_FIELD).number, 0);
     bed_free(b);
@@ -204,18 +150,18 @@ static void the_same_id_gives_the_same_receipt(void **state)
     struct record_write w = sent(b, BED_FIELD);
     ask_plain(b, 1, 7); /* while it is under way */
     assert_int_equal(sent(b, BED_FIELD).number, 0);
-    written(b, BED_FIELD, &w, WRITTEN_FAILED, "illegal data value");
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_FAILED);
+    bed_written(b, BED_FIELD, &w, WRITTEN_FAILED, "illegal data value");
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_FAILED);
     assert_string_equal(r.reason, "illegal data value");
     ask_plain(b, 1, 7);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_FAILED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_FAILED);
     act(b, BED_CLOUD, COMMAND_LOOK, 1);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_FAILED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_FAILED);
     ask(b, BED_BRIDGE, COMMAND_WRITE, 1, 1, VALUE_INT32, (union slot_value){.i64 = 7});
-    assert_int_equal(heard(b, BED_BRIDGE, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_BRIDGE, &r), COMMAND_REFUSED);
     assert_true(r.denied && r.id[0] == 1 && strstr(r.reason, "another command's"));
     act(b, BED_CLOUD, COMMAND_LOOK, 9);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_NEVER_HEARD);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_NEVER_HEARD);
     assert_int_equal(sent(b, BED_FIELD).number, 0);
     bed_free(b);
 }
@@ -228,7 +174,7 @@ static void an_old_id_is_not_used_again(void **state)
     struct record_receipt r;
     ask_lent(b, 1, 7);
     struct record_write w = sent(b, BED_OTHER);
-    written(b, BED_OTHER, &w, WRITTEN_FAILED, "no");
+    bed_written(b, BED_OTHER, &w, WRITTEN_FAILED, "no");
     for (uint32_t i = 0; i < COMMANDS_PAST; i++) {
         struct record_command c = {.act = COMMAND_WRITE, .tag = 4, .type = VALUE_UINT16};
         c.id[0] = 2;
@@ -237,16 +183,16 @@ static void an_old_id_is_not_used_again(void **state)
         bed_run(b, 1);
         w = sent(b, BED_OTHER);
         assert_true(w.number != 0);
-        written(b, BED_OTHER, &w, WRITTEN_FAILED, "no");
-        heard(b, BED_CLOUD, &r);
+        bed_written(b, BED_OTHER, &w, WRITTEN_FAILED, "no");
+        bed_heard(b, BED_CLOUD, &r);
     }
     ask_lent(b, 1, 7);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     assert_true(r.denied && !sent(b, BED_OTHER).number);
     bed_restart_engine(b, BED_KEEP); /* the audit tells of it */
     bed_run(b, 1);
     ask_lent(b, 1, 7);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     assert_true(!sent(b, BED_OTHER).number);
     bed_free(b);
 }
@@ -260,15 +206,15 @@ static void a_rate_is_kept(void **state)
         ask_plain(b, i, i);
         struct record_write w = sent(b, BED_FIELD);
         assert_true(w.number != 0);
-        written(b, BED_FIELD, &w, WRITTEN_FAILED, "no");
+        bed_written(b, BED_FIELD, &w, WRITTEN_FAILED, "no");
     }
-    heard(b, BED_CLOUD, &r);
+    bed_heard(b, BED_CLOUD, &r);
     ask_plain(b, 4, 4);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     bed_restart_engine(b, BED_KEEP); /* it goes on over a restart */
     bed_run(b, 1);
     ask_plain(b, 5, 4);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     assert_non_null(strstr(r.reason, "rate"));
     bed_run(b, 60000);
     ask_plain(b, 6, 4);
@@ -282,9 +228,9 @@ static void a_second_person_approves(void **state)
     struct bed *b = begin();
     struct record_receipt r;
     ask(b, BED_CLOUD, COMMAND_WRITE, 1, 2, VALUE_FLOAT64, (union slot_value){.f64 = 3});
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_WAITING);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_WAITING);
     act(b, BED_CLOUD, COMMAND_APPROVE, 1);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_WAITING);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_WAITING);
     assert_true(r.denied && strstr(r.reason, "second person"));
     assert_int_equal(sent(b, BED_FIELD).number, 0);
     b->audit_stalls = true;
@@ -295,12 +241,12 @@ static void a_second_person_approves(void **state)
     bed_run(b, 1);
     struct record_write w = sent(b, BED_FIELD);
     assert_true(w.value.f64 == 3);
-    written(b, BED_FIELD, &w, WRITTEN_DONE, "");
+    bed_written(b, BED_FIELD, &w, WRITTEN_DONE, "");
     struct slot s = bed_sample(2, 1);
     s.value.f64 = 3.4; /* within the tolerance */
     bed_put(b, BED_FIELD, &s, 1);
     bed_run(b, 1);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_CONFIRMED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_CONFIRMED);
     assert_string_equal(r.approver, "service:bridge");
     EXPECT_AUDIT(b, AUDIT_COMMAND_REQUESTED, AUDIT_COMMAND_DENIED, AUDIT_COMMAND_APPROVED,
                  AUDIT_COMMAND_SENT, AUDIT_COMMAND_ACCEPTED, AUDIT_COMMAND_CONFIRMED);
@@ -314,15 +260,15 @@ static void an_approval_comes_in_time_or_never(void **state)
     struct record_receipt r;
     ask(b, BED_CLOUD, COMMAND_WRITE, 1, 2, VALUE_FLOAT64, (union slot_value){.f64 = 3});
     bed_run(b, 59000);
-    heard(b, BED_CLOUD, &r);
+    bed_heard(b, BED_CLOUD, &r);
     bed_run(b, 1100);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_EXPIRED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_EXPIRED);
     act(b, BED_BRIDGE, COMMAND_APPROVE, 1);
-    assert_int_equal(heard(b, BED_BRIDGE, &r), COMMAND_EXPIRED);
+    assert_int_equal(bed_heard(b, BED_BRIDGE, &r), COMMAND_EXPIRED);
     assert_true(r.denied);
     ask(b, BED_CLOUD, COMMAND_WRITE, 2, 2, VALUE_FLOAT64, (union slot_value){.f64 = 3});
     act(b, BED_BRIDGE, COMMAND_REJECT, 2);
-    assert_int_equal(heard(b, BED_BRIDGE, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_BRIDGE, &r), COMMAND_REFUSED);
     assert_false(r.denied);
     bed_run(b, 100);
     assert_int_equal(sent(b, BED_FIELD).number, 0);
@@ -336,9 +282,9 @@ static void lend(struct bed *b, uint8_t id, uint64_t value)
     ask_lent(b, id, value);
     struct record_write w = sent(b, BED_OTHER);
     assert_int_equal(w.value.u64, value);
-    written(b, BED_OTHER, &w, WRITTEN_DONE, "");
-    sample(b, BED_OTHER, 4, value);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_CONFIRMED);
+    bed_written(b, BED_OTHER, &w, WRITTEN_DONE, "");
+    bed_value(b, BED_OTHER, 4, value);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_CONFIRMED);
     assert_int_equal(r.lease, LEASE_HELD);
 }
 
@@ -350,17 +296,17 @@ static void a_lease_reverts(void **state)
     lend(b, 1, 50);
     bed_run(b, 9000);
     act(b, BED_BRIDGE, COMMAND_RENEW, 1);
-    assert_true(heard(b, BED_BRIDGE, &r) == COMMAND_CONFIRMED && r.denied);
+    assert_true(bed_heard(b, BED_BRIDGE, &r) == COMMAND_CONFIRMED && r.denied);
     act(b, BED_CLOUD, COMMAND_RENEW, 1);
-    assert_true(heard(b, BED_CLOUD, &r) == COMMAND_CONFIRMED && !r.denied);
+    assert_true(bed_heard(b, BED_CLOUD, &r) == COMMAND_CONFIRMED && !r.denied);
     bed_run(b, 9000);
     assert_int_equal(sent(b, BED_OTHER).number, 0);
     bed_run(b, 1100);
     struct record_write w = sent(b, BED_OTHER);
     assert_true(w.tag == 4 && w.value.u64 == 5);
-    written(b, BED_OTHER, &w, WRITTEN_DONE, "");
+    bed_written(b, BED_OTHER, &w, WRITTEN_DONE, "");
     act(b, BED_CLOUD, COMMAND_LOOK, 1);
-    heard(b, BED_CLOUD, &r);
+    bed_heard(b, BED_CLOUD, &r);
     assert_int_equal(r.lease, LEASE_REVERTED);
     EXPECT_AUDIT(b, AUDIT_COMMAND_REQUESTED, AUDIT_COMMAND_SENT, AUDIT_COMMAND_ACCEPTED,
                  AUDIT_COMMAND_CONFIRMED, AUDIT_COMMAND_DENIED, AUDIT_LEASE_RENEWED,
@@ -391,12 +337,12 @@ static void a_lease_beats(void **state)
     assert_true(sent(b, BED_FIELD).number != 0);
     bed_run(b, 5000);
     struct record_write w = sent(b, BED_OTHER);
-    written(b, BED_OTHER, &w, WRITTEN_DONE, "");
+    bed_written(b, BED_OTHER, &w, WRITTEN_DONE, "");
     while (sent(b, BED_FIELD).number) {
     }
     bed_run(b, 2000); /* with the lease it ends */
     assert_int_equal(sent(b, BED_FIELD).number, 0);
-    heard(b, BED_CLOUD, &r);
+    bed_heard(b, BED_CLOUD, &r);
     bed_free(b);
 }
 
@@ -406,11 +352,11 @@ static void the_operators_hand_wins(void **state)
     struct bed *b = begin();
     struct record_receipt r;
     lend(b, 1, 50);
-    sample(b, BED_OTHER, 4, 60); /* somebody turned the knob */
+    bed_value(b, BED_OTHER, 4, 60); /* somebody turned the knob */
     bed_run(b, 11000);
     assert_int_equal(sent(b, BED_OTHER).number, 0);
     act(b, BED_CLOUD, COMMAND_LOOK, 1);
-    heard(b, BED_CLOUD, &r);
+    bed_heard(b, BED_CLOUD, &r);
     assert_int_equal(r.lease, LEASE_LEFT);
     bed_free(b);
 }
@@ -424,15 +370,15 @@ static void a_lease_outlives_the_engine(void **state)
     bed_run(b, 4000);
     bed_restart_engine(b, BED_KEEP);
     bed_run(b, 1);
-    sample(b, BED_OTHER, 4, 50);
+    bed_value(b, BED_OTHER, 4, 50);
     bed_run(b, 4000);
     assert_int_equal(sent(b, BED_OTHER).number, 0);
     bed_run(b, 2100); /* ten seconds in all */
     struct record_write w = sent(b, BED_OTHER);
     assert_int_equal(w.value.u64, 5);
-    written(b, BED_OTHER, &w, WRITTEN_DONE, "");
+    bed_written(b, BED_OTHER, &w, WRITTEN_DONE, "");
     act(b, BED_CLOUD, COMMAND_LOOK, 1);
-    heard(b, BED_CLOUD, &r);
+    bed_heard(b, BED_CLOUD, &r);
     assert_int_equal(r.lease, LEASE_REVERTED);
     bed_free(b);
 }
@@ -447,11 +393,11 @@ static void after_a_crash(bool proven, enum command_state end)
     bed_restart_engine(b, BED_KEEP);
     bed_run(b, 1);
     if (proven) {
-        sample(b, BED_FIELD, 1, 7);
+        bed_value(b, BED_FIELD, 1, 7);
     }
     bed_run(b, 2100);
     ask_plain(b, 1, 7);
-    assert_int_equal(heard(b, BED_CLOUD, &r), end);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), end);
     assert_int_equal(sent(b, BED_FIELD).number, 0);
     bed_free(b);
 }
@@ -475,7 +421,7 @@ static void what_waits_in_the_ring_over_a_crash_is_dropped(void **state)
     assert_int_equal(sent(b, BED_FIELD).number, 0);
     ask_plain(b, 2, 7);
     assert_true(sent(b, BED_FIELD).number != 0);
-    assert_int_equal(heard(b, BED_CLOUD, &r), UINT32_MAX);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), UINT32_MAX);
     bed_free(b);
 }
 
@@ -488,9 +434,9 @@ static void a_box_that_dies_leaves_it_unknown(void **state)
     struct record_write w = sent(b, BED_FIELD);
     bed_restart_box(b, BED_FIELD, false);
     bed_run(b, 200);
-    written(b, BED_FIELD, &w, WRITTEN_DONE, ""); /* of the life before: too late */
+    bed_written(b, BED_FIELD, &w, WRITTEN_DONE, ""); /* of the life before: too late */
     bed_run(b, 2100);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_UNKNOWN);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_UNKNOWN);
     bed_free(b);
 }
 
@@ -501,16 +447,16 @@ static void another_value_than_wished_is_a_failure(void **state)
     struct record_receipt r;
     ask_plain(b, 1, 7);
     struct record_write w = sent(b, BED_FIELD);
-    written(b, BED_FIELD, &w, WRITTEN_DONE, "");
-    sample(b, BED_FIELD, 1, 6);
+    bed_written(b, BED_FIELD, &w, WRITTEN_DONE, "");
+    bed_value(b, BED_FIELD, 1, 6);
     bed_run(b, 2100);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_FAILED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_FAILED);
     assert_true(r.has_after && r.after.i64 == 6 && strstr(r.reason, "holds 6"));
     ask_plain(b, 2, 8);
     w = sent(b, BED_FIELD);
-    written(b, BED_FIELD, &w, WRITTEN_DONE, "");
+    bed_written(b, BED_FIELD, &w, WRITTEN_DONE, "");
     bed_run(b, 2100); /* and no sample at all */
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_UNKNOWN);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_UNKNOWN);
     bed_free(b);
 }
 
@@ -521,7 +467,7 @@ static void without_an_audit_nothing_is_written(void **state)
     struct record_receipt r;
     b->e->audit = NULL;
     ask_plain(b, 1, 7);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     assert_non_null(strstr(r.reason, "audit"));
     assert_int_equal(sent(b, BED_FIELD).number, 0);
     bed_free(b);
@@ -570,8 +516,8 @@ static void a_flood_is_refused_and_harms_nobody(void **state)
         assert_true(sent(b, BED_FIELD).number != 0);
     }
     bed_run(b, 1100);
-    struct kinds k =
-        audited(b); /* three intents, as many sent, 100 refusals, and how many more there were */
+    struct bed_audit k = bed_audited(
+        b); /* three intents, as many sent, 100 refusals, and how many more there were */
     assert_int_equal(k.count, 64);
     struct seen_flood f = {.refusals = 0};
     count_refusals(b, &f);
@@ -598,7 +544,7 @@ static uint32_t answered(struct bed *b, int box, const struct record_command *c,
 {
     bed_record(b, box, RECORD_COMMAND, 0, c, sizeof *c);
     bed_run(b, 1);
-    return heard(b, box, r);
+    return bed_heard(b, box, r);
 }
 
 static void a_session_says_who_asks(void **state)
@@ -631,16 +577,16 @@ static void the_inhibit_stops_all_and_is_lifted_only_here(void **state)
     assert_int_equal(answered(b, BED_CLOUD, &set, &r), COMMAND_CONFIRMED);
     assert_true(r.after.u64 == 1 && !r.denied && strstr(r.reason, "user:anna"));
     ask_plain(b, 3, 7);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     assert_non_null(strstr(r.reason, "inhibited by user:anna"));
     bed_restart_engine(b, BED_KEEP); /* it stays */
     bed_run(b, 1);
     ask_plain(b, 4, 7);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
-    sample(b, BED_OTHER, 4, 50);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    bed_value(b, BED_OTHER, 4, 50);
     bed_run(b, 11000); /* the lease ends, and may not revert */
     act(b, BED_CLOUD, COMMAND_LOOK, 1);
-    heard(b, BED_CLOUD, &r);
+    bed_heard(b, BED_CLOUD, &r);
     assert_int_equal(r.lease, LEASE_STUCK);
     set.act = COMMAND_ALLOW;
     assert_int_equal(answered(b, BED_CLOUD, &set, &r), COMMAND_CONFIRMED);
@@ -654,7 +600,7 @@ static void the_inhibit_stops_all_and_is_lifted_only_here(void **state)
     assert_int_equal(sent(b, BED_OTHER).number, 0);
     b->e->commands.inhibit.file = true;
     ask_plain(b, 7, 8);
-    assert_int_equal(heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
+    assert_int_equal(bed_heard(b, BED_CLOUD, &r), COMMAND_REFUSED);
     assert_non_null(strstr(r.reason, "the file 'inhibit'"));
     bed_free(b);
 }
@@ -677,16 +623,16 @@ static void a_key_switch_inhibits_unless_it_is_known_to_be_off(void **state)
     char why[GUARD_REASON_SIZE];
     fit_key(b);
     assert_non_null(strstr(inhibited_by(b, why), "w/4 (not known)")); /* no value yet */
-    sample(b, BED_OTHER, 4, 1);
+    bed_value(b, BED_OTHER, 4, 1);
     assert_non_null(strstr(inhibited_by(b, why), "w/4 (on)"));
-    sample(b, BED_OTHER, 4, 0);
+    bed_value(b, BED_OTHER, 4, 0);
     assert_string_equal(inhibited_by(b, why), "nothing");
     struct slot bad = bed_sample(4, 0);
     bad.status = STATUS_BAD;
     bed_put(b, BED_OTHER, &bad, 1);
     bed_run(b, 1);
     assert_non_null(strstr(inhibited_by(b, why), "(not known)"));
-    sample(b, BED_OTHER, 4, 0);
+    bed_value(b, BED_OTHER, 4, 0);
     assert_string_equal(inhibited_by(b, why), "nothing");
     bed_run(b, 60000); /* silence */
     assert_non_null(strstr(inhibited_by(b, why), "(not known)"));

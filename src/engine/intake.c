@@ -2,6 +2,7 @@
 /* From one ring into one frame: the atomic unit of account. Slots are copied out of shared memory first, then checked;
  * what the ring's owner may not say condemns it. Every sample taken ends in exactly one place: journaled, suppressed or
  * rejected, so produced = journaled + suppressed + rejected + gaps holds after every frame. */
+#include "engine/batch.h"
 #include "engine/internal.h"
 
 #include <string.h>
@@ -238,6 +239,16 @@ static void take_command(struct frame *f, const struct slot *s)
     }
 }
 
+static void take_batch_of_commands(struct frame *f, const struct slot *s)
+{
+    const struct plan *p = &f->e->g->plan;
+    if (f->in->box >= p->header->boxes.count || p->boxes[f->in->box].kind != BOX_NORTH) {
+        f->fault = "a batch of commands is malformed";
+    } else if (f->ring_position >= f->in->asked_before) {
+        f->fault = batch_ask(f->e, f->in, s);
+    }
+}
+
 static void take_control(struct frame *f, struct slot *s, size_t count)
 {
     switch (record_kind(s)) {
@@ -256,6 +267,9 @@ static void take_control(struct frame *f, struct slot *s, size_t count)
         break;
     case RECORD_COMMAND:
         take_command(f, s);
+        break;
+    case RECORD_COMMANDS:
+        take_batch_of_commands(f, s);
         break;
     case RECORD_BROWSE:
     case RECORD_ITEM:

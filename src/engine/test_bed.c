@@ -2,11 +2,13 @@
 #include "engine/test_bed.h"
 
 #include "base/clock.h"
+#include "guard/audit_verify.h"
 #include "tag/plan_build.h"
 
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,8 +297,7 @@ uint32_t bed_take(struct bed *b, int box, void *out, size_t size)
     size_t length = slot_record_length(slots);
     ring_step_back(b->down + box, (size_t)n - length);
     ring_release(b->down + box, b->down[box].next);
-    must(slots->value.u64 >= size);
-    memcpy(out, slot_payload(slots), size);
+    memcpy(out, slot_payload(slots), slots->value.u64 < size ? slots->value.u64 : size);
     return record_kind(slots);
 }
 
@@ -503,4 +504,50 @@ size_t bed_gaps(const struct bed_frames *f, uint32_t cause, uint64_t *produced)
         *produced += gap.cause == cause ? gap.produced : 0;
     }
     return count;
+}
+
+uint32_t bed_heard(struct bed *b, int box, struct record_receipt *r)
+{
+    uint32_t state = UINT32_MAX;
+    while (bed_take(b, box, r, sizeof *r) == RECORD_RECEIPT) {
+        state = r->state;
+    }
+    return state;
+}
+
+void bed_written(struct bed *b, int box, const struct record_write *w, enum written_end end,
+                 const char *reason)
+{
+    struct record_written r = {.number = w->number, .tag = w->tag, .end = end};
+    snprintf(r.reason, sizeof r.reason, "%s", reason);
+    bed_record(b, box, RECORD_WRITTEN, 0, &r, sizeof r);
+    bed_run(b, 1);
+}
+
+void bed_value(struct bed *b, int box, uint32_t tag, uint64_t value)
+{
+    struct slot s = bed_sample(tag, value);
+    bed_put(b, box, &s, 1);
+    bed_run(b, 1);
+}
+
+static void note_kind(void *context, const struct audit_entry *e)
+{
+    struct bed_audit *k = context;
+    if (e->kind >= AUDIT_COMMAND_REQUESTED && k->count < 64) {
+        k->kinds[k->count++] = e->kind;
+    }
+}
+
+struct bed_audit bed_audited(struct bed *b)
+{
+    struct bed_audit k = {.count = 0};
+    struct audit_findings f;
+    char dir[64];
+    snprintf(dir, sizeof dir, "%s-audit", b->dir);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY);
+    struct audit_read read = {.disk = &disk_files, .dir = fd, .entry = note_kind, .context = &k};
+    must(!audit_verify(&read, &f) && !f.reason[0]);
+    close(fd);
+    return k;
 }

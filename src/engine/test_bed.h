@@ -53,12 +53,26 @@ void bed_restart_box(struct bed *b, int box, bool reset);
 void bed_put(struct bed *b, int box, const struct slot *slots, size_t count); /* and publish */
 void bed_record(struct bed *b, int box, enum record_kind kind, uint32_t status, const void *payload,
                 size_t size);
-/* The next record that a box gets, whose payload goes to `out`; its kind, 0: none. */
+/* The next record that a box gets, of whose payload as much as there is goes to `out`; its kind, 0: none. */
 uint32_t bed_take(struct bed *b, int box, void *out, size_t size);
 /* Beats all hearts, lets `ms` pass and steps until there is nothing more. */
 void bed_run(struct bed *b, int64_t ms);
 /* Waits until all is durable, then steps once more. */
 void bed_settle(struct bed *b);
+
+/* The last receipt that a box got; its state, UINT32_MAX: none. */
+uint32_t bed_heard(struct bed *b, int box, struct record_receipt *r);
+/* A device's box tells the end of a write. */
+void bed_written(struct bed *b, int box, const struct record_write *w, enum written_end end,
+                 const char *reason);
+/* A sample (bed_sample), and a step. */
+void bed_value(struct bed *b, int box, uint32_t tag, uint64_t value);
+/* What the audit tells of commands and after, which must be whole. */
+struct bed_audit {
+    uint32_t kinds[64];
+    size_t count;
+};
+struct bed_audit bed_audited(struct bed *b);
 
 /* Of tag 1, 3 or 4, at a time that rises with its value. */
 struct slot bed_sample(uint32_t tag, uint64_t value);

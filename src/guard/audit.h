@@ -51,6 +51,9 @@ enum audit_kind {
     /* data contracts: subject its name, who its signers; the text says what was before */
     AUDIT_CONTRACT_IN_EFFECT = 60, /* from now on what it covers is delivered */
     AUDIT_CONTRACT_ENDED,          /* nothing of it is delivered any more */
+    /* batches: id; each part is a command of its own, under the id that follows from it (command_part_id) */
+    AUDIT_BATCH_REQUESTED = 70, /* detail: how many parts */
+    AUDIT_BATCH_ENDED,          /* detail: enum command_state */
 };
 /* "command requested" …; "kind N" for what this version does not know. `out`: 32 bytes. */
 const char *audit_kind_name(uint32_t kind, char out[32]);

@@ -48,6 +48,8 @@ const char *audit_kind_name(uint32_t kind, char out[32])
         {AUDIT_TOKEN_CHANGED, "token changed"},
         {AUDIT_CONTRACT_IN_EFFECT, "contract in effect"},
         {AUDIT_CONTRACT_ENDED, "contract ended"},
+        {AUDIT_BATCH_REQUESTED, "batch requested"},
+        {AUDIT_BATCH_ENDED, "batch ended"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (names[i].kind == kind) {

@@ -66,3 +66,13 @@ const char *lease_state_name(uint32_t state)
     };
     return names[state <= LEASE_STUCK ? state : LEASE_NONE];
 }
+
+void command_part_id(uint8_t out[16], const uint8_t batch[16], uint32_t part)
+{
+    uint32_t carry = part + 1;
+    for (int i = 15; i >= 0; i--) {
+        carry += batch[i];
+        out[i] = (uint8_t)carry;
+        carry >>= 8;
+    }
+}

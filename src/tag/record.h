@@ -26,6 +26,8 @@ enum record_kind {
     RECORD_SIGNED = 0x11,  /* R  its answer, on the way back */
     RECORD_WRITE = 0x12,   /* R  engine → south box: make a tag of the device have this value */
     RECORD_WRITTEN = 0x13, /* R  south box → engine: its end, exactly once */
+    RECORD_COMMANDS = 0x14, /* R  north box → engine: a batch of commands, all of them or none */
+    RECORD_WRITES = 0x15,   /* R  engine → south box: all of these in one transaction, or none */
 };
 
 static inline uint32_t record_tag(enum record_kind kind)
@@ -188,6 +190,27 @@ struct record_command {
     char reason[COMMAND_REASON_SIZE];
 };
 
+#define BATCH_MAX 64u
+
+struct record_part {
+    uint32_t tag;
+    uint32_t type; /* enum value_type of the value */
+    union slot_value value;
+};
+
+/* RECORD_COMMANDS, followed by its parts (struct record_part): 1 to BATCH_MAX, each of another tag. The batch has a receipt of its own, of
+ * tag 0; so has each part, under the id that command_part_id gives. */
+struct record_commands {
+    uint8_t id[16];
+    uint8_t session[16]; /* as in record_command */
+    uint32_t act;        /* COMMAND_WRITE or COMMAND_TRY */
+    uint32_t count;
+    char reason[COMMAND_REASON_SIZE];
+};
+
+/* The batch's id, a number of 128 bits in network order, plus part + 1. */
+void command_part_id(uint8_t out[16], const uint8_t batch[16], uint32_t part);
+
 /* RECORD_RECEIPT. Sent with each change of the state to the box that asked. */
 struct record_receipt {
     uint8_t id[16];
@@ -214,12 +237,20 @@ struct record_write {
     union slot_value value;
 };
 
-/* RECORD_WRITTEN */
+/* RECORD_WRITES, followed by its parts (struct record_part with raw types): 2 to BATCH_MAX, all of one device. */
+struct record_writes {
+    uint64_t number; /* as in record_write */
+    uint32_t count;
+    uint32_t reserved; /* 0 */
+};
+
+/* RECORD_WRITTEN: of a RECORD_WRITE, or of RECORD_WRITES; then the tag is 0. */
 enum written_end {
     WRITTEN_DONE = 1,
     WRITTEN_REFUSED /* never sent */,
     WRITTEN_FAILED,
-    WRITTEN_UNKNOWN
+    WRITTEN_UNKNOWN,
+    WRITTEN_APART /* never sent: the device can't take all of them in one transaction */
 };
 struct record_written {
     uint64_t number;

@@ -26,11 +26,12 @@ static const struct {
      "-\n"
      "the statement is read from stdin. --csv gives all rows as they come.",
      client_sql},
-    {"set", " TAG VALUE [--reason TEXT] [--dry-run] [--id ID]",
+    {"set", " TAG VALUE [TAG VALUE ...] [--reason TEXT] [--dry-run] [--id ID]",
      "Asks the guard to write a value to a device, and waits until it is read back, refused or "
      "waits\n"
      "for a second person. --dry-run only asks whether it would be let through. The same id again\n"
-     "gives the same receipt: nothing is sent twice.",
+     "gives the same receipt: nothing is sent twice. Several tags are a batch: all of them are\n"
+     "written, or none, as far as the device has the means; the receipt says how.",
      client_set},
     {"command", " [ID [approve|reject|renew|release] [--reason TEXT]]",
      "Lists the commands that are open and the last that ended; shows what became of one; or "
@@ -84,7 +85,7 @@ static const struct {
 static bool arguments_fit(const struct client *c, int (*run)(const struct client *c), bool any)
 {
     if (run == client_set) {
-        return c->argument_count == 2;
+        return c->argument_count >= 2 && c->argument_count % 2 == 0;
     }
     if (run == client_command) {
         return c->argument_count <= 2;

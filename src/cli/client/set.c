@@ -26,6 +26,45 @@ static void print_pair(const json_t *receipt, const char *key, const char *label
     }
 }
 
+static void add_command(struct table *t, const json_t *command)
+{
+    char value[256], when[32];
+    snprintf(when, sizeof when, "%.19s", text_of(command, "changed"));
+    const char *until = text_of(command, "until"), *lease = text_of(command, "lease");
+    value_text(value, json_object_get(command, "value"));
+    table_row(t, 7, when, text_of(command, "state"), text_of(command, "tag"), value,
+              text_of(command, "who"), text_of(command, "id"),
+              *until   ? until
+              : *lease ? lease
+                       : text_of(command, "detail"));
+}
+
+static void show_commands(const struct client *c, const json_t *reply)
+{
+    size_t i;
+    const json_t *command;
+    struct table t = {0};
+    table_row(&t, 7, "CHANGED", "STATE", "TAG", "VALUE", "WHO", "ID", "UNTIL OR WHY");
+    json_array_foreach(json_object_get(reply, "commands"), i, command)
+    {
+        add_command(&t, command);
+    }
+    table_print(&t, c->colour);
+}
+
+/* The parts of a batch: those that the asker may see, and that did not end too long ago. */
+static void show_parts(const struct client *c, const char *batch)
+{
+    int status;
+    char target[64];
+    snprintf(target, sizeof target, "/api/v1/commands?batch=%.36s", batch);
+    json_t *reply = client_get(c, target, &status);
+    if (json_array_size(json_object_get(reply, "commands"))) {
+        show_commands(c, reply);
+    }
+    json_decref(reply);
+}
+
 /* A receipt is the answer, whatever became of the command; other problems only say what is wrong. */
 static int show(const struct client *c, const json_t *receipt, int status)
 {
@@ -48,6 +87,9 @@ static int show(const struct client *c, const json_t *receipt, int status)
                                           {"asked", "asked at"}, {"id", "id"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         print_pair(receipt, rows[i][0], rows[i][1]);
+    }
+    if (!*text_of(receipt, "tag") && *text_of(receipt, "who")) {
+        show_parts(c, text_of(receipt, "id"));
     }
     if (!strcmp(state, "waiting")) {
         printf("A second person approves it with: isthmus command %s approve\n",
@@ -74,9 +116,19 @@ static int post(const struct client *c, const char *target, json_t *body)
 
 int client_set(const struct client *c)
 {
-    json_t *body = json_object();
-    json_object_set_new(body, "tag", json_string(c->arguments[0]));
-    json_object_set_new(body, "value", parse_value(c->arguments[1]));
+    json_t *body = json_object(), *parts = json_array();
+    for (int i = 0; i + 1 < c->argument_count; i += 2) {
+        json_t *part = c->argument_count == 2 ? body : json_object();
+        json_object_set_new(part, "tag", json_string(c->arguments[i]));
+        json_object_set_new(part, "value", parse_value(c->arguments[i + 1]));
+        if (part != body) {
+            json_array_append_new(parts, part);
+        }
+    }
+    if (json_array_size(parts)) {
+        json_object_set(body, "batch", parts);
+    }
+    json_decref(parts);
     if (c->reason) {
         json_object_set_new(body, "reason", json_string(c->reason));
     }
@@ -168,26 +220,10 @@ int client_island(const struct client *c)
     return island && outside ? CLI_FAILED : CLI_OK;
 }
 
-static void add_command(struct table *t, const json_t *command)
-{
-    char value[256], when[32];
-    snprintf(when, sizeof when, "%.19s", text_of(command, "changed"));
-    const char *until = text_of(command, "until"), *lease = text_of(command, "lease");
-    value_text(value, json_object_get(command, "value"));
-    table_row(t, 7, when, text_of(command, "state"), text_of(command, "tag"), value,
-              text_of(command, "who"), text_of(command, "id"),
-              *until   ? until
-              : *lease ? lease
-                       : text_of(command, "detail"));
-}
-
 /* The open ones and the last that ended. */
 static int list_commands(const struct client *c)
 {
     int status;
-    size_t i;
-    const json_t *command;
-    struct table t = {0};
     json_t *reply = client_get(c, "/api/v1/commands", &status);
     if (!reply) {
         return status;
@@ -195,12 +231,7 @@ static int list_commands(const struct client *c)
     if (c->json) {
         print_json(json_object_get(reply, "commands"));
     } else {
-        table_row(&t, 7, "CHANGED", "STATE", "TAG", "VALUE", "WHO", "ID", "UNTIL OR WHY");
-        json_array_foreach(json_object_get(reply, "commands"), i, command)
-        {
-            add_command(&t, command);
-        }
-        table_print(&t, c->colour);
+        show_commands(c, reply);
     }
     json_decref(reply);
     return CLI_OK;

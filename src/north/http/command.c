@@ -29,13 +29,37 @@ static const struct {
     [COMMAND_UNKNOWN] = {"It is not known what became of the command", 504},
 };
 
-static void pair_id(struct json *j, const uint8_t id[16])
+static void pair_id(struct json *j, const char *key, const uint8_t id[16])
 {
     char text[37], *at = text;
     for (int i = 0; i < 16; i++) {
         at += sprintf(at, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", id[i]);
     }
-    json_pair_text(j, "id", text);
+    json_pair_text(j, key, text);
+}
+
+static int hex_digit(char c)
+{
+    const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+/* 32 hex digits, with or without the hyphens of a UUID; what follows them, or NULL: they aren't. */
+static const char *parse_id(const char *text, uint8_t id[16])
+{
+    bool hyphens = strlen(text) >= 36 && text[8] == '-';
+    for (int i = 0; i < 16; i++) {
+        if (hyphens && (i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-') {
+            return NULL;
+        }
+        int high = hex_digit(text[0]), low = high < 0 ? -1 : hex_digit(text[1]);
+        if (low < 0) {
+            return NULL;
+        }
+        id[i] = (uint8_t)(high << 4 | low);
+        text += 2;
+    }
+    return text;
 }
 
 static void pair_value(struct json *j, const char *key, const struct plan_tag *tag,
@@ -76,7 +100,7 @@ static void render_receipt(struct request *r, const struct record_receipt *recei
     const struct plan_tag *tag = plan_find_tag(r->http->plan, receipt->tag);
     json_pair_text(j, "detail", receipt->reason);
     json_pair_text(j, "state", command_state_name(state_of(receipt)));
-    pair_id(j, receipt->id);
+    pair_id(j, "id", receipt->id);
     if (tag) {
         json_pair_text(j, "tag", plan_text(r->http->plan, tag->path));
         pair_value(j, "value", tag, receipt->value);
@@ -120,7 +144,9 @@ static void row_command(void *context, const void *row, size_t size)
 {
     struct request *r = context;
     struct board_row b;
-    const char *wanted = request_argument(r, "state");
+    static const uint8_t none[16];
+    const char *wanted = request_argument(r, "state"), *batch = request_argument(r, "batch");
+    uint8_t wanted_batch[16];
     const struct plan *p = r->http->plan;
     if (size < sizeof b) {
         return;
@@ -130,9 +156,15 @@ static void row_command(void *context, const void *row, size_t size)
     if (wanted && strcmp(wanted, command_state_name(state_of(&b.receipt))) != 0) {
         return;
     }
+    if (batch && (!parse_id(batch, wanted_batch) || memcmp(b.batch, wanted_batch, 16) != 0)) {
+        return;
+    }
     json_open(&r->body, '{');
     render_receipt(r, &b.receipt);
     json_pair_text(&r->body, "reason", b.wish);
+    if (memcmp(b.batch, none, sizeof none) != 0) {
+        pair_id(&r->body, "batch", b.batch);
+    }
     if (b.box < p->header->boxes.count) {
         json_pair_text(&r->body, "service", plan_text(p, p->boxes[b.box].name));
     }
@@ -237,43 +269,25 @@ static void command_done(void *context, const struct record_receipt *receipt)
     }
 }
 
+/* `err`: of handing it over. */
+static void await_receipt(struct request *r, struct ticket *ticket, int err)
+{
+    if (!err) {
+        ticket->request = r;
+        r->ticket = ticket;
+        return;
+    }
+    free(ticket);
+    request_problem(r, 503, "Busy", "Too many commands are under way; try again in a moment.");
+}
+
 static void send_command(struct request *r, struct record_command *command)
 {
     struct ticket *ticket = malloc(sizeof *ticket);
     memcpy(command->session, r->session, sizeof command->session);
-    if (ticket) {
-        ticket->request = r;
-        if (!service_command(r->http->host, command, command_done, ticket)) {
-            r->ticket = ticket;
-            return;
-        }
-        free(ticket);
-    }
-    request_problem(r, 503, "Busy", "Too many commands are under way; try again in a moment.");
-}
-
-static int hex_digit(char c)
-{
-    const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* 32 hex digits, with or without the hyphens of a UUID; what follows them, or NULL: they aren't. */
-static const char *parse_id(const char *text, uint8_t id[16])
-{
-    bool hyphens = strlen(text) >= 36 && text[8] == '-';
-    for (int i = 0; i < 16; i++) {
-        if (hyphens && (i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-') {
-            return NULL;
-        }
-        int high = hex_digit(text[0]), low = high < 0 ? -1 : hex_digit(text[1]);
-        if (low < 0) {
-            return NULL;
-        }
-        id[i] = (uint8_t)(high << 4 | low);
-        text += 2;
-    }
-    return text;
+    await_receipt(r, ticket,
+                  ticket ? service_command(r->http->host, command, command_done, ticket)
+                         : ERR_NOMEM);
 }
 
 /* A whole number, as a number or, as we write 64 bits, as text. */
@@ -332,28 +346,45 @@ static const char *unknown_key(json_t *root, const char *const *known)
     return NULL;
 }
 
-static bool read_reason(struct request *r, const json_t *root, struct record_command *command)
+static bool read_reason(struct request *r, const json_t *root, char to[COMMAND_REASON_SIZE])
 {
     const json_t *reason = json_object_get(root, "reason");
     const char *text = reason ? json_string_value(reason) : "";
-    if (!text || strlen(text) >= sizeof command->reason) {
+    if (!text || strlen(text) >= COMMAND_REASON_SIZE) {
         request_problem(r, 400, "Wrong reason", "A reason is a text of at most 95 bytes.");
         return false;
     }
-    memcpy(command->reason, text, strlen(text));
+    memcpy(to, text, strlen(text));
     return true;
 }
 
-/* The value, checked against the type and the range of the tag; false with the answer already made. */
-static bool read_value(struct request *r, const struct plan_tag *tag, const json_t *value,
-                       struct record_command *command)
+/* The caller's id, or one at random; false with the answer already made. */
+static bool read_id(struct request *r, const json_t *root, uint8_t id[16])
+{
+    const json_t *given = json_object_get(root, "id");
+    const char *text = given ? json_string_value(given) : NULL,
+               *rest = text ? parse_id(text, id) : NULL;
+    if (given ? !rest || *rest : getrandom(id, 16, GRND_NONBLOCK) != 16) {
+        request_problem(r, 400, "Wrong id", "An id is 128 bits: 32 hex digits, or a UUID.");
+        return false;
+    }
+    return true;
+}
+
+/* Tag and value of `object`, checked against the tag's type; false with the answer already made. */
+static bool read_part(struct request *r, const json_t *object, struct record_part *part)
 {
     char detail[160];
-    command->tag = tag->id;
-    command->type = tag->type;
-    if (!parse_value((enum value_type)tag->type, value, &command->value)) {
-        snprintf(detail, sizeof detail, "The tag's type is %s%s.",
-                 value_type_name((enum value_type)tag->type),
+    const struct plan_tag *tag = find_tag(r, json_string_value(json_object_get(object, "tag")));
+    if (!tag) {
+        request_problem(r, 404, "No such tag", "See /api/v1/tags for the tags there are.");
+        return false;
+    }
+    part->tag = tag->id;
+    part->type = tag->type;
+    if (!parse_value((enum value_type)tag->type, json_object_get(object, "value"), &part->value)) {
+        snprintf(detail, sizeof detail, "The type of %.80s is %s%s.",
+                 plan_text(r->http->plan, tag->path), value_type_name((enum value_type)tag->type),
                  value_is_long((enum value_type)tag->type) ? ", which can't be commanded" : "");
         request_problem(r, 422, "The value does not fit the type", detail);
         return false;
@@ -361,45 +392,86 @@ static bool read_value(struct request *r, const struct plan_tag *tag, const json
     return true;
 }
 
-/* The command that the body asks for; false with the answer already made. */
-static bool read_command(struct request *r, const json_t *root, struct record_command *command)
+static bool names_tag_and_value(const json_t *object)
+{
+    return json_is_string(json_object_get(object, "tag")) && json_object_get(object, "value");
+}
+
+static bool is_one(const json_t *root)
 {
     static const char *const known[] = {"tag", "value", "id", "reason", "dry_run", NULL};
-    const char *path = json_string_value(json_object_get(root, "tag"));
-    const json_t *value = json_object_get(root, "value"), *id = json_object_get(root, "id"),
-                 *dry = json_object_get(root, "dry_run");
-    const struct plan_tag *tag = find_tag(r, path);
-    if (!path || !value || (dry && !json_is_boolean(dry)) ||
-        unknown_key((json_t *)(uintptr_t)root, known)) {
-        request_problem(r, 400, "Wrong body",
-                        "It holds tag, value and, if you like, id, reason and dry_run: {\"tag\": "
-                        "\"site/area/tag\", \"value\": 1, \"reason\": \"start-up\"}.");
-        return false;
+    return names_tag_and_value(root) && !unknown_key((json_t *)(uintptr_t)root, known);
+}
+
+static bool is_batch(const json_t *root)
+{
+    static const char *const known[] = {"batch", "id", "reason", "dry_run", NULL},
+                             *const of_part[] = {"tag", "value", NULL};
+    const json_t *parts = json_object_get(root, "batch");
+    size_t count = json_array_size(parts);
+    for (size_t i = 0; i < count; i++) {
+        json_t *part = json_array_get(parts, i);
+        if (!names_tag_and_value(part) || unknown_key(part, of_part)) {
+            return false;
+        }
     }
-    const char *id_text = id ? json_string_value(id) : NULL;
-    const char *rest = id_text ? parse_id(id_text, command->id) : NULL;
-    if (id ? !rest || *rest
-           : getrandom(command->id, sizeof command->id, GRND_NONBLOCK) != sizeof command->id) {
-        request_problem(r, 400, "Wrong id", "An id is 128 bits: 32 hex digits, or a UUID.");
-        return false;
+    return count && count <= BATCH_MAX && !unknown_key((json_t *)(uintptr_t)root, known);
+}
+
+static void begin_one(struct request *r, const json_t *root, uint32_t act)
+{
+    struct record_command command = {.act = act};
+    struct record_part part;
+    if (read_id(r, root, command.id) && read_reason(r, root, command.reason) &&
+        read_part(r, root, &part)) {
+        command.tag = part.tag;
+        command.type = part.type;
+        command.value = part.value;
+        send_command(r, &command);
     }
-    if (!tag) {
-        request_problem(r, 404, "No such tag", "See /api/v1/tags for the tags there are.");
-        return false;
+}
+
+static void begin_batch(struct request *r, const json_t *root, uint32_t act)
+{
+    const json_t *list = json_object_get(root, "batch");
+    struct record_commands batch = {.act = act, .count = (uint32_t)json_array_size(list)};
+    struct record_part parts[BATCH_MAX] = {{0}};
+    if (!read_id(r, root, batch.id) || !read_reason(r, root, batch.reason)) {
+        return;
     }
-    command->act = json_is_true(dry) ? COMMAND_TRY : COMMAND_WRITE;
-    return read_reason(r, root, command) && read_value(r, tag, value, command);
+    for (uint32_t i = 0; i < batch.count; i++) {
+        if (!read_part(r, json_array_get(list, i), parts + i)) {
+            return;
+        }
+    }
+    struct ticket *ticket = malloc(sizeof *ticket);
+    memcpy(batch.session, r->session, sizeof batch.session);
+    await_receipt(r, ticket,
+                  ticket ? service_batch(r->http->host, &batch, parts, command_done, ticket)
+                         : ERR_NOMEM);
 }
 
 void command_begin(struct request *r)
 {
     json_error_t error;
     json_t *root = json_loadb(r->upload, r->upload_size, JSON_REJECT_DUPLICATES, &error);
-    struct record_command command = {0};
+    const json_t *dry = json_object_get(root, "dry_run");
+    uint32_t act = json_is_true(dry) ? COMMAND_TRY : COMMAND_WRITE;
     if (!root) {
         request_problem(r, 400, "Wrong body", error.text);
-    } else if (read_command(r, root, &command)) {
-        send_command(r, &command);
+    } else if (!is_one(root) && !is_batch(root)) {
+        request_problem(
+            r, 400, "Wrong body",
+            "It holds tag and value and, if you like, id, reason and dry_run: {\"tag\": "
+            "\"site/area/tag\", \"value\": 1, \"reason\": \"start-up\"}; or, in the place of tag "
+            "and "
+            "value, a batch of up to 64 of them: {\"batch\": [{\"tag\": …, \"value\": …}, …]}.");
+    } else if (dry && !json_is_boolean(dry)) {
+        request_problem(r, 400, "Wrong body", "dry_run is true or false.");
+    } else if (is_one(root)) {
+        begin_one(r, root, act);
+    } else {
+        begin_batch(r, root, act);
     }
     json_decref(root);
 }
@@ -427,7 +499,7 @@ static bool read_act_reason(struct request *r, struct record_command *command)
     if (!good) {
         request_problem(r, 400, "Wrong body", "It is empty, or holds a reason: {\"reason\": …}.");
     }
-    good = good && read_reason(r, root, command);
+    good = good && read_reason(r, root, command->reason);
     json_decref(root);
     return good;
 }
@@ -480,7 +552,7 @@ static void post_switch(struct request *r, const char *name, enum command_act on
                  "pump 3\"}.",
                  name, name);
         request_problem(r, 400, "Wrong body", detail);
-    } else if (read_reason(r, root, &command)) {
+    } else if (read_reason(r, root, command.reason)) {
         command.act = json_is_true(wanted) ? on : off;
         send_switch(r, &command);
     }

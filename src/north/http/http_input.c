@@ -302,6 +302,12 @@ int service_command(struct service_host *host, const struct record_command *comm
     world.command_context = context;
     return ERR_OK;
 }
+int service_batch(struct service_host *host, const struct record_commands *batch,
+                  const struct record_part *parts, service_command_done *done, void *context)
+{
+    const struct record_command first = {.act = batch->act, .tag = parts[0].tag};
+    return service_command(host, &first, done, context);
+}
 
 const char *sandbox_layer_name(unsigned bit_number)
 {

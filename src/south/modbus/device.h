@@ -147,6 +147,7 @@ void poll_flush(struct modbus_device *d);
 
 /* job.c */
 void job_write(struct modbus_device *d, const struct isthmus_write *w);
+int job_write_together(struct modbus_device *d, const struct isthmus_write *writes, size_t count);
 void job_browse(struct modbus_device *d, uint64_t job);
 void job_pump(struct modbus_device *d, int64_t now);
 void job_reply(struct modbus_device *d, const struct request *r, const struct modbus_frame *frame);

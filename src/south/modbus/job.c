@@ -85,6 +85,72 @@ void job_write(struct modbus_device *d, const struct isthmus_write *w)
     }
 }
 
+/* Registers of one unit and table, or coils, each once and without a hole between: then one request holds them. */
+static bool lie_side_by_side(const struct modbus_point *const *points, size_t count)
+{
+    const struct modbus_point *first = points[0];
+    uint32_t low = first->start, high = low, sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct modbus_point *p = points[i];
+        uint32_t end = (uint32_t)p->start + p->count;
+        bool whole =
+            p->table == MODBUS_COIL || (p->table == MODBUS_HOLDING && p->bit < 0 &&
+                                        p->type != ISTHMUS_INT8 && p->type != ISTHMUS_UINT8);
+        if (!whole || p->table != first->table || p->unit != first->unit) {
+            return false;
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (p->start < points[k]->start + points[k]->count && points[k]->start < end) {
+                return false; /* they overlap */
+            }
+        }
+        low = p->start < low ? p->start : low;
+        high = end > high ? end : high;
+        sum += p->count;
+    }
+    return sum == high - low && sum <= MODBUS_WRITE_MAX;
+}
+
+int job_write_together(struct modbus_device *d, const struct isthmus_write *writes, size_t count)
+{
+    const struct modbus_point *points[MODBUS_WRITE_MAX];
+    for (size_t i = 0; i < count && i < MODBUS_WRITE_MAX; i++) {
+        points[i] = find_point(d, writes[i].tag);
+        if (!points[i]) {
+            return -1;
+        }
+    }
+    if (!count || count > MODBUS_WRITE_MAX || !lie_side_by_side(points, count)) {
+        return -1;
+    }
+    struct job *j = add_job(d, writes[0].job, REQUEST_WRITE);
+    if (!j) {
+        return 0; /* it has ended already */
+    }
+    bool coils = points[0]->table == MODBUS_COIL;
+    uint16_t low = points[0]->start, registers = 0;
+    for (size_t i = 0; i < count; i++) {
+        low = points[i]->start < low ? points[i]->start : low;
+        registers = (uint16_t)(registers + points[i]->count);
+    }
+    memset(j->data, 0, sizeof j->data);
+    for (size_t i = 0; i < count; i++) {
+        size_t at = (size_t)(points[i]->start - low);
+        if (!coils) {
+            modbus_encode_value(points[i], writes[i].value.u64, writes[i].bytes, j->data + 2 * at);
+        } else if (writes[i].value.u64) {
+            j->data[at / 8] |= (uint8_t)(1u << at % 8);
+        }
+    }
+    j->body =
+        (struct modbus_request){.unit = (uint8_t)points[0]->unit,
+                                .function = coils ? MODBUS_WRITE_COILS : MODBUS_WRITE_REGISTERS,
+                                .start = low,
+                                .count = registers};
+    session_turn(d);
+    return 0;
+}
+
 void job_browse(struct modbus_device *d, uint64_t number)
 {
     struct job *j = add_job(d, number, REQUEST_IDENTIFY);

@@ -278,6 +278,11 @@ static void write_tag(void *device, const struct isthmus_write *write)
     job_write(device, write);
 }
 
+static int write_together(void *device, const struct isthmus_write *writes, size_t count)
+{
+    return job_write_together(device, writes, count);
+}
+
 static void browse(void *device, uint64_t job)
 {
     job_browse(device, job);
@@ -300,6 +305,7 @@ static const struct isthmus_driver driver = {
     .write = write_tag,
     .browse = browse,
     .check_write = check_write,
+    .write_together = write_together,
 };
 
 const struct isthmus_driver *isthmus_driver(void)

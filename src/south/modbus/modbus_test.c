@@ -45,7 +45,7 @@ struct world {
     uint16_t registers[1000];
     uint8_t coils[125];
     char address[32];
-    uint64_t served, accepted;
+    uint64_t served, accepted, writes;
 
     struct isthmus_host host;
     const struct isthmus_driver *driver;
@@ -86,6 +86,7 @@ static void serve_one(struct world *w, const uint8_t *q, size_t size)
     uint8_t unit = read_u8(&in), function = read_u8(&in);
     uint16_t start = read_u16be(&in), count = read_u16be(&in);
     w->served++;
+    w->writes += function == MODBUS_WRITE_REGISTERS || function == MODBUS_WRITE_REGISTER;
     if (unit == w->dead_unit && unit) {
         return;
     }
@@ -653,6 +654,41 @@ static void writes_reach_the_device_once(void **state)
     end(w);
 }
 
+static void writes_side_by_side_go_as_one(void **state)
+{
+    (void)state;
+    struct world *w = begin(CORRECT);
+    size_t tags[] = {add(w, "h21:float32:cdab"),
+                     add(w, "h20"),
+                     add(w, "h23"),
+                     add(w, "h25"),
+                     add(w, "h23.4"),
+                     add(w, "c7"),
+                     add(w, "h22")};
+    open_device(w);
+    UNTIL(w, w->good[tags[0]] >= 2);
+    struct isthmus_write jobs[3];
+    for (size_t i = 0; i < 3; i++) {
+        jobs[i] = (struct isthmus_write){.job = 1, .tag = w->tags[tags[i]].id, .value.u64 = 7};
+    }
+    jobs[0].value.f64 = 1.5;
+    uint64_t asked = w->writes;
+    assert_int_equal(w->driver->write_together(w->device, jobs, 3), 0);
+    UNTIL(w, w->ended == 1);
+    assert_int_equal(w->job_status, 0);
+    assert_int_equal(w->writes, asked + 1); /* one request */
+    assert_true(w->registers[20] == 7 && w->registers[22] == 0x3fc0 && w->registers[23] == 7);
+    static const size_t apart[] = {3, 4, 5, 6}; /* a hole, a bit, a coil, a register twice */
+    for (size_t i = 0; i < sizeof apart / sizeof *apart; i++) {
+        jobs[2].tag = w->tags[tags[apart[i]]].id;
+        assert_int_equal(w->driver->write_together(w->device, jobs, 3), -1);
+    }
+    jobs[2].tag = 4711;
+    assert_int_equal(w->driver->write_together(w->device, jobs, 3), -1);
+    assert_true(w->ended == 1 && w->writes == asked + 1);
+    end(w);
+}
+
 static void closing_ends_jobs_in_every_state(void **state)
 {
     (void)state;
@@ -691,6 +727,7 @@ int main(void)
         cmocka_unit_test(a_device_that_goes_and_returns_leaves_a_gap),
         cmocka_unit_test(hostile_devices_are_left_and_tried_again),
         cmocka_unit_test(writes_reach_the_device_once),
+        cmocka_unit_test(writes_side_by_side_go_as_one),
         cmocka_unit_test(closing_ends_jobs_in_every_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
