@@ -226,10 +226,11 @@ BODIES = [
     ("too deep", b"[" * 8000), ("too long", b'{"tag": "works/level", "value": 3.5, "reason": "' + b"x" * 20000 + b'"}'),
     ("not UTF-8", b'{"tag": "works/level", "value": 3.5, "reason": "\xff\xfe"}'), ("something behind", b'{"tag": "works/level", "value": 3.5} {}'),
     ("a long reason", b'{"tag": "works/level", "value": 3.5, "reason": "' + b"x" * 96 + b'"}'), ("an id that is none", b'{"tag": "works/level", "value": 3.5, "id": "1"}'),
-    ("a huge number", b'{"tag": "works/level", "value": 1e999}'),
+    ("a huge number", b'{"tag": "works/level", "value": 1e999}'), ("a batch of nothing", b'{"batch": []}'), ("a batch and a tag", b'{"batch": [{"tag": "works/level", "value": 3.5}], "tag": "works/level", "value": 3.5}'),
+    ("a batch within", b'{"batch": [{"batch": []}]}'), ("a part with more", b'{"batch": [{"tag": "works/level", "value": 3.5, "reason": "x"}]}'),
 ]  # fmt: skip
 
-ATTEMPTS = len(VALUES) * len(WAYS) + len(CALLERS) + len(BODIES)
+ATTEMPTS = len(VALUES) * (len(WAYS) + 2) + 2 * len(CALLERS) + len(BODIES)
 
 
 def fails(works, got, status, words):
@@ -238,7 +239,7 @@ def fails(works, got, status, words):
     assert words in json.dumps(answer), answer
     if code == GUARD and "id" in answer:
         told = plant.wait_for(lambda: works.told(answer["id"]), f"the audit tells of {answer}")
-        assert told[-1]["kind"] in ("command refused", "command denied"), (answer, told)
+        assert told[-1]["kind"] in ("command refused", "command denied", "batch ended"), (answer, told)
 
 
 @pytest.fixture(autouse=True)
@@ -259,6 +260,19 @@ def test_values(works, way, what, tag, value, status, words):
 @pytest.mark.parametrize("what, way, tag, value, status, words", CALLERS, ids=[c[0] for c in CALLERS])
 def test_callers(works, what, way, tag, value, status, words):
     fails(works, works.set(way, tag, value), status, words)
+
+
+@pytest.mark.parametrize("what, tag, value, status, words", VALUES, ids=[v[0] for v in VALUES])
+def test_values_in_a_batch(works, what, tag, value, status, words):
+    """The other part, which alone would be let through, is not written either."""
+    good, bad = {"tag": NEXT, "value": True}, {"tag": tag, "value": value}
+    for batch in ([good, bad], [bad, good]):
+        fails(works, works.post("closed:ada", "/api/v1/commands", {"batch": batch, "id": str(uuid.uuid4())}), status, words)
+
+
+@pytest.mark.parametrize("what, way, tag, value, status, words", CALLERS, ids=[c[0] for c in CALLERS])
+def test_callers_in_a_batch(works, what, way, tag, value, status, words):
+    fails(works, works.post(way, "/api/v1/commands", {"batch": [{"tag": tag, "value": value}], "id": str(uuid.uuid4())}), status, words)
 
 
 @pytest.mark.parametrize("what, body", BODIES, ids=[b[0] for b in BODIES])

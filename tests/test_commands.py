@@ -31,6 +31,7 @@ devices:
   - {{name: plc2, driver: modbus, address: "127.0.0.1:{plc2}", period: 50ms, timeout: 300ms}}
 tags:
   - {{path: {level}, device: plc2, address: "holding:0:int16", unit: m, range: [0, 6], scale: 0.01}}
+  - {{path: waterworks/line1/valve/target, device: plc2, address: "holding:1:int16", unit: "%", range: [0, 100], scale: 0.1}}
   - {{path: {speed}, device: plc1, address: "holding:30:float32", unit: "%", range: [0, 100]}}
   - {{path: waterworks/line1/pump1/running, device: plc1, address: "coil:0"}}
 services:
@@ -45,6 +46,7 @@ writes:
     step: 1
     readback: 2s
     when: "good({{waterworks/line1/pump1/running}}) and {{{speed}}} < 80"
+  - {{name: valves, tags: ["waterworks/*/valve/target"], owner: operations, callers: [local]}}
   - name: speeds
     tags: ["{speed}"]
     owner: operations
@@ -245,7 +247,7 @@ def test_commands_as_documented(tmp_path, started):
     works = Plant(tmp_path, started, second=False)
     text = (plant.ROOT / "docs/commands.md").read_text()
     typed = [re.split(r"  +", line)[0] for line in text.splitlines() if line.startswith("isthmus ")]
-    assert len(typed) == 11
+    assert len(typed) == 12
     environment = {**os.environ, "ISTHMUS_SOCKET": str(works.gateway.socket)}
     id = None
     for line in typed:
@@ -268,7 +270,7 @@ def test_commands_as_documented(tmp_path, started):
         state = "checked" if "--dry-run" in line else "confirmed"
         assert done.stdout.startswith(state)
         (id,) = re.findall(r"^  id +(\S+)$", done.stdout, re.M)
-    assert works.device(2, 0) == (320,)
+    assert works.device(2, 0, 2) == (350, 600)
 
 
 def test_check_finds_contracts_that_contradict(works, tmp_path):

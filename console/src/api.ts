@@ -74,7 +74,7 @@ export interface Command {
   value: Value; before?: Value; after?: Value; approver?: string; lease?: string; until?: string; service?: string;
 }
 export interface Writable {
-  tag: string; type: string; unit: string; contract: string; owner: string; low: number; high: number;
+  tag: string; type: string; unit: string; contract: string; owner: string; low?: number; high?: number;
   callers: string[]; approvers: string[]; approval: boolean; lease: boolean; conditions: string;
 }
 export interface Inhibit { inhibited: boolean; reason: string }

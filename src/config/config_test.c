@@ -171,6 +171,53 @@ static void test_good(void **state)
     config_free(&r);
 }
 
+/* Pumps that stop themselves: a level each, and a bool. */
+#define PUMPS                                                                                      \
+    HEAD "types:\n"                                                                                \
+         "  - name: tank\n    parameters: {n: 0}\n"                                                \
+         "    tags: [{name: set/point, address: \"h{n}\", range: [0, 6]}, {name: open, address: "  \
+         "\"h{n+1}\", type: bool}, {name: beat, address: \"h{n+2}\"}]\n"                           \
+         "assets:\n"                                                                               \
+         "  - {path: a/t1, type: tank, device: pump, with: {n: 10}}\n"                             \
+         "  - {path: a/t10, type: tank, device: pump, with: {n: 20}}\n"                            \
+         "tags: [{path: a/t1/set/other, device: pump, address: h1}, {path: set/point, device: "    \
+         "pump, address: h2}]\n"                                                                   \
+         "writes:\n"
+
+static void test_a_write_contract_for_an_asset_type(void **state)
+{
+    (void)state;
+    struct config_result r;
+    struct plan plan;
+    put_both(PUMPS
+             "  - {name: w, type: tank, tags: [\"*/point\", open], owner: o, callers: [local], "
+             "lease: 1min, revert: 1, heartbeat: ./beat, presence: ./open, when: "
+             "\"{./open} and {set/point} < 5\"}\n",
+             "");
+    assert_int_equal(config_load(folder, 0, &r), 0);
+    assert_int_equal(r.problem_count, 0);
+    assert_int_equal(plan_open(&plan, r.image, r.image_size), 0);
+    assert_int_equal(plan.header->writes.count, 2);
+    static const char *const assets[] = {"a/t1", "a/t10"};
+    for (int i = 0; i < 2; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "%s/set/point", assets[i]);
+        const struct plan_write *w = plan_find_write(&plan, plan_find_path(&plan, path)->id);
+        snprintf(path, sizeof path, "%s/open", assets[i]);
+        const struct plan_tag *open = plan_find_path(&plan, path);
+        assert_non_null(w);
+        assert_ptr_equal(plan_find_write(&plan, open->id), w);
+        assert_int_equal(w->presence, open->id);
+        snprintf(path, sizeof path, "%s/beat", assets[i]);
+        assert_int_equal(w->heartbeat, plan_find_path(&plan, path)->id);
+        assert_true(w->code_size > 0 && w->tag_count == 2);
+        assert_string_equal(plan_text(&plan, w->name), "w");
+    }
+    assert_null(plan_find_write(&plan, plan_find_path(&plan, "a/t1/set/other")->id));
+    assert_null(plan_find_write(&plan, plan_find_path(&plan, "set/point")->id));
+    config_free(&r);
+}
+
 static void test_a_write_contract(void **state)
 {
     (void)state;
@@ -295,6 +342,13 @@ static const struct {
      0},
     {WRITES("range: [0, 5]") "  - {name: v, tags: [\"*\"], owner: ops, callers: [local]}\n",
      "in the write contract w already", "", 0, 0},
+    {PUMPS "  - {name: w, type: tonk, tags: [open], owner: o, callers: [local]}\n",
+     "no asset is a 'tonk'", "", 0, 0},
+    {PUMPS "  - {name: w, type: tank, tags: [shut], owner: o, callers: [local]}\n",
+     "no tag of the asset a/t1 matches 'shut'", "", 0, 0},
+    {PUMPS "  - {name: w, type: tank, tags: [open], owner: o, callers: [local], presence: "
+           "./shut}\n",
+     "no tag 'a/t1/shut'", "./name", 0, 0},
     {WRITES("range: [0, 7]"), "more than the range", "[0, 6]", 7, 63},
     {WRITES("range: [3, 2]"), "no range", "", 0, 0},
     {WRITES("step: 0"), "no change", "", 0, 0},
@@ -525,6 +579,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_good, setup, teardown),
         cmocka_unit_test_setup_teardown(test_zones, setup, teardown),
         cmocka_unit_test_setup_teardown(test_conduits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_write_contract_for_an_asset_type, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_write_contract, setup, teardown),
         cmocka_unit_test_setup_teardown(test_twins_in_a_large_map, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),

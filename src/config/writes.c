@@ -13,30 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct field write_fields[] = {{"name", true},
-                                     {"tags", true},
-                                     {"owner", true},
-                                     {"callers", true},
-                                     {"approvers", false},
-                                     {"approval", false},
-                                     {"range", false},
-                                     {"step", false},
-                                     {"rate", false},
-                                     {"lifetime", false},
-                                     {"times", false},
-                                     {"when", false},
-                                     {"presence", false},
-                                     {"lease", false},
-                                     {"revert", false},
-                                     {"heartbeat", false},
-                                     {"readback", false},
-                                     {"tolerance", false},
-                                     {0}};
+const struct field write_fields[] = {
+    {"name", true},       {"tags", true},       {"type", false},      {"owner", true},
+    {"callers", true},    {"approvers", false}, {"approval", false},  {"range", false},
+    {"step", false},      {"rate", false},      {"lifetime", false},  {"times", false},
+    {"when", false},      {"presence", false},  {"lease", false},     {"revert", false},
+    {"heartbeat", false}, {"readback", false},  {"tolerance", false}, {0}};
 
 struct write_load {
     struct load *l;
     const struct node *node;
     const char *name;
+    const char *asset; /* path of the one that it is for; NULL: for no asset type */
     struct plan_write write;
     double low, high; /* what all its tags allow */
     uint32_t period_ms;
@@ -57,17 +45,25 @@ static uint32_t duration(struct write_load *w, const char *key, double least_ms,
     return (uint32_t)ms;
 }
 
+/* "./running" of a contract for an asset type lies below the asset. */
+static const char *whole_path(const struct write_load *w, const char *path)
+{
+    bool relative = w->asset && path && path[0] == '.' && path[1] == '/';
+    return relative ? tree_print(&w->l->tree, "%s%s", w->asset, path + 1) : path;
+}
+
 static const struct load_tag *find_tag(struct write_load *w, const char *key)
 {
     struct load *l = w->l;
-    const char *path = field_text(l, w->node, key, NULL);
+    const char *path = whole_path(w, field_text(l, w->node, key, NULL));
     for (size_t i = 0; path && i < l->tag_count; i++) {
         if (!strcmp(l->tags[i].path, path)) {
             return l->tags + i;
         }
     }
     if (path) {
-        node_problem(&l->tree, node_get(w->node, key), "write the whole path of a tag",
+        node_problem(&l->tree, node_get(w->node, key),
+                     "write the whole path of a tag; or, in a contract for an asset type, ./name",
                      "there is no tag '%s'", path);
     }
     return NULL;
@@ -153,6 +149,16 @@ static void add_tag(struct write_load *w, const struct node *at, const struct lo
     }
 }
 
+/* The part of a tag's path that the contract's globs are held against; NULL: it is none of the asset's. */
+static const char *path_for(const struct write_load *w, const char *path)
+{
+    size_t size = w->asset ? strlen(w->asset) : 0;
+    if (!w->asset) {
+        return path;
+    }
+    return !strncmp(path, w->asset, size) && path[size] == '/' ? path + size + 1 : NULL;
+}
+
 static void load_write_tags(struct write_load *w)
 {
     struct load *l = w->l;
@@ -165,14 +171,16 @@ static void load_write_tags(struct write_load *w)
     for (const struct node *g = globs ? globs->child : NULL; g; g = g->next) {
         bool any = false;
         for (size_t i = 0; i < l->tag_count; i++) {
-            if (g->kind == NODE_SCALAR && glob_matches(g->text, l->tags[i].path)) {
+            const char *path = path_for(w, l->tags[i].path);
+            if (g->kind == NODE_SCALAR && path && glob_matches(g->text, path)) {
                 any = true;
                 add_tag(w, g, l->tags + i);
             }
         }
         if (!any) {
             node_problem(&l->tree, g, "* matches within a level, ** any number of levels",
-                         "no tag matches '%s'", g->kind == NODE_SCALAR ? g->text : "this");
+                         "no tag%s%s matches '%s'", w->asset ? " of the asset " : "",
+                         w->asset ? w->asset : "", g->kind == NODE_SCALAR ? g->text : "this");
         }
     }
 }
@@ -310,8 +318,8 @@ static void load_range(struct write_load *w)
 {
     struct load *l = w->l;
     const struct node *range = node_get(w->node, "range");
-    w->write.low = w->low;
-    w->write.high = w->high;
+    w->write.low = -INFINITY; /* each tag's own range holds anyway */
+    w->write.high = INFINITY;
     if (!range) {
         return;
     }
@@ -350,7 +358,8 @@ static void load_lease(struct write_load *w)
         node_problem(&l->tree, node_get(w->node, "lease"), "add revert: the value to go back to",
                      "a lease needs a value to revert to");
     }
-    if (reverts && (w->write.revert < w->write.low || w->write.revert > w->write.high)) {
+    if (reverts && (w->write.revert < fmax(w->write.low, w->low) ||
+                    w->write.revert > fmin(w->write.high, w->high))) {
         node_problem(&l->tree, node_get(w->node, "revert"), "choose one within the range",
                      "the contract itself would not allow this value");
     }
@@ -415,9 +424,12 @@ static void load_numbers(struct write_load *w)
 
 static bool find_expr_tag(void *context, const char *path, size_t size, struct expr_tag *out)
 {
-    const struct load *l = context;
+    const struct write_load *w = context;
+    const struct load *l = w->l;
     bool by_id = size && path[0] == '#';
     uint32_t id = by_id ? (uint32_t)strtoul(path + 1, NULL, 10) : 0;
+    path = whole_path(w, tree_copy(&w->l->tree, path, size));
+    size = strlen(path);
     for (size_t i = 0; i < l->tag_count; i++) {
         const struct load_tag *t = l->tags + i;
         bool same =
@@ -437,7 +449,7 @@ static void load_permissive(struct write_load *w)
 {
     struct load *l = w->l;
     const char *text = field_text(l, w->node, "when", NULL);
-    const struct expr_names names = {.context = l, .find = find_expr_tag};
+    const struct expr_names names = {.context = w, .find = find_expr_tag};
     struct expr_code code;
     struct expr_error error;
     struct expr x;
@@ -461,15 +473,11 @@ static void load_permissive(struct write_load *w)
     }
 }
 
-static void load_write(struct load *l, const struct node *n)
+static void load_contract(struct load *l, const struct node *n, const char *name, const char *asset)
 {
-    struct write_load w = {.l = l, .node = n, .low = -INFINITY, .high = INFINITY};
-    check_fields(l, n, "a write contract", write_fields, NULL);
-    w.name = field_text(l, n, "name", NULL);
-    if (!w.name || !check_name(l, node_get(n, "name"), w.name)) {
-        return;
-    }
-    w.write.name = plan_build_text(l->plan, w.name);
+    struct write_load w = {
+        .l = l, .node = n, .name = name, .asset = asset, .low = -INFINITY, .high = INFINITY};
+    w.write.name = plan_build_text(l->plan, name);
     w.write.owner = plan_build_text(l->plan, field_text(l, n, "owner", ""));
     w.write.place = plan_build_text(l->plan, tree_print(&l->tree, "%s:%d", n->file, n->line));
     load_write_tags(&w);
@@ -482,6 +490,39 @@ static void load_write(struct load *l, const struct node *n)
     load_hours(&w);
     load_permissive(&w);
     plan_build_write(l->plan, &w.write);
+}
+
+/* Once for each asset of the type, with its own tags; up to the first with which something is wrong. */
+static void load_for_type(struct load *l, const struct node *n, const char *name, const char *type)
+{
+    const struct node *assets = node_get(l->root, "assets");
+    size_t found = 0, problems = l->tree.problem_count;
+    for (const struct node *a = assets ? assets->child : NULL; a; a = a->next) {
+        const char *path = field_text(l, a, "path", NULL);
+        if (path && !strcmp(field_text(l, a, "type", ""), type) &&
+            l->tree.problem_count == problems) {
+            found++;
+            load_contract(l, n, name, path);
+        }
+    }
+    if (!found && l->tree.problem_count == problems) {
+        node_problem(&l->tree, node_get(n, "type"), "write the name of a type that assets have",
+                     "no asset is a '%s'", type);
+    }
+}
+
+static void load_write(struct load *l, const struct node *n)
+{
+    check_fields(l, n, "a write contract", write_fields, NULL);
+    const char *name = field_text(l, n, "name", NULL), *type = field_text(l, n, "type", NULL);
+    if (!name || !check_name(l, node_get(n, "name"), name)) {
+        return;
+    }
+    if (type) {
+        load_for_type(l, n, name, type);
+    } else {
+        load_contract(l, n, name, NULL);
+    }
 }
 
 /* gateway.inhibit: the key switch. */

@@ -294,6 +294,9 @@ void batch_recall(struct commands *k, const struct audit_entry *a)
                                    "sent; its parts tell what became of them"};
     memcpy(r.id, a->id, sizeof r.id);
     snprintf(r.who, sizeof r.who, "%.*s", (int)strnlen(a->who, sizeof a->who), a->who);
+    if (a->kind == AUDIT_BATCH_ENDED && !receipt_find(k, a->id)) {
+        return; /* it was refused before it began */
+    }
     if (a->kind == AUDIT_BATCH_ENDED) {
         r.state = a->detail < COMMAND_STATE_END ? (uint32_t)a->detail : COMMAND_UNKNOWN;
         snprintf(r.reason, sizeof r.reason, "%.*s", (int)strnlen(a->text, sizeof a->text), a->text);

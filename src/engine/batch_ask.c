@@ -74,14 +74,19 @@ static bool check_part(struct engine *e, const struct asked_batch *a, uint32_t p
     command_receipt(e, c, &w);
     if (stands_twice(a, part)) {
         snprintf(why, GUARD_REASON_SIZE, "the tag stands twice in the batch");
-    } else if (command_find(k, w.id) || receipt_find(k, w.id)) {
-        snprintf(why, GUARD_REASON_SIZE, "this id is another command's");
-    } else if (c->contract && c->contract->lease_ms) {
-        snprintf(why, GUARD_REASON_SIZE, "its contract has a lease: it can't be part of a batch");
-    } else {
-        return command_lets(e, c, why);
+        return false;
     }
-    return false;
+    if (command_find(k, w.id) || receipt_find(k, w.id)) {
+        snprintf(why, GUARD_REASON_SIZE, "this id is another command's");
+        return false;
+    }
+    if (!command_lets(e, c, why)) {
+        return false;
+    }
+    if (c->contract->lease_ms) {
+        snprintf(why, GUARD_REASON_SIZE, "its contract has a lease: it can't be part of a batch");
+    }
+    return !c->contract->lease_ms;
 }
 
 /* Refused as a whole: nothing of it was sent. The audit has it by its first part that was refused. */
@@ -98,6 +103,9 @@ static void refuse(struct engine *e, const struct asked_batch *a, struct record_
     } else {
         struct record_command w = part_of(a, part);
         command_note_denial(e, a->in, &w, &c->caller, why);
+    }
+    if (command_may_tell_refusal(e)) {
+        (void)command_note_batch(e, r, r->state, AUDIT_BATCH_ENDED, r->reason);
     }
     receipt_keep_refused(&e->commands, r);
     command_reply(e, a->in, r);
@@ -134,7 +142,7 @@ static void begin(struct engine *e, const struct asked_batch *a, struct record_r
 
 /* Known already: its receipt, if it is the very same batch again. */
 static bool look_again(struct engine *e, const struct asked_batch *a,
-                       const struct record_receipt *r)
+                       const struct record_receipt *r, const struct guard_caller *caller)
 {
     struct batch *b = batch_find(e, a->head.id);
     struct command *c = command_find(&e->commands, a->head.id);
@@ -147,13 +155,13 @@ static bool look_again(struct engine *e, const struct asked_batch *a,
     struct record_receipt again = *known;
     again.act = a->head.act;
     if (known->tag || known->value.u64 != r->value.u64 || strcmp(known->who, r->who) != 0) {
-        again = (struct record_receipt){.state = COMMAND_REFUSED,
-                                        .act = a->head.act,
-                                        .denied = 1,
-                                        .reason = "this id is another command's"};
-        memcpy(again.id, a->head.id, sizeof again.id);
+        struct record_command first = part_of(a, 0);
+        memcpy(first.id, a->head.id, sizeof first.id);
+        command_deny(e, a->in, &(struct record_receipt){.state = COMMAND_REFUSED}, &first, caller,
+                     "this id is another command's");
+    } else {
+        command_reply(e, a->in, &again);
     }
-    command_reply(e, a->in, &again);
     return true;
 }
 
@@ -169,7 +177,7 @@ static void take(struct engine *e, struct asked_batch *a)
     struct guard_caller caller;
     bool may = command_caller(e, a->in, &first, first.tag, &caller, why);
     snprintf(r.who, sizeof r.who, "%s", caller.name);
-    if (may && look_again(e, a, &r)) {
+    if (may && look_again(e, a, &r, &caller)) {
         return;
     }
     for (uint32_t i = 0; i < a->head.count; i++) {

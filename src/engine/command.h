@@ -236,6 +236,8 @@ bool command_note_batch(struct engine *e, const struct record_receipt *r, uint32
 /* An act that was refused; the command stands as it did. */
 void command_note_denial(struct engine *e, const struct inlet *in, const struct record_command *w,
                          const struct guard_caller *caller, const char *why);
+/* Refusals cost their asker nothing, so they may cost the disk only so much: false, it is only counted. */
+bool command_may_tell_refusal(struct engine *e);
 /* Tells of what was refused beyond REFUSALS_TOLD, when the second is over. */
 void command_tell_refusals(struct engine *e);
 /* Audit, journal and caller learn of the end. */

@@ -105,8 +105,7 @@ bool command_note_intent(struct engine *e, struct command *c, enum audit_kind ki
     return append(e, &entry, false, &c->intent);
 }
 
-/* Refusals cost their asker nothing, so they may cost the disk only so much. */
-static bool may_tell_refusal(struct engine *e)
+bool command_may_tell_refusal(struct engine *e)
 {
     return e->commands.refusals++ < REFUSALS_TOLD;
 }
@@ -142,7 +141,7 @@ void command_note_denial(struct engine *e, const struct inlet *in, const struct 
         snprintf(entry.subject, sizeof entry.subject, "%.159s", plan_text(&e->g->plan, tag->path));
     }
     snprintf(entry.text, sizeof entry.text, "%.160s", why);
-    if (may_tell_refusal(e)) {
+    if (command_may_tell_refusal(e)) {
         append(e, &entry, false, NULL);
     }
 }
@@ -165,7 +164,7 @@ void command_tell_end(struct engine *e, const struct command *c)
         [COMMAND_UNKNOWN] = AUDIT_COMMAND_UNKNOWN,
     };
     bool was_open = c >= e->commands.open && c < e->commands.open + e->commands.open_count;
-    if (was_open || may_tell_refusal(e)) {
+    if (was_open || command_may_tell_refusal(e)) {
         command_note(e, c, kinds[c->receipt.state]);
         tell_journal(e, c, command_state_name(c->receipt.state));
     }

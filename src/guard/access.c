@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guard/access.h"
 
+#include "guard/contract.h"
 #include "tag/conduit.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -205,8 +207,12 @@ void access_conditions(const struct plan *plan, const struct plan_write *c,
     const char *unit = plan_text(plan, tag->unit);
     const struct plan_tag *presence = plan_find_tag(plan, c->presence);
     const struct plan_tag *heartbeat = plan_find_tag(plan, c->heartbeat);
+    double low, high;
     *out = 0;
-    add(&l, "%.10g to %.10g%s%s", c->low, c->high, *unit ? " " : "", unit);
+    guard_range(c, tag, &low, &high);
+    if (isfinite(low) || isfinite(high)) {
+        add(&l, "%.10g to %.10g%s%s", low, high, *unit ? " " : "", unit);
+    }
     if (c->step > 0) {
         add(&l, "at most %.10g at once", c->step);
     }

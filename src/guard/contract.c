@@ -41,6 +41,13 @@ bool guard_names(const struct plan *plan, const struct plan_write *contract, con
     return !any && !strcmp(key, "approver") && guard_names(plan, contract, "caller", caller);
 }
 
+void guard_range(const struct plan_write *c, const struct plan_tag *tag, double *low, double *high)
+{
+    bool is_bool = tag->type == VALUE_BOOL;
+    *low = fmax(c->low, is_bool ? 0 : tag->has_range ? tag->low : -INFINITY);
+    *high = fmin(c->high, is_bool ? 1 : tag->has_range ? tag->high : INFINITY);
+}
+
 static bool range_lets(const struct guard_ask *a, double number, char *why)
 {
     const struct plan_write *c = a->contract;

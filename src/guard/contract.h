@@ -41,6 +41,9 @@ struct guard_ask {
     uint32_t weekday, minute; /* of the gateway's time zone: 0 is Monday; of the day */
 };
 
+/* What may be written to the tag: the contract's range and the tag's own. An end may be infinite: no limit but the type's. */
+void guard_range(const struct plan_write *contract, const struct plan_tag *tag, double *low,
+                 double *high);
 /* False with the reason, GUARD_REASON_SIZE bytes. The permissive is the engine's to ask: it reads live tags. */
 bool guard_lets(const struct guard_ask *ask, char *why);
 

@@ -6,6 +6,7 @@
 
 #include "box/board.h"
 #include "guard/access.h"
+#include "guard/contract.h"
 
 #include <errno.h>
 #include <float.h>
@@ -181,6 +182,7 @@ void commands_begin(struct request *r)
 static void render_write(struct request *r, const struct plan_write *w, const struct plan_tag *tag)
 {
     char text[1024];
+    double low, high;
     struct json *j = &r->body;
     const struct plan *p = r->http->plan;
     json_open(j, '{');
@@ -190,8 +192,13 @@ static void render_write(struct request *r, const struct plan_write *w, const st
     json_pair_text(j, "contract", plan_text(p, w->name));
     json_pair_text(j, "owner", plan_text(p, w->owner));
     json_pair_text(j, "place", plan_text(p, w->place));
-    json_pair_double(j, "low", w->low);
-    json_pair_double(j, "high", w->high);
+    guard_range(w, tag, &low, &high);
+    if (isfinite(low)) {
+        json_pair_double(j, "low", low);
+    }
+    if (isfinite(high)) {
+        json_pair_double(j, "high", high);
+    }
     for (int approver = 0; approver < 2; approver++) {
         json_key(j, approver ? "approvers" : "callers");
         json_open(j, '[');
