@@ -65,9 +65,11 @@ export interface Forecast {
 }
 
 export interface Session {
-  name: string; kind: 'person' | 'token' | 'local'; role: string; rights: string[]; zones?: string[]; since: string;
+  name: string; kind: 'person' | 'token' | 'local' | 'vouched'; role: string; rights: string[]; zones?: string[]; since: string;
   ends_in_s: number; idle_s: number; csrf: string;
 }
+
+export interface Provider { name: string; label: string }
 
 export interface Command {
   id: string; tag: string; state: string; detail: string; reason: string; who: string; asked: string; changed: string;

@@ -4,6 +4,7 @@ import './console.css';
 import { render } from 'preact';
 import { App } from './app';
 import { live } from './live';
+import { comeBack } from './sign_in';
 
-live.start();
+comeBack().finally(() => live.start());
 render(<App />, document.getElementById('app')!);

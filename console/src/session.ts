@@ -10,6 +10,7 @@ const MARK = 'isthmus-signed-in'; // so that nobody is asked for a session that 
 class SessionOf extends Observable {
   who: Session | null = null;
   needed = false; // not even reading is allowed without one
+  refused = ''; // why a sign-in by a provider came to nothing
   private touched = 0;
   private timer = 0;
 
@@ -22,6 +23,22 @@ class SessionOf extends Observable {
 
   async signIn(name: string, password: string, totp: string): Promise<void> {
     this.take(await send<Session>('POST', 'session', totp ? { name, password, totp } : { name, password }));
+  }
+
+  /** Away to the provider; it sends the browser back to /oidc. */
+  async begin(provider: string): Promise<void> {
+    this.refuse('');
+    location.assign((await send<{ url: string }>('POST', 'session/begin', { provider })).url);
+  }
+
+  refuse(why: string): void {
+    this.refused = why;
+    this.changed();
+  }
+
+  /** Back from there. */
+  async finish(state: string, code: string): Promise<void> {
+    this.take(await send<Session>('POST', 'session/finish', { state, code }));
   }
 
   async enrol(link: string, name: string, password: string): Promise<void> {
@@ -55,6 +72,7 @@ class SessionOf extends Observable {
     this.who = who;
     setCsrf(who?.csrf ?? '');
     if (who) {
+      this.refused = '';
       localStorage.setItem(MARK, who.name);
       this.needed = false;
       this.touched = performance.now();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Signing in, and the first administrator's enrolment by the link that the gateway has printed.
 import type { ComponentChildren, InputHTMLAttributes, JSX } from 'preact';
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { type Provider, get } from './api';
 import { live } from './live';
 import { Mark, useObserved } from './parts';
 import { session } from './session';
@@ -53,6 +54,43 @@ function goOn(): void {
   live.retryNow();
 }
 
+// What a provider has sent the browser back with. The address is cleaned at once, lest it stays in the browser's history.
+const back = location.pathname === '/oidc' ? new URLSearchParams(location.search) : null;
+if (back) history.replaceState(null, '', '/#sign-in');
+
+/** Finishes the sign-in that the browser comes back from, if it does. */
+export async function comeBack(): Promise<void> {
+  const [state, code] = [back?.get('state'), back?.get('code')];
+  if (!back) return;
+  try {
+    if (!state || !code) throw new Error(`The provider has signed nobody in: ${back.get('error_description') ?? back.get('error') ?? 'it does not say why'}.`);
+    await session.finish(state, code);
+    goOn();
+  } catch (e) {
+    session.refuse((e as Error).message);
+  }
+}
+
+/** A button for each who can vouch for people. */
+function Providers(): JSX.Element | null {
+  useObserved(session);
+  const [list, setList] = useState<Provider[]>([]);
+  const [busy, setBusy] = useState(false);
+  useEffect(() => { get<{ providers: Provider[] }>('providers').then(({ providers }) => setList(providers), () => undefined); }, []);
+  const begin = (name: string): void => {
+    setBusy(true);
+    session.begin(name).catch((e: Error) => { session.refuse(e.message); setBusy(false); });
+  };
+  const { refused } = session;
+  if (!list.length && !refused) return null;
+  return (
+    <section class="sheet" aria-label="By a provider">
+      <p role="alert">{refused && <span class="status bad"><Mark state="bad" /> {refused}</span>}</p>
+      {list.map(({ name, label }) => <p key={name}><button type="button" disabled={busy} onClick={() => begin(name)}>Sign in with {label}</button></p>)}
+    </section>
+  );
+}
+
 export function SignInPage(): JSX.Element {
   useObserved(session);
   const done = async (f: Record<string, string>): Promise<void> => {
@@ -60,12 +98,15 @@ export function SignInPage(): JSX.Element {
     goOn();
   };
   return (
-    <Sheet title="Sign in" button="Sign in" done={done}>
+    <>
+      <Sheet title="Sign in" button="Sign in" done={done}>
       {session.needed && <p class="quiet">This gateway shows its values only to who has signed in.</p>}
       <Field label="Name" name="name" autoComplete="username" required maxLength={63} />
       <Field label="Password" name="password" type="password" autoComplete="current-password" required />
       <Field label="Code" name="totp" autoComplete="one-time-code" inputMode="numeric" pattern="[0-9 ]*" maxLength={7} hint="Six digits of your app, if your account has one." />
     </Sheet>
+    <Providers />
+    </>
   );
 }
 

@@ -115,6 +115,7 @@ void north_browse_watch(struct service_host *host, const char *why);
 
 /* north_sign.c: a record from the engine; the end of those that can't be answered any more. */
 void north_sign_word(struct service_host *host, const struct slot *s);
+void north_vouch_word(struct service_host *host, const struct slot *s);
 void north_sign_watch(struct service_host *host, bool restarted);
 
 void north_engine_watch(struct service_host *host);

@@ -225,6 +225,8 @@ static void on_word(struct service_host *host, const struct slot *s, size_t coun
         north_browse_word(host, s);
     } else if (s->tag == record_tag(RECORD_SIGNED)) {
         north_sign_word(host, s);
+    } else if (s->tag == record_tag(RECORD_VOUCH)) {
+        north_vouch_word(host, s);
     }
 }
 

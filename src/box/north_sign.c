@@ -21,7 +21,7 @@ int service_sign(struct service_host *host, struct sign_request *request, servic
         return ERR_IO;
     }
     struct slot head = {.time = clock_utc_ns(), .tag = record_tag(RECORD_SIGN)};
-    int err = ring_put_record(&host->up, &head, request, sizeof *request);
+    int err = ring_put_record(&host->up, &head, request, sign_request_size(request->kind));
     if (!err) {
         *free_one = (struct north_sign){.kind = request->kind,
                                         .until = uv_now(&host->loop) + NORTH_SIGN_MS,
@@ -70,4 +70,22 @@ void north_sign_watch(struct service_host *host, bool restarted)
             end(s, &answer, NULL);
         }
     }
+}
+
+/* ---- The other side: a service that vouches for people ---- */
+
+void north_vouch_word(struct service_host *host, const struct slot *s)
+{
+    struct vouch_request request;
+    if (host->service->vouch && s->value.u64 == sizeof request && !host->stopping) {
+        memcpy(&request, slot_payload(s), sizeof request);
+        host->service->vouch(host->state, &request);
+        explicit_bzero(&request, sizeof request);
+    }
+}
+
+int service_vouched(struct service_host *host, const struct vouch_answer *answer)
+{
+    struct slot head = {.time = clock_utc_ns(), .tag = record_tag(RECORD_VOUCHED)};
+    return ring_put_record(&host->up, &head, answer, sizeof *answer);
 }

@@ -8,6 +8,7 @@
 
 #include "box/link.h"
 #include "guard/sign.h"
+#include "guard/vouch.h"
 #include "tag/plan.h"
 
 struct service_host;
@@ -86,6 +87,9 @@ typedef void service_sign_done(void *context, const struct sign_answer *answer,
 MUST_USE int service_sign(struct service_host *host, struct sign_request *request,
                           service_sign_done *done, void *context);
 
+/* Answers what the service's `vouch` was asked; `id` and `act` are those of the request. ERR_FULL: there is no room now. */
+MUST_USE int service_vouched(struct service_host *host, const struct vouch_answer *answer);
+
 /* When the first of the certificates ends that it works with (UTC): shown with the health of the box. 0: it has none. */
 void service_certificate(struct service_host *host, int64_t ends_ns);
 
@@ -105,6 +109,8 @@ struct service {
     /* Ends within a second; then calls service_stopped. */
     void (*stop)(void *service);
     void (*free)(void *service); /* after the loop has ended */
+    /* The identity asks it about a person who signs in; borrowed. NULL: it vouches for nobody. */
+    void (*vouch)(void *service, const struct vouch_request *request);
 };
 void service_stopped(struct service_host *host);
 

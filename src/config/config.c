@@ -97,7 +97,7 @@ static void merge_sections(struct load *l)
 {
     static const char *const known[] = {"gateway", "journal",  "zones",    "devices",   "types",
                                         "assets",  "tags",     "services", "contracts", "retention",
-                                        "writes",  "conduits", "keys"};
+                                        "writes",  "conduits", "keys",     "people"};
     enum { KNOWN = sizeof known / sizeof *known };
     struct node *firsts[KNOWN] = {NULL};
     for (struct node *n = l->root->child, *before = NULL; n; before = n, n = n->next) {
@@ -237,6 +237,7 @@ static int load_all(struct load *l, struct config_result *r)
         load_retentions(l);
         load_tags(l);
         check_retentions(l);
+        load_people(l);
         load_services(l);
         load_keys(l);
         load_contracts(l);
@@ -275,6 +276,7 @@ static int load_folder(const char *dir, int assign, const struct config_replay *
     plan_build_free(l.plan);
     free(l.zones);
     free(l.conduits);
+    free(l.people);
     free(l.boxes);
     free(l.devices);
     free(l.tags);

@@ -32,7 +32,10 @@ static bool resolve(const char *host, char *ip, size_t size)
     return ok;
 }
 
-/* "host:port" → "ip:port" ("[ip6]:port"); NULL and a problem when the host is not known. */
+#define NOWHERE "255.255.255.255" /* to which no connection can be made */
+
+/* "host:port" → "ip:port" ("[ip6]:port"). A host that is not known is a problem for `check`, and NULL; a gateway starts all the
+ * same, for the name service must stop no plant: until it is started again, that address leads nowhere. */
 static const char *numeric_address(struct load *l, const struct node *n)
 {
     const char *colon = strrchr(n->text, ':');
@@ -44,9 +47,14 @@ static const char *numeric_address(struct load *l, const struct node *n)
     char *host = tree_copy(&l->tree, n->text + brackets, size - 2u * brackets);
     char ip[INET6_ADDRSTRLEN + 64];
     if (!resolve(host, ip, sizeof ip)) {
-        node_problem(&l->tree, n, "write a numeric address, or check the name service",
-                     "the host '%s' is not known", host);
-        return NULL;
+        if (!l->assign || n->text[0] == ':') {
+            node_problem(&l->tree, n, "write a numeric address, or check the name service",
+                         "the host '%s' is not known", host);
+            return NULL;
+        }
+        node_warning(&l->tree, n, "check the name service, and restart the gateway then",
+                     "the host '%s' is not known now: nothing is connected there", host);
+        return tree_print(&l->tree, NOWHERE ":%s", colon + 1);
     }
     return tree_print(&l->tree, strchr(ip, ':') ? "[%s]:%s" : "%s:%s", ip, colon + 1);
 }

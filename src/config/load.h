@@ -53,6 +53,10 @@ struct load_write {
     const char *contract;
 };
 
+struct load_person {             /* a line of people */
+    const char *provider, *text; /* text: as it lies in the plan (guard/vouch.h) */
+};
+
 struct load_conduit {
     struct plan_conduit plan;
     const struct node *globs; /* NULL: every tag of the zone */
@@ -72,6 +76,8 @@ struct load {
     size_t zone_count, box_count, service_count;
     struct load_key *keys; /* owned */
     size_t key_count;
+    struct load_person *people; /* owned */
+    size_t people_count;
     struct load_device *devices;
     size_t device_count;
     struct load_tag *tags;
@@ -94,7 +100,7 @@ struct field { /* a table per section; ends with name == NULL */
 };
 extern const struct field gateway_fields[], journal_fields[], zone_fields[], conduit_fields[],
     device_fields[], tag_fields[], type_fields[], retention_fields[], asset_fields[],
-    service_fields[], contract_fields[], write_fields[], key_fields[];
+    service_fields[], contract_fields[], write_fields[], key_fields[], people_fields[];
 /* Reports missing fields, and unknown ones (not in the table nor, when given, in `options`), with the nearest known. */
 void check_fields(struct load *l, const struct node *map, const char *what,
                   const struct field *fields, const struct isthmus_option *options);
@@ -118,6 +124,7 @@ uint8_t retention_of(struct load *l, const char *path); /* … for each of them:
 void check_retentions(struct load *l);                  /* … and after them */
 void load_devices(struct load *l);                      /* devices.c: devices and their boxes */
 void load_tags(struct load *l);                         /* tags.c: tags, types, assets */
+void load_people(struct load *l);                       /* people.c: before the services */
 void load_services(struct load *l);                     /* services.c */
 void load_keys(struct load *l);                         /* keys.c: who may sign contracts */
 void load_contracts(struct load *l);                    /* contracts.c */
@@ -130,6 +137,9 @@ bool service_is_left_out(struct load *l, const char *service);
 void check_listener(struct load *l, const struct node *n, const struct isthmus_option *table,
                     const char *listen);
 void load_tls(struct load *l, const struct node *n, const struct isthmus_option *table);
+
+/* people.c: who may sign in by the service, and what it needs beside its options. */
+void load_provider(struct load *l, const struct node *n, const char *name, struct plan_box *box);
 
 /* A file's path: absolute, seen from the folder; "credential:NAME" is one that systemd hands to the unit. */
 const char *load_path(struct load *l, const char *path);

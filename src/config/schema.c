@@ -27,7 +27,8 @@ static const struct {
                 {"contracts", contract_fields, true},
                 {"retention", retention_fields, true},
                 {"writes", write_fields, true},
-                {"keys", key_fields, true}};
+                {"keys", key_fields, true},
+                {"people", people_fields, true}};
 
 static void put_raw(struct json *j, const char *text)
 {

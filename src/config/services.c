@@ -6,6 +6,7 @@
 
 #include "box/reach.h"
 #include "box/service.h"
+#include "guard/vouch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +78,8 @@ static void load_service(struct load *l, const struct node *n)
     box.zone = zone ? load_zone(l, node_get(n, "zone"), zone) : 0;
     const struct service *service = module_service(module, why, sizeof why);
     if (!service) {
-        node_problem(&l->tree, node_get(n, "module"), "http and sparkplug are built in", "%s", why);
+        node_problem(&l->tree, node_get(n, "module"), "http, oidc and sparkplug are built in", "%s",
+                     why);
     } else {
         check_fields(l, n, "a service", service_fields, service->options);
         load_tls(l, n, service->options);
@@ -108,6 +110,9 @@ static void load_service(struct load *l, const struct node *n)
                 uint32_t at = plan_build_option(l->plan, verb, text);
                 box.first_address = box.address_count++ ? box.first_address : at;
             }
+        }
+        if (!strcmp(module, VOUCH_MODULE)) {
+            load_provider(l, n, name, &box);
         }
     }
     l->boxes[l->box_count++] = (struct load_box){name, n, module, to, away, box.zone};

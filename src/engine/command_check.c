@@ -17,9 +17,9 @@
 /* "user:anna", "token:mes"; the name of a local session says already what it is. */
 static void name_caller(struct guard_caller *caller, const struct session *s)
 {
-    const char *prefix = s->kind == SESSION_PERSON  ? "user:"
-                         : s->kind == SESSION_TOKEN ? "token:"
-                                                    : "";
+    const char *prefix = s->kind == SESSION_PERSON || s->kind == SESSION_VOUCHED ? "user:"
+                         : s->kind == SESSION_TOKEN                              ? "token:"
+                                                                                 : "";
     snprintf(caller->name, sizeof caller->name, "%s%.*s", prefix,
              (int)(sizeof caller->name - 1 - strlen(prefix)), s->name);
     snprintf(caller->role, sizeof caller->role, "%s", role_name(s->role) ? role_name(s->role) : "");

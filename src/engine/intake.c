@@ -280,6 +280,10 @@ static void take_control(struct frame *f, struct slot *s, size_t count)
     case RECORD_SIGNED:
         f->fault = sign_pass(f->e, f->in, s);
         break;
+    case RECORD_VOUCH:
+    case RECORD_VOUCHED:
+        f->fault = vouch_pass(f->e, f->in, s);
+        break;
     case RECORD_WRITTEN:
         f->fault = command_written(f->e, f->in, s);
         break;

@@ -123,6 +123,7 @@ const char *browse_pass(struct engine *e, struct inlet *in, const struct slot *s
 
 /* sign.c: sign-ins and their answers, passed on. NULL, or why the record's owner is at fault. */
 const char *sign_pass(struct engine *e, struct inlet *in, const struct slot *s);
+const char *vouch_pass(struct engine *e, struct inlet *in, const struct slot *s);
 
 /* contracts.c: which data contracts were in effect, as the audit tells; and whether that has changed. */
 struct known_contracts;

@@ -9,6 +9,7 @@
 
 #include "guard/accounts.h"
 #include "guard/sign.h"
+#include "guard/vouch.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,13 +34,14 @@ static const struct {
     [SIGN_TOKEN_ADD] = {AUDIT_TOKEN_CHANGED, true, "added"},
     [SIGN_TOKEN_REMOVE] = {AUDIT_TOKEN_CHANGED, true, "revoked"},
     [SIGN_KEY] = {AUDIT_SIGN_IN, false, "by certificate"},
+    [SIGN_FINISH] = {AUDIT_SIGN_IN, false, "by its provider"},
 };
 
 static const char *prefix_of(const struct sign_answer *a)
 {
-    return a->session_kind == SESSION_PERSON  ? "user:"
-           : a->session_kind == SESSION_TOKEN ? "token:"
-                                              : "";
+    return a->session_kind == SESSION_PERSON || a->session_kind == SESSION_VOUCHED ? "user:"
+           : a->session_kind == SESSION_TOKEN                                      ? "token:"
+                                                                                   : "";
 }
 
 /* False: this failure is only counted. */
@@ -62,7 +64,7 @@ static void tell_audit(struct engine *e, const struct inlet *to, const struct si
     uint64_t ticket;
     struct net net = {.bits = 128};
     bool done = a->status == SIGN_OK;
-    bool failed = a->status == SIGN_WRONG || a->status == SIGN_SLOW;
+    bool failed = a->status == SIGN_WRONG || a->status == SIGN_SLOW || a->status == SIGN_REFUSED;
     if (!e->audit || a->kind >= SIGN_KIND_END || !kinds[a->kind].kind || (!done && !failed) ||
         (failed && !tell_failure(e))) {
         return;
@@ -81,11 +83,13 @@ static void tell_audit(struct engine *e, const struct inlet *to, const struct si
     snprintf(entry.who, sizeof entry.who, "%s%.40s", done ? prefix_of(a) : "", done ? a->name : "");
     snprintf(entry.where, sizeof entry.where, "%.31s", to->seat->name);
     snprintf(entry.subject, sizeof entry.subject, "%.*s", (int)sizeof a->subject - 1, a->subject);
-    const char *what = a->status == SIGN_SLOW    ? "slowed down"
-                       : a->status == SIGN_WRONG ? "wrong"
-                                                 : kinds[a->kind].what;
-    snprintf(entry.text, sizeof entry.text, "%s%s%s%s", what, *what && *from ? " " : "",
-             *from ? "from " : "", from);
+    const char *what = a->status == SIGN_SLOW      ? "slowed down"
+                       : a->status == SIGN_WRONG   ? "wrong"
+                       : a->status == SIGN_REFUSED ? "refused:"
+                                                   : kinds[a->kind].what;
+    snprintf(entry.text, sizeof entry.text, "%s%s%s%s%s%.100s", what, *what && *from ? " " : "",
+             *from ? "from " : "", from, a->status == SIGN_REFUSED ? " " : "",
+             a->status == SIGN_REFUSED ? a->text : "");
     if (audit_append(e->audit, &entry, false, &ticket)) {
         e->failures.untold += failed; /* told by the next that finds room */
     }
@@ -104,20 +108,49 @@ static void refuse(struct engine *e, struct inlet *asker, const struct sign_requ
 static const char *pass_request(struct engine *e, struct inlet *asker, const struct slot *s)
 {
     struct inlet *identity = e->inlets + (SEAT_IDENTITY - SEAT_READER);
-    struct sign_request request;
-    if (!reply_inlet(e, asker->box, BOX_NORTH) || s->value.u64 != sizeof request) {
+    struct sign_request request = {.kind = 0};
+    size_t size = (size_t)s->value.u64;
+    if (!reply_inlet(e, asker->box, BOX_NORTH) || size > sizeof request) {
         return "a sign-in record is malformed";
     }
-    memcpy(&request, slot_payload(s), sizeof request);
+    memcpy(&request, slot_payload(s), size);
+    if (size != sign_request_size(request.kind)) {
+        return "a sign-in record is malformed";
+    }
     request.asker = asker->box;
     if (request.kind < SIGN_KIND_END && kinds[request.kind].needs_audit &&
         (!e->audit || audit_failed(e->audit))) {
         refuse(e, asker, &request, SIGN_BROKEN,
                "The audit can't be written, and without it nothing of this is changed.");
-    } else if (!reply_send(e, identity, RECORD_SIGN, &request, sizeof request)) {
+    } else if (!reply_send(e, identity, RECORD_SIGN, &request, size)) {
         refuse(e, asker, &request, SIGN_BUSY, "");
     }
     explicit_bzero(&request, sizeof request);
+    return NULL;
+}
+
+/* Between the identity and the box of a provider. Which box has answered is written here; one that can't be asked leaves the
+ * person to his patience. */
+const char *vouch_pass(struct engine *e, struct inlet *in, const struct slot *s)
+{
+    struct inlet *identity = e->inlets + (SEAT_IDENTITY - SEAT_READER);
+    struct vouch_request request;
+    struct vouch_answer answer;
+    if (in->box == FRAME_IDENTITY && record_kind(s) == RECORD_VOUCH &&
+        s->value.u64 == sizeof request) {
+        memcpy(&request, slot_payload(s), sizeof request);
+        struct inlet *to = reply_inlet(e, request.provider, BOX_NORTH);
+        (void)(to && reply_send(e, to, RECORD_VOUCH, &request, sizeof request));
+        explicit_bzero(&request, sizeof request);
+        return NULL;
+    }
+    if (record_kind(s) != RECORD_VOUCHED || s->value.u64 != sizeof answer ||
+        !vouch_is_provider(&e->g->plan, in->box)) {
+        return "it vouches for nobody";
+    }
+    memcpy(&answer, slot_payload(s), sizeof answer);
+    answer.provider = in->box;
+    (void)reply_send(e, identity, RECORD_VOUCHED, &answer, sizeof answer);
     return NULL;
 }
 

@@ -8,7 +8,7 @@
 
 #include "engine/test_bed.h"
 #include "guard/audit_verify.h"
-#include "guard/sign.h"
+#include "guard/vouch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,8 +36,8 @@ static bool take(struct identity *d, struct sign_request *out)
     }
     size_t length = slot_record_length(d->slots);
     assert_int_equal(d->slots[0].tag, record_tag(RECORD_SIGN));
-    assert_int_equal(d->slots[0].value.u64, sizeof *out);
-    memcpy(out, slot_payload(d->slots), sizeof *out);
+    memcpy(out, slot_payload(d->slots), (size_t)d->slots[0].value.u64);
+    assert_int_equal(d->slots[0].value.u64, sign_request_size(out->kind));
     ring_step_back(&d->down, (size_t)n - length);
     ring_release(&d->down, d->down.next);
     return true;
@@ -54,7 +54,7 @@ static void say(struct bed *b, struct identity *d, const struct sign_answer *ans
 static void ask(struct bed *b, int box, enum sign_kind kind)
 {
     struct sign_request request = {.id = {7}, .asker = 999, .kind = kind, .name = "ada"};
-    bed_record(b, box, RECORD_SIGN, 0, &request, sizeof request);
+    bed_record(b, box, RECORD_SIGN, 0, &request, sign_request_size(kind));
     bed_run(b, 1);
 }
 
@@ -120,6 +120,9 @@ static void garbage_condemns_whoever_wrote_it(void **state)
     } wrong[] = {
         {BED_FIELD, RECORD_SIGN, sizeof(struct sign_request)}, /* no north box */
         {BED_CLOUD, RECORD_SIGN, sizeof(struct sign_request) - 1},
+        {BED_CLOUD, RECORD_SIGN, sizeof(struct sign_request)}, /* only SIGN_FINISH is so long */
+        {BED_CLOUD, RECORD_VOUCH, sizeof(struct vouch_request)},
+        {BED_CLOUD, RECORD_VOUCHED, sizeof(struct vouch_answer)}, /* it vouches for nobody */
         {BED_CLOUD, RECORD_SIGN, 0},
         {BED_CLOUD, RECORD_SIGNED, sizeof(struct sign_answer)}, /* not the identity */
     };

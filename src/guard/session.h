@@ -23,15 +23,20 @@
 #define ZONES_SIZE 256u /* of a list of zones' names: "a,b"; likewise */
 #define NET_TEXT   64u  /* of a network: "10.0.0.0/8"; likewise */
 
-enum session_kind { SESSION_PERSON = 1, SESSION_TOKEN, SESSION_LOCAL };
+enum session_kind {
+    SESSION_PERSON = 1,
+    SESSION_TOKEN,
+    SESSION_LOCAL,
+    SESSION_VOUCHED, /* a person whom a provider vouches for */
+};
 
 struct session {
-    uint8_t key[32];               /* SHA-256 of the id */
-    char name[NAME_SIZE];          /* of the account, of the token, or "local:UID" */
-    uint32_t kind;                 /* enum session_kind */
-    uint32_t role;                 /* enum role */
-    uint32_t box;                  /* index in the plan: of the north box that it belongs to */
-    uint32_t zone_limit;           /* 1: only the zones below; 0: every zone */
+    uint8_t key[32];      /* SHA-256 of the id */
+    char name[NAME_SIZE]; /* of the account, of the token, "local:UID", or "PROVIDER/NAME" */
+    uint32_t kind;        /* enum session_kind */
+    uint32_t role;        /* enum role */
+    uint32_t box;         /* index in the plan: of the north box that it belongs to */
+    uint32_t zone_limit;  /* 1: only the zones below; 0: every zone */
     uint32_t zones[SESSION_ZONES]; /* indexes in the plan */
     uint32_t zone_count, reserved;
     uint64_t revision; /* of the account or token when the session began */

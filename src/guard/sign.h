@@ -5,6 +5,8 @@
 #ifndef ISTHMUS_GUARD_SIGN_H
 #define ISTHMUS_GUARD_SIGN_H
 
+#include <stddef.h>
+
 #include "guard/password.h"
 #include "guard/session.h"
 
@@ -25,10 +27,16 @@ enum sign_kind {
     SIGN_TOKENS,         /* lists tokens [from] */
     SIGN_TOKEN_ADD,    /* [name, role, zones, net, expires; with SIGN_BY_KEY secret: of the key] */
     SIGN_TOKEN_REMOVE, /* [name] */
-    SIGN_KEY, /* a machine that has proven a key by TLS signs in [secret: 64 hex digits, the
+    SIGN_KEY,       /* a machine that has proven a key by TLS signs in [secret: 64 hex digits, the
                             SHA-256 of the public key; address]; only of a box that asks for certificates */
+    SIGN_PROVIDERS, /* lists who vouches for people here [from] */
+    SIGN_BEGIN, /* a person is going to sign in by a provider [name: its service; address]: the answer's
+                            session is the browser's word, text where it has to go */
+    SIGN_FINISH, /* … and is back [secret: the browser's word, fresh: state, proof: code; address] */
     SIGN_KIND_END
 };
+
+#define SIGN_PROOF 1280u /* of what a provider gives the browser along, terminated */
 
 enum sign_flag { SIGN_USED = 1, SIGN_TOTP = 2, SIGN_BY_KEY = 4 };
 
@@ -44,7 +52,14 @@ struct sign_request {
     char net[NET_TEXT];
     char secret[PASSWORD_MAX + 1], fresh[PASSWORD_MAX + 1];
     char code[8];
+    char proof[SIGN_PROOF]; /* last: only with SIGN_FINISH it goes along */
 };
+
+/* Bytes of such a request's record. */
+static inline size_t sign_request_size(uint32_t kind)
+{
+    return kind == SIGN_FINISH ? sizeof(struct sign_request) : offsetof(struct sign_request, proof);
+}
 
 enum sign_status {
     SIGN_OK,
@@ -56,12 +71,14 @@ enum sign_status {
     SIGN_EXISTS,
     SIGN_NONE, /* no account or token has that name */
     SIGN_FULL,
-    SIGN_BUSY,   /* no answer could come; again in a moment */
-    SIGN_BROKEN, /* accounts can't be read or written: text */
+    SIGN_BUSY,    /* no answer could come; again in a moment */
+    SIGN_BROKEN,  /* accounts can't be read or written: text */
+    SIGN_FAR,     /* the provider can't be asked: text */
+    SIGN_REFUSED, /* it vouches for nobody who may sign in here: text */
     SIGN_STATUS_END
 };
 
-#define SIGN_TEXT 128u
+#define SIGN_TEXT 768u
 
 struct sign_answer {
     uint8_t id[16];
@@ -80,13 +97,14 @@ struct sign_answer {
         [NAME_SIZE]; /* the account or token that it was done to, or the name that was tried */
     uint8_t address[16];
     char text
-        [SIGN_TEXT]; /* why not; or the new secret, of SIGN_LINK, SIGN_TOKEN_ADD and with SIGN_TOTP */
+        [SIGN_TEXT]; /* why not; or the new secret, of SIGN_LINK, SIGN_TOKEN_ADD and with SIGN_TOTP; or an address */
     uint32_t count, next; /* of struct sign_row behind this; 0: that was all, else where to go on */
 };
 
-#define SIGN_ROWS_MAX 4u
+#define SIGN_ROWS_MAX 2u
 
-struct sign_row { /* an account or a token */
+struct
+    sign_row { /* an account or a token; or a provider: name, and in `zones` what people call it */
     char name[NAME_SIZE];
     char zones[ZONES_SIZE];
     char net[NET_TEXT];
@@ -94,8 +112,9 @@ struct sign_row { /* an account or a token */
     uint32_t role, has_totp, open, sessions; /* open: can sign in now; sessions alive */
     int64_t created_ns, expires_ns;
 };
-_Static_assert(sizeof(struct sign_answer) + SIGN_ROWS_MAX * sizeof(struct sign_row) <= 2400,
-               "an answer fits a record");
+_Static_assert(sizeof(struct sign_answer) + SIGN_ROWS_MAX * sizeof(struct sign_row) <= 2400 &&
+                   sizeof(struct sign_request) <= 2400,
+               "both fit a record");
 
 /* Of whoever is no session of the gateway's: what stands before the 64 hex digits of a token. */
 #define TOKEN_PREFIX "isthmus_"

@@ -183,8 +183,29 @@ void admin_account_set(struct identity *d, struct exchange *x)
     }
 }
 
+/* Of somebody whom a provider vouches for there is no account: what can be taken away here are the sessions. */
+static void end_vouched(struct identity *d, struct exchange *x)
+{
+    struct session s;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SESSIONS_MAX; i++) {
+        if (session_at(d->sessions, i, &s) && s.kind == SESSION_VOUCHED &&
+            !strcmp(s.name, x->request->name)) {
+            session_end(d->sessions, &s);
+            count++;
+        }
+    }
+    if (!count) {
+        exchange_end(x, SIGN_NONE, "");
+    }
+}
+
 void admin_account_remove(struct identity *d, struct exchange *x)
 {
+    if (strchr(x->request->name, '/')) {
+        end_vouched(d, x);
+        return;
+    }
     d->next = d->accounts;
     struct account *a = accounts_find(&d->next, x->request->name);
     if (!a) {

@@ -45,6 +45,9 @@ static const struct {
     [SIGN_TOKEN_ADD] = {admin_token_add, true, RIGHT_ACCOUNTS},
     [SIGN_TOKEN_REMOVE] = {admin_token_remove, true, RIGHT_ACCOUNTS},
     [SIGN_KEY] = {sign_key, false, 0},
+    [SIGN_PROVIDERS] = {provider_list, false, 0},
+    [SIGN_BEGIN] = {provider_begin, false, 0},
+    [SIGN_FINISH] = {provider_finish, false, 0},
 };
 
 static bool is_text(const char *text, size_t size)
@@ -57,7 +60,8 @@ static bool is_whole(const struct sign_request *r)
 {
     return is_text(r->name, sizeof r->name) && is_text(r->zones, sizeof r->zones) &&
            is_text(r->net, sizeof r->net) && is_text(r->secret, sizeof r->secret) &&
-           is_text(r->fresh, sizeof r->fresh) && is_text(r->code, sizeof r->code);
+           is_text(r->fresh, sizeof r->fresh) && is_text(r->code, sizeof r->code) &&
+           is_text(r->proof, sizeof r->proof);
 }
 
 void exchange_end(struct exchange *x, enum sign_status status, const char *text)
@@ -66,12 +70,19 @@ void exchange_end(struct exchange *x, enum sign_status status, const char *text)
     snprintf(x->answer.text, sizeof x->answer.text, "%s", text);
 }
 
-void identity_answer(struct identity *d, struct exchange *x)
+void exchange_begin(struct exchange *x)
 {
     const struct sign_request *r = x->request;
+    x->asks = false;
     x->answer = (struct sign_answer){.asker = r->asker, .kind = r->kind, .status = SIGN_OK};
     memcpy(x->answer.id, r->id, sizeof x->answer.id);
     memcpy(x->answer.address, r->address, sizeof x->answer.address);
+}
+
+void identity_answer(struct identity *d, struct exchange *x)
+{
+    const struct sign_request *r = x->request;
+    exchange_begin(x);
     if (r->kind >= SIGN_KIND_END || !kinds[r->kind].run || !is_whole(r)) {
         exchange_end(x, SIGN_BAD, "The request is malformed.");
         return;
@@ -104,7 +115,7 @@ static bool is_good(struct identity *d, const struct session *s)
         return t && t->revision == s->revision && d->utc_ns < t->expires_ns;
     }
     const struct account *a = accounts_find(&d->accounts, s->name);
-    return s->kind == SESSION_LOCAL ||
+    return s->kind == SESSION_LOCAL || s->kind == SESSION_VOUCHED ||
            (a && a->revision == s->revision && account_is_open(a, d->utc_ns));
 }
 
@@ -167,8 +178,8 @@ bool identity_make_link(struct identity *d, char secret[SECRET_TEXT])
 }
 
 /* Under the first of its names, if it has any: an address like 0.0.0.0 leads nowhere. */
-static void link_text(const struct plan *p, const struct plan_box *b, const char *secret,
-                      char text[SIGN_TEXT])
+static void link_text(const struct plan *p, const struct plan_box *b, const char *path,
+                      const char *secret, char *text, size_t text_size)
 {
     const char *listen = plan_text(p, p->options[b->first_address].value);
     const char *names = plan_option(p, b->first_option, b->option_count, "names");
@@ -176,9 +187,9 @@ static void link_text(const struct plan *p, const struct plan_box *b, const char
     names = names ? names + strspn(names, ", ") : "";
     int size = (int)strcspn(names, ", ");
     bool bracket = size && memchr(names, ':', (size_t)size);
-    snprintf(text, SIGN_TEXT, "%s://%s%.*s%s%s/#enrol/%s",
-             tls && !strcmp(tls, "true") ? "https" : "http", bracket ? "[" : "", size, names,
-             bracket ? "]" : "", size ? strrchr(listen, ':') : listen, secret);
+    snprintf(text, text_size, "%s://%s%.*s%s%s%s%s", tls && !strcmp(tls, "true") ? "https" : "http",
+             bracket ? "[" : "", size, names, bracket ? "]" : "",
+             size ? strrchr(listen, ':') : listen, path, secret);
 }
 
 uint32_t identity_link_text(const struct identity *d, uint32_t from, const char *secret,
@@ -188,12 +199,22 @@ uint32_t identity_link_text(const struct identity *d, uint32_t from, const char 
     for (uint32_t i = from; i < p->header->boxes.count; i++) {
         const struct plan_box *b = p->boxes + i;
         if (b->kind == BOX_NORTH && b->address_count && !strcmp(plan_text(p, b->module), "http")) {
-            link_text(p, b, secret, text);
+            link_text(p, b, "/#enrol/", secret, text, SIGN_TEXT);
             return i;
         }
     }
     snprintf(text, SIGN_TEXT, "#enrol/%s", secret);
     return PLAN_NONE;
+}
+
+void identity_redirect_text(const struct identity *d, uint32_t box, char text[VOUCH_REDIRECT])
+{
+    const struct plan *p = d->plan;
+    const struct plan_box *b = box < p->header->boxes.count ? p->boxes + box : NULL;
+    text[0] = 0;
+    if (b && b->kind == BOX_NORTH && b->address_count && !strcmp(plan_text(p, b->module), "http")) {
+        link_text(p, b, VOUCH_PATH, "", text, VOUCH_REDIRECT);
+    }
 }
 
 uint32_t identity_zone(const struct identity *d, const char *name, size_t size)

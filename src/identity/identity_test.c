@@ -17,8 +17,8 @@
 #define UTC    (1700000000 * SECOND)
 #define WORD   "correct horse battery"
 
-/* Boxes: a driver's, one that a network reaches, one that none does, one that asks for certificates. */
-enum { FIELD, OPEN, LOCAL, MACHINES };
+/* Boxes: a driver's, one that a network reaches, one that none does, one that asks for certificates, one that vouches for people. */
+enum { FIELD, OPEN, LOCAL, MACHINES, SSO };
 
 struct house {
     struct plan plan;
@@ -40,6 +40,7 @@ static void make_plan(struct house *h)
                                          .ring_capacity = 1024});
     uint32_t address = plan_build_option(b, "bind", "127.0.0.1:8480");
     plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "console"),
+                                         .module = plan_build_text(b, "http"),
                                          .kind = BOX_NORTH,
                                          .first_address = address,
                                          .address_count = 1});
@@ -51,6 +52,14 @@ static void make_plan(struct house *h)
                                          .option_count = 1,
                                          .first_address = address,
                                          .address_count = 1});
+    uint32_t groups = plan_build_option(b, "connect", "127.0.0.1:443");
+    plan_build_option(b, VOUCH_GROUP_KEY, "engineer * plant engineers");
+    plan_build_option(b, VOUCH_GROUP_KEY, "operator line-2,line-1 ops");
+    plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "sso"),
+                                         .module = plan_build_text(b, VOUCH_MODULE),
+                                         .kind = BOX_NORTH,
+                                         .first_address = groups,
+                                         .address_count = 3});
     assert_int_equal(plan_build_finish(b, &h->image, &size), 0);
     assert_int_equal(plan_open(&h->plan, h->image, size), 0);
     plan_build_free(b);
@@ -502,10 +511,14 @@ static void lists_go_on(void **state)
     struct sign_request r = as(local(h), LOCAL, SIGN_ACCOUNTS);
     const struct sign_answer *a = ask(h, r);
     assert_int_equal(a->count, SIGN_ROWS_MAX);
-    assert_string_equal(h->x.rows[3].name, "u3");
+    assert_string_equal(h->x.rows[1].name, "u1");
     r.from = a->next;
     a = ask(h, r);
     assert_int_equal(a->count, 2);
+    r.from = a->next;
+    a = ask(h, r);
+    assert_int_equal(a->count, 2);
+    assert_string_equal(h->x.rows[1].name, "u5");
     assert_int_equal(a->next, 0);
     r.from = UINT32_MAX;
     assert_int_equal(ask(h, r)->count, 0);
@@ -563,6 +576,167 @@ static void the_oldest_session_of_a_name_makes_room(void **state)
     house_free(h);
 }
 
+/* ---- People whom a provider vouches for ---- */
+
+struct away { /* what a browser and the provider's box hold while the person is at the provider */
+    struct vouch_request asked;
+    struct id browser;
+};
+
+static struct away begin(struct house *h, uint8_t from)
+{
+    struct away w;
+    struct vouch_answer v = {.provider = SSO, .act = VOUCH_BEGIN, .text = "https://login.example"};
+    struct sign_request r = {
+        .kind = SIGN_BEGIN, .asker = OPEN, .name = "sso", .id = {9}, .address = {[15] = from}};
+    (void)ask(h, r);
+    assert_true(h->x.asks);
+    w.asked = h->x.vouch;
+    assert_int_equal(w.asked.provider, SSO);
+    assert_int_equal(strlen(w.asked.state), 32);
+    assert_int_equal(strlen(w.asked.word), 43);
+    assert_string_equal(w.asked.redirect, "http://127.0.0.1:8480/oidc");
+    memcpy(v.id, w.asked.id, sizeof v.id);
+    v.provider = OPEN; /* another box can't answer in its place */
+    assert_false(identity_vouched(h->d, &v, &h->x));
+    v.provider = SSO;
+    assert_true(identity_vouched(h->d, &v, &h->x));
+    assert_int_equal(h->x.answer.status, SIGN_OK);
+    assert_int_equal(h->x.answer.id[0], 9);
+    assert_string_equal(h->x.answer.text, "https://login.example");
+    memcpy(w.browser.bytes, h->x.answer.session, sizeof w.browser.bytes);
+    return w;
+}
+
+static struct sign_request back(const struct away *w)
+{
+    struct sign_request r = {.kind = SIGN_FINISH, .asker = OPEN, .id = {8}, .proof = "code"};
+    for (int i = 0; i < 16; i++) {
+        snprintf(r.secret + 2 * i, 3, "%02x", w->browser.bytes[i]);
+    }
+    strcpy(r.fresh, w->asked.state);
+    return r;
+}
+
+static const struct sign_answer *vouch(struct house *h, const char *name, uint64_t groups)
+{
+    struct vouch_answer v = {.provider = SSO, .act = VOUCH_FINISH, .groups = groups};
+    assert_true(h->x.asks);
+    memcpy(v.id, h->x.vouch.id, sizeof v.id);
+    strcpy(v.name, name);
+    assert_true(identity_vouched(h->d, &v, &h->x));
+    return &h->x.answer;
+}
+
+static void a_provider_vouches(void **state)
+{
+    (void)state;
+    struct house *h = house_new();
+    struct away w = begin(h, 1);
+    (void)ask(h, back(&w));
+    assert_string_equal(h->x.vouch.code, "code");
+    assert_string_equal(h->x.vouch.nonce, w.asked.nonce);
+    assert_int_equal(strlen(h->x.vouch.word), 43);
+    assert_string_not_equal(h->x.vouch.word, w.asked.word);
+    const struct sign_answer *a = vouch(h, "ada", 2);
+    assert_int_equal(a->status, SIGN_OK);
+    assert_int_equal(a->id[0], 8);
+    assert_string_equal(a->name, "sso/ada");
+    assert_int_equal(a->session_kind, SESSION_VOUCHED);
+    assert_int_equal(a->role, ROLE_OPERATOR);
+    assert_int_equal(a->zone_count, 2);
+    struct id ada;
+    memcpy(ada.bytes, a->session, sizeof ada.bytes);
+    pass(h, 60);
+    assert_int_equal(ask(h, as(ada, OPEN, SIGN_WHO))->status, SIGN_OK);
+    assert_int_equal(ask(h, as(ada, OPEN, SIGN_ACCOUNTS))->status, SIGN_FORBIDDEN);
+    pass(h, 1801);
+    assert_int_equal(ask(h, as(ada, OPEN, SIGN_WHO))->status, SIGN_ENDED);
+    w = begin(h, 1);
+    (void)ask(h, back(&w));
+    assert_int_equal(vouch(h, "bob", 3)->role, ROLE_ENGINEER); /* the first line that fits */
+    assert_int_equal(h->x.answer.zone_limit, 0);
+    house_free(h);
+}
+
+static void a_provider_vouches_for_nobody(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint64_t groups;
+    } wrong[] = {{"ada", 0},
+                 {"ada", 4}, /* no such line */
+                 {"", 1},
+                 {"a/b", 1},
+                 {"a b", 1},
+                 {"a\nb", 1},
+                 {"abcdefghijklmnopqrstuvwxyz-abcdefghij", 1}};
+    struct house *h = house_new();
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct away w = begin(h, 1);
+        (void)ask(h, back(&w));
+        const struct sign_answer *a = vouch(h, wrong[i].name, wrong[i].groups);
+        assert_int_equal(a->status, SIGN_REFUSED);
+        assert_true(strlen(a->text) > 20);
+    }
+    struct away w = begin(h, 1);
+    (void)ask(h, back(&w));
+    struct vouch_answer v = {.provider = SSO, .act = VOUCH_FINISH, .status = VOUCH_REFUSED};
+    memcpy(v.id, h->x.vouch.id, sizeof v.id);
+    memset(v.name, 'x', sizeof v.name); /* without an end */
+    assert_false(identity_vouched(h->d, &v, &h->x));
+    v.name[0] = 0;
+    v.id[3] ^= 1;
+    assert_false(identity_vouched(h->d, &v, &h->x));
+    v.id[3] ^= 1;
+    assert_true(identity_vouched(h->d, &v, &h->x));
+    assert_int_equal(h->x.answer.status, SIGN_REFUSED);
+    assert_false(identity_vouched(h->d, &v, &h->x)); /* it is answered once */
+    house_free(h);
+}
+
+static void an_attempt_is_good_once_for_its_browser_and_for_ten_minutes(void **state)
+{
+    (void)state;
+    struct house *h = house_new();
+    struct away w = begin(h, 1), other = begin(h, 2);
+    struct sign_request r = back(&w);
+    r.asker = MACHINES; /* another box */
+    assert_int_equal(ask(h, r)->status, SIGN_WRONG);
+    r = back(&w);
+    memcpy(r.secret, back(&other).secret, sizeof r.secret);
+    assert_int_equal(ask(h, r)->status, SIGN_WRONG);
+    r = back(&w);
+    r.fresh[31] ^= 1;
+    assert_int_equal(ask(h, r)->status, SIGN_WRONG);
+    pass(h, 300);
+    (void)ask(h, back(&w));
+    assert_true(h->x.asks);
+    assert_int_equal(ask(h, back(&w))->status, SIGN_WRONG);
+    pass(h, 301);
+    assert_int_equal(ask(h, back(&other))->status, SIGN_WRONG);
+    house_free(h);
+}
+
+static void who_begins_often_drives_out_nobody_else(void **state)
+{
+    (void)state;
+    struct house *h = house_new();
+    struct away w = begin(h, 1);
+    for (int i = 0; i < 300; i++) {
+        (void)begin(h, 2);
+    }
+    (void)ask(h, back(&w));
+    assert_true(h->x.asks);
+    assert_int_equal(vouch(h, "ada", 1)->status, SIGN_OK);
+    struct sign_request r = {.kind = SIGN_BEGIN, .asker = OPEN, .name = "console"};
+    assert_int_equal(ask(h, r)->status, SIGN_NONE);
+    assert_int_equal(ask(h, (struct sign_request){.kind = SIGN_PROVIDERS})->count, 1);
+    assert_string_equal(h->x.rows[0].zones, "sso");
+    house_free(h);
+}
+
 /* No bytes that a box can send do more than be refused. */
 static void any_bytes_are_answered(void **state)
 {
@@ -598,6 +772,10 @@ int main(void)
         cmocka_unit_test(lists_go_on),
         cmocka_unit_test(a_damaged_file_is_never_taken_for_an_empty_one),
         cmocka_unit_test(the_oldest_session_of_a_name_makes_room),
+        cmocka_unit_test(a_provider_vouches),
+        cmocka_unit_test(a_provider_vouches_for_nobody),
+        cmocka_unit_test(an_attempt_is_good_once_for_its_browser_and_for_ten_minutes),
+        cmocka_unit_test(who_begins_often_drives_out_nobody_else),
         cmocka_unit_test(any_bytes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

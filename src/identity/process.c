@@ -65,26 +65,45 @@ static void turn_clock(struct process *p)
     atomic_store_explicit(&p->seat->panel->heartbeat_ns, p->identity.mono_ns, memory_order_relaxed);
 }
 
+static void put(struct process *p, enum record_kind kind, const void *payload, size_t size)
+{
+    struct slot head = {.time = p->identity.utc_ns, .tag = record_tag(kind)};
+    if (ring_put_record(&p->up, &head, payload, size) == ERR_OK) {
+        ring_publish(&p->up); /* else the asker's patience ends it */
+    }
+}
+
+static void send(struct process *p, const struct exchange *x)
+{
+    uint8_t payload[SLOT_PAYLOAD_MAX];
+    size_t rows = x->answer.count * sizeof *x->rows;
+    if (x->asks) {
+        put(p, RECORD_VOUCH, &x->vouch, sizeof x->vouch);
+        return;
+    }
+    memcpy(payload, &x->answer, sizeof x->answer);
+    memcpy(payload + sizeof x->answer, x->rows, rows);
+    put(p, RECORD_SIGNED, payload, sizeof x->answer + rows);
+    explicit_bzero(payload, sizeof payload);
+}
+
 static void answer(struct process *p, const struct slot *s)
 {
     struct exchange *x = &p->exchange;
-    struct sign_request request;
-    uint8_t payload[SLOT_PAYLOAD_MAX];
-    if (s->tag != record_tag(RECORD_SIGN) || s->value.u64 != sizeof request) {
-        return;
+    struct sign_request request = {.kind = 0};
+    struct vouch_answer vouched;
+    if (s->tag == record_tag(RECORD_SIGN) && s->value.u64 <= sizeof request) {
+        memcpy(&request, slot_payload(s), (size_t)s->value.u64);
+        x->request = &request;
+        identity_answer(&p->identity, x);
+        send(p, x);
+        explicit_bzero(&request, sizeof request);
+    } else if (s->tag == record_tag(RECORD_VOUCHED) && s->value.u64 == sizeof vouched) {
+        memcpy(&vouched, slot_payload(s), sizeof vouched);
+        if (identity_vouched(&p->identity, &vouched, x)) {
+            send(p, x);
+        }
     }
-    memcpy(&request, slot_payload(s), sizeof request);
-    x->request = &request;
-    identity_answer(&p->identity, x);
-    size_t rows = x->answer.count * sizeof *x->rows;
-    memcpy(payload, &x->answer, sizeof x->answer);
-    memcpy(payload + sizeof x->answer, x->rows, rows);
-    struct slot head = {.time = p->identity.utc_ns, .tag = record_tag(RECORD_SIGNED)};
-    if (ring_put_record(&p->up, &head, payload, sizeof x->answer + rows) == ERR_OK) {
-        ring_publish(&p->up); /* else the asker's patience ends it */
-    }
-    explicit_bzero(payload, sizeof payload);
-    explicit_bzero(&request, sizeof request);
     explicit_bzero(x, sizeof *x);
     explicit_bzero(p->taken, sizeof p->taken);
 }

@@ -19,7 +19,7 @@
 #define SLOW_LINK  "\1link"
 #define SLOW_TOKEN "\1token"
 
-static bool is_slow(struct identity *d, struct exchange *x, const char *name)
+bool sign_is_slow(struct identity *d, struct exchange *x, const char *name)
 {
     int64_t wait = slow_wait(&d->slow, name, x->request->address, d->mono_ns);
     if (wait > 0) {
@@ -29,7 +29,7 @@ static bool is_slow(struct identity *d, struct exchange *x, const char *name)
     return wait > 0;
 }
 
-static void fail(struct identity *d, struct exchange *x, const char *name)
+void sign_failed(struct identity *d, struct exchange *x, const char *name)
 {
     slow_failed(&d->slow, name, x->request->address, d->mono_ns);
     exchange_end(x, SIGN_WRONG, "");
@@ -125,6 +125,12 @@ static void begin_person(struct identity *d, struct exchange *x, const struct ac
     begin(d, x, &s, a->zones, a->expires_ns);
 }
 
+void sign_vouched(struct identity *d, struct exchange *x, struct session *s, const char *zones)
+{
+    s->idle_ns = PERSON_IDLE_NS;
+    begin(d, x, s, zones, 0);
+}
+
 /* The account that name, password and code open; NULL. */
 static struct account *check(struct identity *d, const char *name, const struct sign_request *r)
 {
@@ -147,12 +153,12 @@ static bool is_broken(struct identity *d, struct exchange *x)
 void sign_in(struct identity *d, struct exchange *x)
 {
     const struct sign_request *r = x->request;
-    if (is_broken(d, x) || is_slow(d, x, r->name)) {
+    if (is_broken(d, x) || sign_is_slow(d, x, r->name)) {
         return;
     }
     struct account *a = check(d, r->name, r);
     if (!a) {
-        fail(d, x, r->name);
+        sign_failed(d, x, r->name);
         return;
     }
     slow_passed(&d->slow, r->name, r->address);
@@ -172,14 +178,14 @@ void sign_token(struct identity *d, struct exchange *x)
 {
     const struct sign_request *r = x->request;
     uint8_t digest[32];
-    if (is_broken(d, x) || is_slow(d, x, SLOW_TOKEN)) {
+    if (is_broken(d, x) || sign_is_slow(d, x, SLOW_TOKEN)) {
         return;
     }
     const struct token *t = digest_of_secret(32, TOKEN_PREFIX, r->secret, digest)
                                 ? tokens_find_digest(&d->accounts, digest)
                                 : NULL;
     if (!t || d->utc_ns >= t->expires_ns || !net_has(&t->net, r->address)) {
-        fail(d, x, SLOW_TOKEN);
+        sign_failed(d, x, SLOW_TOKEN);
         return;
     }
     begin_machine(d, x, t);
@@ -249,12 +255,12 @@ void sign_enrol(struct identity *d, struct exchange *x)
 {
     const struct sign_request *r = x->request;
     uint8_t digest[32];
-    if (is_broken(d, x) || is_slow(d, x, SLOW_LINK)) {
+    if (is_broken(d, x) || sign_is_slow(d, x, SLOW_LINK)) {
         return;
     }
     if (!d->link_end_ns || d->mono_ns >= d->link_end_ns ||
         !digest_of_secret(16, "", r->secret, digest) || !digest_equal(digest, d->link, 32)) {
-        fail(d, x, SLOW_LINK);
+        sign_failed(d, x, SLOW_LINK);
         return;
     }
     struct account a = {.role = ROLE_ADMINISTRATOR, .created_ns = d->utc_ns};
@@ -284,14 +290,14 @@ void sign_password(struct identity *d, struct exchange *x)
     const char *name = x->caller.name;
     memcpy(x->answer.subject, name, sizeof x->answer.subject);
     if (x->caller.kind != SESSION_PERSON) {
-        exchange_end(x, SIGN_BAD, "Only people have passwords.");
+        exchange_end(x, SIGN_BAD, "Only people with an account here have a password here.");
         return;
     }
-    if (is_slow(d, x, name) || !is_fit(x, r->fresh, name)) {
+    if (sign_is_slow(d, x, name) || !is_fit(x, r->fresh, name)) {
         return;
     }
     if (!check(d, name, r)) {
-        fail(d, x, name);
+        sign_failed(d, x, name);
         return;
     }
     d->next = d->accounts;

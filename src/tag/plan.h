@@ -92,7 +92,7 @@ struct plan_box {
     uint32_t tag_count;     /* of its devices */
     uint32_t ring_capacity; /* slots of its ring to the engine (power of two) */
     uint32_t first_address,
-        address_count; /* options table: key "connect" or "bind", value "ip:port" (port * = any); "read", a path */
+        address_count; /* options table: key "connect" or "bind", value "ip:port" (port * = any); "read", a path; "group", guard/vouch.h */
 };
 
 struct plan_device {

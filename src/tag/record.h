@@ -28,6 +28,8 @@ enum record_kind {
     RECORD_WRITTEN = 0x13, /* R  south box → engine: its end, exactly once */
     RECORD_COMMANDS = 0x14, /* R  north box → engine: a batch of commands, all of them or none */
     RECORD_WRITES = 0x15,   /* R  engine → south box: all of these in one transaction, or none */
+    RECORD_VOUCH = 0x16, /* R  identity → engine → box of a provider of sign-ins (guard/vouch.h) */
+    RECORD_VOUCHED = 0x17, /* R  its answer, on the way back */
 };
 
 static inline uint32_t record_tag(enum record_kind kind)

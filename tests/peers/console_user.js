@@ -26,6 +26,7 @@ const steps = {
   async open(width, height, scheme, hash = 'plant') {
     if (page) await page.context().close();
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+    await context.route((to) => !['127.0.0.1', 'localhost', '[::1]'].includes(to.hostname), (request) => request.abort()); // a provider's pages ask for fonts
     page = await context.newPage();
     page.on('pageerror', (e) => complaints.push(e.message));
     page.on('console', (m) => m.type() === 'error' && complaints.push(m.text()));
@@ -41,6 +42,17 @@ const steps = {
     return until(() => document.querySelector('.sheet [role=alert]')?.textContent.trim() || document.querySelector('.who span')?.textContent);
   },
 
+  /** Signs in by a provider, whose own pages ask for a name and then for consent; what is wrong then, or who is signed in. */
+  async provider(button, name) {
+    await page.click(`.sheet button:text-is("${button}")`);
+    await page.fill('input[name=login]', name, { timeout: WAIT_MS });
+    await page.fill('input[name=password]', 'any');
+    await page.click('button[type=submit]');
+    await page.waitForSelector('input[name=prompt][value=consent]', { state: 'attached', timeout: WAIT_MS });
+    await page.click('button[type=submit]');
+    return until(() => document.querySelector('.sheet [role=alert] .status')?.textContent.trim() || document.querySelector('.who span')?.textContent);
+  },
+
   /** Who is signed in, once there is somebody (or nobody). */
   who: (somebody) => until((wanted) => {
     const who = document.querySelector('.who');
@@ -48,6 +60,7 @@ const steps = {
   }, somebody),
   reload: () => page.reload().then(() => until(() => document.querySelector('.app.live, .app.closed'))).then(() => undefined),
   cookies: () => page.context().cookies(),
+  location: () => page.url(),
 
   async page(name) {
     await page.click(`nav a[href="#${name}"]`);

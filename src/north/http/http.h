@@ -88,7 +88,7 @@ struct request {
     struct caller caller;
     uint8_t session[SESSION_ID_SIZE]; /* of whoever asks, once that is known; zeros: nobody's */
     uint32_t zone_limit, zone_count, zones[SESSION_ZONES]; /* of it, as in struct session */
-    char cookie[136];                                      /* to set with the answer; "": none */
+    char cookie[144];                                      /* to set with the answer; "": none */
     char retry_after[12];                                  /* seconds; likewise */
     struct json body;
     const char *type; /* content type */

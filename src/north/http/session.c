@@ -84,20 +84,20 @@ static uint32_t local_uid(struct lws *wsi)
                : peer.uid;
 }
 
-/* The session's id in the cookie of our name; a header that holds it twice is of no use. */
-static bool read_cookie(struct lws *wsi, const struct http *h, struct caller *c)
+/* The word in the cookie of our name; a header that holds it twice is of no use. */
+static bool read_cookie(struct lws *wsi, const struct http *h, const char *suffix,
+                        uint8_t word[SESSION_ID_SIZE])
 {
-    char text[4096];
-    size_t n = strlen(h->cookie_name);
+    char text[4096], name[sizeof h->cookie_name + sizeof BEGUN_SUFFIX];
+    size_t n = (size_t)snprintf(name, sizeof name, "%s%s=", h->cookie_name, suffix);
     if (lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_HTTP_COOKIE) <= 0) {
         return false;
     }
     for (const char *at = text; *at;) {
         at += strspn(at, " ;");
         size_t size = strcspn(at, ";");
-        if (size == n + 1 + 2 * SESSION_ID_SIZE && !strncmp(at, h->cookie_name, n) &&
-            at[n] == '=') {
-            return from_hex(at + n + 1, c->session, SESSION_ID_SIZE);
+        if (size == n + 2 * SESSION_ID_SIZE && !strncmp(at, name, n)) {
+            return from_hex(at + n, word, SESSION_ID_SIZE);
         }
         at += size;
     }
@@ -129,7 +129,11 @@ static bool read_key(const struct http *h, struct lws *wsi, struct caller *c)
 void caller_read(const struct http *h, struct lws *wsi, struct caller *c)
 {
     char hex[33];
+    uint8_t begun[SESSION_ID_SIZE];
     read_address(wsi, c->address);
+    if (read_cookie(wsi, h, BEGUN_SUFFIX, begun)) {
+        to_hex(begun, sizeof begun, c->begun);
+    }
     if (h->local && lws_get_vhost(wsi) == h->local) {
         c->kind = FROM_SOCKET;
         c->uid = local_uid(wsi);
@@ -138,7 +142,7 @@ void caller_read(const struct http *h, struct lws *wsi, struct caller *c)
         c->kind = FROM_TOKEN;
         to_hex(c->address, sizeof c->address, hex);
         snprintf(c->key, sizeof c->key, "t%s%s", hex, c->secret);
-    } else if (read_cookie(wsi, h, c)) {
+    } else if (read_cookie(wsi, h, "", c->session)) {
         c->kind = FROM_COOKIE;
         to_hex(c->session, SESSION_ID_SIZE, hex);
         snprintf(c->key, sizeof c->key, "c%s", hex);
@@ -267,6 +271,9 @@ void sign_problem(struct request *r, const struct sign_answer *a)
         [SIGN_FULL] = {503, "No room", "There are as many as there can be."},
         [SIGN_BUSY] = {503, "Busy", "No answer came in time; try again in a moment."},
         [SIGN_BROKEN] = {503, "Accounts can't be used", "See the gateway's log."},
+        [SIGN_FAR] = {502, "The provider can't be asked",
+                      "Sign in with an account of the gateway."},
+        [SIGN_REFUSED] = {403, "Not allowed", "You have no role on this gateway."},
     };
     char text[SIGN_TEXT];
     uint32_t status = a->status && a->status < SIGN_STATUS_END ? a->status : SIGN_BUSY;

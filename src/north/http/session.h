@@ -10,8 +10,9 @@
 struct http;
 struct request;
 
-#define CSRF_HEADER "x-isthmus-csrf:"
-#define KNOWN_MAX   64u
+#define CSRF_HEADER  "x-isthmus-csrf:"
+#define KNOWN_MAX    64u
+#define BEGUN_SUFFIX "-begun" /* of the cookie of who is away to sign in by a provider */
 
 /* What a request shows of who sends it. */
 struct caller {
@@ -22,7 +23,8 @@ struct caller {
     char secret[96];
     bool browser; /* a page sent it, as its Origin tells; of a certificate only */
     char csrf[33];
-    char key[136]; /* all that counts of it, as one text */
+    char begun[33]; /* the word of a sign-in by a provider */
+    char key[136];  /* all that counts of it, as one text */
 };
 
 /* What the identity said of such a caller lately. */
@@ -65,6 +67,9 @@ void session_post(struct request *r);
 void session_delete(struct request *r);
 void session_password(struct request *r);
 void enrol_post(struct request *r);
+void providers_get(struct request *r);
+void session_begin(struct request *r);
+void session_finish(struct request *r);
 /* accounts.c */
 void enrol_link(struct request *r);
 void accounts_get(struct request *r);

@@ -50,14 +50,18 @@ static void render_rights(struct request *r, uint32_t role)
 static void render_session(struct request *r, const struct sign_answer *a)
 {
     static const char *const kinds[] = {
-        [SESSION_PERSON] = "person", [SESSION_TOKEN] = "token", [SESSION_LOCAL] = "local"};
+        [SESSION_PERSON] = "person",
+        [SESSION_TOKEN] = "token",
+        [SESSION_LOCAL] = "local",
+        [SESSION_VOUCHED] = "vouched",
+    };
     struct json *j = &r->body;
     const char *role = role_name(a->role);
     json_open(j, '{');
     json_key(j, "name");
     json_text_n(j, a->name, strnlen(a->name, sizeof a->name));
     json_pair_text(j, "kind",
-                   a->session_kind >= SESSION_PERSON && a->session_kind <= SESSION_LOCAL
+                   a->session_kind >= SESSION_PERSON && a->session_kind <= SESSION_VOUCHED
                        ? kinds[a->session_kind]
                        : "");
     json_pair_text(j, "role", role ? role : "");
@@ -71,16 +75,21 @@ static void render_session(struct request *r, const struct sign_answer *a)
     request_done(r);
 }
 
-/* `session` NULL: the browser is to forget it. */
-static void set_cookie(struct request *r, const uint8_t *session)
+/* `word` NULL: the browser is to forget it. `more`: "; Max-Age=600". */
+static void set_cookie_of(struct request *r, const char *suffix, const uint8_t *word,
+                          const char *more)
 {
     char *at = r->cookie;
-    at += snprintf(at, 40, "%s=", r->http->cookie_name);
-    for (size_t i = 0; session && i < SESSION_ID_SIZE; i++) {
-        at += sprintf(at, "%02x", session[i]);
+    at += snprintf(at, 40, "%s%s=", r->http->cookie_name, suffix);
+    for (size_t i = 0; word && i < SESSION_ID_SIZE; i++) {
+        at += sprintf(at, "%02x", word[i]);
     }
-    sprintf(at, "; Path=/; HttpOnly; SameSite=Strict%s%s", r->http->tls ? "; Secure" : "",
-            session ? "" : "; Max-Age=0");
+    sprintf(at, "; Path=/; HttpOnly; SameSite=Strict%s%s", r->http->tls ? "; Secure" : "", more);
+}
+
+static void set_cookie(struct request *r, const uint8_t *session)
+{
+    set_cookie_of(r, "", session, session ? "" : "; Max-Age=0");
 }
 
 static void session_then(struct request *r, const struct sign_answer *answer,
@@ -213,5 +222,82 @@ void enrol_post(struct request *r)
                                         {"password", true, q.fresh, sizeof q.fresh, NULL}};
     if (body_read(r, fields, 3, "{\"link\": \"…\", \"name\": \"ada\", \"password\": \"…\"}")) {
         sign_send(r, &q, enrol_then);
+    }
+}
+
+/* ---- By a provider ---- */
+
+static void providers_then(struct request *r, const struct sign_answer *answer,
+                           const struct sign_row *rows)
+{
+    struct json *j = &r->body;
+    if (answer->status != SIGN_OK) {
+        sign_problem(r, answer);
+        return;
+    }
+    for (uint32_t i = 0; i < answer->count; i++) {
+        json_open(j, '{');
+        json_key(j, "name");
+        json_text_n(j, rows[i].name, strnlen(rows[i].name, sizeof rows[i].name));
+        json_key(j, "label");
+        json_text_n(j, rows[i].zones, strnlen(rows[i].zones, sizeof rows[i].zones));
+        json_close(j, '}');
+    }
+    if (answer->next) {
+        struct sign_request q = {.kind = SIGN_PROVIDERS, .from = answer->next};
+        sign_send(r, &q, providers_then);
+        return;
+    }
+    json_close(j, ']');
+    json_close(j, '}');
+    request_done(r);
+}
+
+void providers_get(struct request *r)
+{
+    struct sign_request q = {.kind = SIGN_PROVIDERS};
+    list_open(r, "providers");
+    sign_send(r, &q, providers_then);
+}
+
+/* The browser keeps its own half of the sign-in as a cookie; the provider never sees it. */
+static void begin_then(struct request *r, const struct sign_answer *answer,
+                       const struct sign_row *rows)
+{
+    (void)rows;
+    if (answer->status != SIGN_OK) {
+        sign_problem(r, answer);
+        return;
+    }
+    set_cookie_of(r, BEGUN_SUFFIX, answer->session, "; Max-Age=600");
+    json_open(&r->body, '{');
+    json_key(&r->body, "url");
+    json_text_n(&r->body, answer->text, strnlen(answer->text, sizeof answer->text));
+    json_close(&r->body, '}');
+    request_done(r);
+}
+
+void session_begin(struct request *r)
+{
+    struct sign_request q = {.kind = SIGN_BEGIN};
+    const struct body_field fields[] = {{"provider", true, q.name, sizeof q.name, NULL}};
+    if (!body_read(r, fields, 1, "{\"provider\": \"sso\"}")) {
+        return;
+    }
+    if (!r->http->tcp) { /* there is no address to come back to */
+        request_problem(r, 422, "It can't be done so", "Begin it at the console's own address.");
+        return;
+    }
+    sign_send(r, &q, begin_then);
+}
+
+void session_finish(struct request *r)
+{
+    struct sign_request q = {.kind = SIGN_FINISH};
+    const struct body_field fields[] = {{"state", true, q.fresh, sizeof q.fresh, NULL},
+                                        {"code", true, q.proof, sizeof q.proof, NULL}};
+    if (body_read(r, fields, 2, "{\"state\": \"…\", \"code\": \"…\"}")) {
+        memcpy(q.secret, r->caller.begun, sizeof r->caller.begun);
+        sign_send(r, &q, session_then);
     }
 }
