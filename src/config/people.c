@@ -3,6 +3,7 @@
  * options. The first line whose group a person is in counts, so their order is kept. */
 #include "config/load.h"
 
+#include "box/reach.h"
 #include "box/strict_file.h"
 #include "guard/accounts.h"
 #include "guard/vouch.h"
@@ -139,7 +140,7 @@ static void check_issuer(struct load *l, const struct node *n)
     } else if (strpbrk(text, "?# \t@") || !text[https ? 8 : 7]) {
         node_problem(&l->tree, at, "write https://HOST/PATH",
                      "an issuer has neither query nor fragment: '%s'", text);
-    } else if (http && address && address->text && !address_is_loopback(address->text)) {
+    } else if (http && address && address->text && !reach_is_loopback(address->text)) {
         node_problem(&l->tree, at, "write https://…", "what goes over a network needs TLS: '%s'",
                      text);
     }
