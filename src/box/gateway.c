@@ -4,6 +4,7 @@
  * future writable mappings is set after the keeper's own mapping, which all others inherit by fork. A read-only mapping
  * of a sealed segment cannot be made writable by mprotect, nor by opening the descriptor anew through /proc. */
 #include "box/segment.h"
+#include "base/apart.h"
 #include "base/clock.h"
 
 #include <fcntl.h>
@@ -155,20 +156,33 @@ static void set_rights(struct gateway *g)
     }
 }
 
-static int make_parts(struct gateway *g, void **images)
+/* What each box may know of the plan, one behind the other; made apart, for none of it may be left in the others' memory. */
+static int write_parts(void *context, int fd)
 {
+    const struct gateway *g = context;
     for (int i = SEAT_BOX; i < (int)g->seat_count; i++) {
+        void *image;
         size_t size;
-        int err = plan_part(&g->plan, (uint32_t)(i - SEAT_BOX), clock_utc_ns(), images + i, &size);
+        int err = plan_part(&g->plan, (uint32_t)(i - SEAT_BOX), clock_utc_ns(), &image, &size);
+        if (!err) {
+            err = apart_write(fd, image, size);
+        }
         if (err) {
             return err;
         }
-        carve(seat_segment(g, i, 3), size);
     }
     return ERR_OK;
 }
 
-static int make_all(struct gateway *g, void **images)
+/* Each part begins with its plan_header, which says its size. */
+static size_t part_size(const uint8_t *part)
+{
+    struct plan_header header;
+    memcpy(&header, part, sizeof header);
+    return (size_t)header.size;
+}
+
+static int make_all(struct gateway *g, const uint8_t *parts)
 {
     for (size_t i = 0; i < g->memory->count; i++) {
         int err = make_segment(g->memory->segments + i, "isthmus");
@@ -178,8 +192,8 @@ static int make_all(struct gateway *g, void **images)
     }
     lay_out_all(g);
     for (int i = SEAT_BOX; i < (int)g->seat_count; i++) {
-        struct segment *part = seat_segment(g, i, 3);
-        memcpy(part->base, images[i], (size_t)((struct plan_header *)images[i])->size);
+        memcpy(seat_segment(g, i, 3)->base, parts, part_size(parts));
+        parts += part_size(parts);
     }
     for (size_t i = 0; i < g->memory->count; i++) {
         int err = seal(g->memory, g->memory->segments + i);
@@ -267,22 +281,27 @@ int gateway_new(struct gateway **out, void *plan_image, size_t plan_size)
     }
     g->state_dir = plan_text(&g->plan, g->plan.header->state_dir);
     err = allocate(g);
-    void **images = err ? NULL : calloc(g->seat_count, sizeof *images);
+    void *parts = NULL;
+    size_t parts_size = 0;
     if (!err) {
-        err = images ? make_parts(g, images) : ERR_NOMEM;
+        err = apart_run(write_parts, g, &parts, &parts_size);
     }
     if (!err) {
+        const uint8_t *part = parts;
+        for (int i = SEAT_BOX; i < (int)g->seat_count; i++) {
+            carve(seat_segment(g, i, 3), part_size(part));
+            part += part_size(part);
+        }
         lay_out_all(g); /* counts; the pointers are made in the second pass */
         set_rights(g);
-        err = make_all(g, images);
+        err = make_all(g, parts);
     }
     if (!err) {
         err = make_pipes(g);
     }
-    for (size_t i = 0; images && i < g->seat_count; i++) {
-        free(images[i]);
+    if (parts) {
+        munmap(parts, parts_size);
     }
-    free(images);
     if (err) {
         g->plan.image = NULL; /* on failure the caller keeps the image */
         gateway_free(g);

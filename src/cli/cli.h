@@ -4,6 +4,7 @@
 #ifndef ISTHMUS_CLI_CLI_H
 #define ISTHMUS_CLI_CLI_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 enum { CLI_OK, CLI_FAILED, CLI_USAGE, CLI_UNREACHABLE };
@@ -15,6 +16,11 @@ void cli_print_problems(FILE *out, const char *dir, const struct config_result *
 
 /* The same as one JSON document to stdout. */
 void cli_print_check(const struct config_result *result);
+
+/* The plan that `read` makes (and tells of problems; true: there is one), to be freed; NULL: there is none. Of what it has read nothing
+ * else stays in this process. */
+typedef bool cli_read(const void *context, struct config_result *result);
+void *cli_read_apart(cli_read *read, const void *context, size_t *size);
 
 /* Why the folder could not be read at all, to stderr. */
 void cli_print_unreadable(const char *command, const char *dir, int err);

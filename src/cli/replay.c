@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <isthmus/driver.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -170,29 +169,33 @@ static bool look(struct gateway *g)
     return played.done;
 }
 
-static int run(const struct options *o, const char *state)
+static bool read_folder(const void *context, struct config_result *result)
 {
-    struct config_result result = {0};
-    struct gateway *g = NULL;
-    int err = config_load_replay(o->dir, &o->replay, &result);
-    if (err || !result.image) {
-        cli_print_problems(stderr, o->dir, &result);
+    const struct options *o = context;
+    int err = config_load_replay(o->dir, &o->replay, result);
+    if (err || !result->image) {
+        cli_print_problems(stderr, o->dir, result);
         fprintf(stderr, "isthmus replay: not started: the configuration in %s has errors\n",
                 o->dir);
-        config_free(&result);
+    }
+    return !err && result->image;
+}
+
+static int run(const struct options *o, const char *state)
+{
+    struct gateway *g = NULL;
+    size_t size;
+    void *image = cli_read_apart(read_folder, o, &size);
+    if (!image) {
         return CLI_FAILED;
     }
-    err = gateway_new(&g, result.image, result.image_size);
-    if (!err) {
-        result.image = NULL; /* taken */
-    }
-    config_free(&result);
+    int err = gateway_new(&g, image, size);
     if (err) {
         fprintf(stderr, "isthmus replay: can't make the gateway's shared memory: %s\n",
                 err_text(err));
+        free(image);
         return CLI_FAILED;
     }
-    malloc_trim(0);
     cli_progress_init(&played.progress);
     int status = keeper_run(g, &(struct middle){.main = {[SEAT_ENGINE] = engine_main,
                                                          [SEAT_READER] = reader_main,

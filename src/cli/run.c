@@ -9,8 +9,8 @@
 #include "reader/reader.h"
 #include "sealer/sealer.h"
 
-#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
@@ -23,6 +23,30 @@ static const char usage[] =
     "                   configuration says)\n"
     "  ISTHMUS_MODULES  a folder with drivers and services of your own\n\n"
     "exit status: 0 stopped in order, 1 something failed, 2 wrong usage\n";
+
+struct folder {
+    const char *dir;
+    bool json;
+};
+
+static bool read_folder(const void *context, struct config_result *result)
+{
+    const struct folder *f = context;
+    int err = config_load(f->dir, 1, result);
+    if (err) {
+        cli_print_unreadable("run", f->dir, err);
+        return false;
+    }
+    if (f->json) {
+        cli_print_check(result);
+    } else {
+        cli_print_problems(stderr, f->dir, result);
+    }
+    if (!result->image) {
+        fprintf(stderr, "isthmus: not started: the configuration in %s has errors\n", f->dir);
+    }
+    return result->image != NULL;
+}
 
 int cli_run(int argc, char **argv)
 {
@@ -46,33 +70,18 @@ int cli_run(int argc, char **argv)
         fputs(usage, stderr);
         return CLI_USAGE;
     }
-    struct config_result result = {0};
-    int err = config_load(dir, 1, &result);
-    if (err) {
-        cli_print_unreadable("run", dir, err);
-        return CLI_FAILED;
-    }
-    if (json) {
-        cli_print_check(&result);
-    } else {
-        cli_print_problems(stderr, dir, &result);
-    }
-    if (!result.image) {
-        fprintf(stderr, "isthmus: not started: the configuration in %s has errors\n", dir);
-        config_free(&result);
-        return CLI_FAILED;
-    }
     struct gateway *g = NULL;
-    err = gateway_new(&g, result.image, result.image_size);
-    if (!err) {
-        result.image = NULL; /* taken */
+    size_t size;
+    void *image = cli_read_apart(read_folder, &(struct folder){dir, json}, &size);
+    if (!image) {
+        return CLI_FAILED;
     }
-    config_free(&result);
+    int err = gateway_new(&g, image, size);
     if (err) {
         fprintf(stderr, "isthmus: can't make the gateway's shared memory: %s\n", err_text(err));
+        free(image);
         return CLI_FAILED;
     }
-    malloc_trim(0); /* every process is forked from this one: what loading left would be in all */
     int status = keeper_run(g, &(struct middle){.main = {[SEAT_ENGINE] = engine_main,
                                                          [SEAT_READER] = reader_main,
                                                          [SEAT_SEALER] = sealer_main,

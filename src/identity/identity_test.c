@@ -17,8 +17,9 @@
 #define UTC    (1700000000 * SECOND)
 #define WORD   "correct horse battery"
 
-/* Boxes: a driver's, one that a network reaches, one that none does, one that asks for certificates, one that vouches for people. */
-enum { FIELD, OPEN, LOCAL, MACHINES, SSO };
+/* Boxes: a driver's, one that a network reaches, the gateway's own, one that asks for certificates, one that vouches for people, a
+ * service that no network reaches. */
+enum { FIELD, OPEN, LOCAL, MACHINES, SSO, DEAF };
 
 struct house {
     struct plan plan;
@@ -44,7 +45,9 @@ static void make_plan(struct house *h)
                                          .kind = BOX_NORTH,
                                          .first_address = address,
                                          .address_count = 1});
-    plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "local"), .kind = BOX_NORTH});
+    plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "local"),
+                                         .kind = BOX_NORTH,
+                                         .zone = PLAN_NONE});
     uint32_t asks = plan_build_option(b, "client_certs", "optional");
     plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "machines"),
                                          .kind = BOX_NORTH,
@@ -60,6 +63,7 @@ static void make_plan(struct house *h)
                                          .kind = BOX_NORTH,
                                          .first_address = groups,
                                          .address_count = 3});
+    plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "deaf"), .kind = BOX_NORTH});
     assert_int_equal(plan_build_finish(b, &h->image, &size), 0);
     assert_int_equal(plan_open(&h->plan, h->image, size), 0);
     plan_build_free(b);
@@ -355,7 +359,7 @@ static void only_the_box_that_no_network_reaches_says_who_is_local(void **state)
 {
     (void)state;
     struct house *h = house_new();
-    static const uint32_t boxes[] = {FIELD, OPEN, MACHINES, 4, PLAN_NONE};
+    static const uint32_t boxes[] = {FIELD, OPEN, MACHINES, DEAF, DEAF + 1, PLAN_NONE};
     for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++) {
         struct sign_request r = {.kind = SIGN_LOCAL, .asker = boxes[i]};
         assert_int_equal(ask(h, r)->status, SIGN_FORBIDDEN);
@@ -368,7 +372,7 @@ static struct id with_token(struct house *h, const char *text, uint8_t from, enu
     struct id id;
     struct sign_request r = {
         .kind = SIGN_TOKEN, .asker = OPEN, .address = {[10] = 0xff, 0xff, 10, 0, 0, from}};
-    snprintf(r.secret, sizeof r.secret, "%s", text);
+    snprintf(r.secret, sizeof r.secret, "%.255s", text);
     const struct sign_answer *a = ask(h, r);
     assert_int_equal(a->status, want);
     memcpy(id.bytes, a->session, sizeof id.bytes);

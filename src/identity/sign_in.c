@@ -225,12 +225,12 @@ void sign_key(struct identity *d, struct exchange *x)
 }
 
 /* Who calls over the gateway's own socket is known by the kernel to the box that serves it, and only that box's word counts:
- * no network reaches it. */
+ * no network reaches it, and it is no service that somebody has configured. */
 void sign_local(struct identity *d, struct exchange *x)
 {
     uint32_t box = x->request->asker;
     if (box >= d->plan->header->boxes.count || d->plan->boxes[box].kind != BOX_NORTH ||
-        d->plan->boxes[box].address_count) {
+        d->plan->boxes[box].zone != PLAN_NONE || d->plan->boxes[box].address_count) {
         exchange_end(x, SIGN_FORBIDDEN, "");
         return;
     }
