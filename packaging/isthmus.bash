@@ -6,7 +6,7 @@ _isthmus() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run check sim status devices browse get watch ledger sql set command inhibit island user token trial-report export import verify audit access contract pki backup restore replay version help'
+        words='run check sim status devices browse get watch ledger sql set command inhibit island zones user token trial-report export import verify audit access contract pki backup restore replay version help'
     else
         case $command in
             run) words='--json --help' ;;
@@ -63,7 +63,7 @@ _isthmus() {
             restore) words='--replace --skip-damaged --repair --json --help' ;;
             replay) words='--from --to --speed --state --source --listen --north --json --help' ;;
             version) words='--json --help' ;;
-            help) words='run check sim status devices browse get watch ledger sql set command inhibit island user token trial-report export import verify audit access contract pki backup restore replay version --json --help' ;;
+            help) words='run check sim status devices browse get watch ledger sql set command inhibit island zones user token trial-report export import verify audit access contract pki backup restore replay version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -31,6 +31,7 @@ static const struct {
      "commands: open ones, what became of one; approve it, end its lease"},
     {"inhibit", cli_client, "[on|off]", "stop all writes to devices, or let them through again"},
     {"island", cli_client, "[on|off]", "cut every connection to the north, or open them again"},
+    {"zones", cli_client, "", "zones, conduits, and what really flowed"},
     {"user", cli_client, "VERB", "accounts: who may sign in"},
     {"token", cli_client, "VERB", "tokens of machines"},
     {"trial-report", cli_client, "", "what the gateway asked of the devices, and what came of it"},

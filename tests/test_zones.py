@@ -183,3 +183,44 @@ def test_a_conduit_closes_at_its_time_and_nothing_goes_through_it_any_more(works
     status, answer, _ = works.ask("oem", "POST", "/api/v1/commands", {"tag": TWO, "value": 200})
     assert status == 403 and "no conduit" in answer["detail"], answer
     assert not works.access("service:oem", TWO)["oem", "read"]["allowed"]
+
+
+def flow(picture, service, zone):
+    (found,) = [f for f in picture["flows"] if (f["service"], f["to"]) == (service, zone)] or [None]
+    return found
+
+
+def test_the_picture_shows_what_really_flowed(works):
+    def picture():
+        return works.local("GET", "/api/v1/zones")
+
+    figures = ("values", "reads_refused", "commands_allowed", "commands_refused")
+    before = flow(picture(), "office", "line-1")
+    for _ in range(3):
+        assert len(works.ask("office", "GET", "/api/v1/now")[1]["values"]) == 2
+    assert works.ask("office", "POST", "/api/v1/commands", {"tag": ONE, "value": 310})[0] == 200
+    assert works.ask("office", "POST", "/api/v1/commands", {"tag": "plant/line1/other", "value": 310})[0] == 403
+
+    def grown():
+        now = flow(picture(), "office", "line-1")
+        more = [now[k] - (before[k] if before else 0) for k in figures]
+        return now if more == [6, 0, 1, 1] else None
+
+    now = plant.wait_for(grown, "six values, one command let through, one refused")
+    assert now["from"] == "office" and sum(h["values"] for h in now["hours"]) == now["values"]
+    assert all(flow(picture(), "oem", zone) is None for zone in ("line-1", "office", "oem"))
+
+    done = subprocess.run([plant.ISTHMUS, "zones", "--json"], capture_output=True, text=True, timeout=20, env=works.gateway.environment)
+    shown = json.loads(done.stdout)
+    assert {z["zone"]: (z["tags"], z["devices"], z["services"]) for z in shown["zones"]} == {
+        "line-1": (2, ["plc1"], ["closed"]), "line-2": (1, ["plc2"], []), "office": (0, [], ["office"]), "oem": (0, [], ["oem"]),
+    }  # fmt: skip
+    assert [(c["conduit"], c["from"], c["to"], c["tags"]) for c in shown["conduits"]][1] == ("office-sets", "office", "line-1", ["plant/*/level"])
+    theirs = works.ask("oem", "GET", "/api/v1/zones")[1]
+    assert [c["tags"] for c in theirs["conduits"] if c["conduit"] == "office-sets"] == [[]], "what others may set is not told"
+    assert "plant/" not in json.dumps(theirs)
+
+    assert works.gateway.stop() == 0
+    works.gateway.start()
+    kept = plant.wait_for(lambda: flow(picture(), "office", "line-1"), "it is kept over a restart")
+    assert [kept[k] for k in figures] == [now[k] for k in figures]

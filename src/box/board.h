@@ -35,6 +35,12 @@ struct command_board {
     struct board_entry entries[BOARD_ROWS];
 };
 
+/* What a service's callers asked of a zone: whatever would change something. Rises; the engine alone writes it. Beside the board:
+ * [boxes of the plan][zones]. */
+struct traffic {
+    _Atomic uint64_t allowed, refused;
+};
+
 void board_put(struct board_entry *entry, const struct board_row *row);
 /* False: the row is free, or is being written all the time. */
 MUST_USE bool board_get(const struct board_entry *entry, struct board_row *row);

@@ -94,6 +94,8 @@ static void lay_out(struct gateway *g, int index, struct segment *s, struct segm
     seat->memory = carve(e, sizeof *seat->memory);
     if (index == SEAT_READER) {
         g->board = carve(e, sizeof *g->board);
+        g->traffic =
+            carve(e, (size_t)p->header->boxes.count * p->header->zones.count * sizeof *g->traffic);
     }
     if (south) {
         seat->devices = carve(s, p->header->devices.count * sizeof *seat->devices);

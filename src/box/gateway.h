@@ -186,6 +186,7 @@ struct gateway {
     struct identity_panel *identity;
     struct now_table *zones;     /* [plan zone count]; views */
     struct command_board *board; /* in engine→reader */
+    struct traffic *traffic;     /* likewise; box * zone count + zone */
     struct health *health;
     size_t seat_count;
     struct seat *seats;

@@ -44,6 +44,7 @@ enum ask_kind {
     ASK_CANCEL, /* nobody waits for it any more: it ends at once */
     ASK_REPORTS, /* two struct answer_report per feed in scope: of the last day, and of the last week */
     ASK_TRIAL, /* struct answer_trial per device in scope and day */
+    ASK_FLOWS, /* struct answer_flow per service and zone between which something flowed */
 };
 
 #define SQL_TEXT_MAX 16384u /* bytes */
@@ -149,6 +150,19 @@ struct answer_trial { /* reader/trial.h */
     uint32_t device, day;
     uint32_t requests, failures, reconnects, seconds, mean_us, worst_us;
     uint32_t first_s, before_s, before_us, reserved;
+};
+#define FLOW_HOURS 25u /* the last 24 whole ones and the one that runs */
+struct flow_hour {
+    uint32_t hour; /* since 1970; 0: unused */
+    uint32_t reserved;
+    uint64_t values;           /* that were handed to the service */
+    uint64_t queries;          /* of SQL that could see something in the zone */
+    uint64_t reads_refused;    /* of tags that the asker may not see */
+    uint64_t allowed, refused; /* commands, and acts on them */
+};
+struct answer_flow {
+    uint32_t box, zone;                 /* the service's box; the zone in which the tags lie */
+    struct flow_hour hours[FLOW_HOURS]; /* in no order */
 };
 struct answer_device {
     uint32_t device, state;

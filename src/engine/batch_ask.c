@@ -102,6 +102,7 @@ static void refuse(struct engine *e, const struct asked_batch *a, struct record_
         command_refuse(e, c, why);
     } else {
         struct record_command w = part_of(a, part);
+        board_count(e, a->in->box, w.tag, true);
         command_note_denial(e, a->in, &w, &c->caller, why);
     }
     if (command_may_tell_refusal(e)) {

@@ -55,3 +55,13 @@ void board_refused(struct engine *e, const struct command *c)
     struct commands *k = &e->commands;
     put(e, BOARD_COMMANDS + k->row_refused++ % BOARD_REFUSED, ++k->shown, c);
 }
+
+void board_count(struct engine *e, uint32_t box, uint32_t tag, bool refused)
+{
+    const struct plan_header *h = e->g->plan.header;
+    const struct tag_state *t = tag ? engine_tag(e, tag) : NULL;
+    if (t && box < h->boxes.count) {
+        struct traffic *traffic = e->g->traffic + (size_t)box * h->zones.count + t->tag->zone;
+        ledger_add(refused ? &traffic->refused : &traffic->allowed, 1);
+    }
+}

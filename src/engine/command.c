@@ -294,6 +294,7 @@ void command_refuse(struct engine *e, struct command *c, const char *why)
     command_set(e, c, COMMAND_REFUSED, why);
     receipt_keep_refused(&e->commands, &c->receipt);
     board_refused(e, c);
+    board_count(e, c->box, c->receipt.tag, true);
     command_tell_end(e, c);
 }
 
@@ -306,6 +307,7 @@ bool command_open(struct engine *e, struct command *c)
         return false;
     }
     board_begin(e, c);
+    board_count(e, c->box, c->receipt.tag, false);
     k->open[k->open_count++] = *c;
     await(e, c->tag);
     return true;
@@ -323,6 +325,7 @@ static void begin_write(struct engine *e, struct inlet *in, const struct record_
         command_refuse(e, &c, why);
     } else if (w->act == COMMAND_TRY) {
         command_set(e, &c, COMMAND_CHECKED, "the guard would let it through; nothing was sent");
+        board_count(e, c.box, w->tag, false);
         command_reply(e, in, &c.receipt);
     } else if (e->commands.open_count == COMMANDS_OPEN) {
         command_refuse(e, &c, "too many commands are open");
@@ -340,6 +343,7 @@ void command_deny(struct engine *e, struct inlet *in, const struct record_receip
     receipt.act = w->act;
     receipt.denied = 1;
     snprintf(receipt.reason, sizeof receipt.reason, "%s", why);
+    board_count(e, in->box, r->tag ? r->tag : w->tag, true);
     command_note_denial(e, in, w, caller, why);
     command_reply(e, in, &receipt);
 }
@@ -399,6 +403,7 @@ static void act_on(struct engine *e, struct inlet *in, struct command *c,
     const struct record_receipt *past = still ? &still->receipt : receipt_find(&e->commands, w->id);
     struct record_receipt receipt = *past;
     receipt.act = w->act;
+    board_count(e, in->box, receipt.tag, false);
     command_reply(e, in, &receipt);
 }
 

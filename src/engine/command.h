@@ -171,6 +171,8 @@ void board_begin(struct engine *e, struct command *c); /* it is open now */
 void board_turn(struct engine *e);                     /* shows what has changed */
 void board_end(struct engine *e, const struct command *c);
 void board_refused(struct engine *e, const struct command *c);
+/* What a box asked of a tag (id; 0: of none) was let through, or not. */
+void board_count(struct engine *e, uint32_t box, uint32_t tag, bool refused);
 
 /* ---- command_check.c: what the engine lays before the guard. ---- */
 

@@ -102,6 +102,7 @@ int core_new(struct reader_core **out, struct gateway *g, const struct disk *dis
     for (uint32_t i = 0; !err && i < h->feeds.count; i++) {
         err = feed_init(core->feeds + core->feed_count++, core->plan, i);
     }
+    err = err ? err : flows_init(core);
     err = err ? err : kept_init(core);
     err = err ? err : open_links(core);
     core->scopes_until_ns = conduit_next_end(core->plan, core->utc_ns);
@@ -131,6 +132,7 @@ void core_free(struct reader_core *core)
     }
     audit_rewind(core);
     free(core->causes);
+    flows_fini(core);
     sql_fini(core);
     history_close(&core->history);
     free(core->walks);
@@ -200,6 +202,7 @@ static void answer_one(struct reader_core *core, struct link *link, struct reque
         [ASK_SQL] = answer_sql,
         [ASK_REPORTS] = answer_reports,
         [ASK_TRIAL] = answer_trial,
+        [ASK_FLOWS] = answer_flows,
     };
     if (r->cancelled) {
         link_end(link, core, r, ERR_CLOSED, (struct cursor_range){0}, false);

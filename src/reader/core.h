@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the reader, shared by its parts: core.c (one step of everything), link.c (ring of asks, ring of
  * answers, requests), feed.c (feeds and their cursors), audit.c (their accounts), cursor_store.c and feed_state.c (both
- * kept through the engine), state.c (answers from shared memory), query.c, history.c and causes.c (answers from the journal), sql.c (children that run SQL). No clock and no poll in here: reader.c has
+ * kept through the engine), state.c (answers from shared memory), query.c, history.c and causes.c (answers from the journal), flows.c (what went to whom), sql.c (children that run SQL). No clock and no poll in here: reader.c has
  * them, so tests turn time by hand. One thread. */
 #ifndef ISTHMUS_READER_CORE_H
 #define ISTHMUS_READER_CORE_H
@@ -10,6 +10,7 @@
 #include "box/link.h"
 #include "guard/session.h"
 #include "journal/forecast.h"
+#include "reader/flow.h"
 #include "reader/report.h"
 #include "reader/trial.h"
 #include "reader/walk.h"
@@ -144,6 +145,8 @@ struct query { /* a child that runs SQL */
 
 struct link { /* a north box */
     uint32_t box;
+    struct reader_core *core; /* borrowed */
+    struct flow *flows;       /* by zone, of core->flows; NULL: there was no room */
     const struct seat *seat;
     struct scope scope;
     struct narrow narrow[NARROW_MAX];
@@ -167,12 +170,13 @@ struct pooled_walk {
 
 struct kept { /* kept.c: figures that are stored: of a feed, or of a device */
     char key[STORE_KEY_MAX];
-    struct feed *feed; /* NULL: of the device */
-    bool days;         /* of the feed: by the day, else by the hour */
-    struct trial_device *device;
-    bool known;       /* what was stored has come */
-    uint32_t request; /* under way; 0: none */
-    int64_t asked_ns; /* monotonic */
+    struct feed *feed;           /* NULL: of the device */
+    bool days;                   /* of the feed: by the day, else by the hour */
+    struct trial_device *device; /* NULL: neither … */
+    struct flow *flow;           /* … but of this */
+    bool known;                  /* what was stored has come */
+    uint32_t request;            /* under way; 0: none */
+    int64_t asked_ns;            /* monotonic */
 };
 
 struct reader_core {
@@ -193,6 +197,9 @@ struct reader_core {
     uint32_t kept_count;
     struct trial_device *devices; /* owned: the first of the plan's */
     uint32_t device_count;
+    struct flow *flows; /* owned: those of each link in turn */
+    uint16_t *zone_of;  /* owned: by tag id */
+    uint32_t flow_count, zone_end;
     int64_t noted_ns;          /* monotonic: when their figures were looked at last */
     struct pooled_walk *walks; /* for queries; feeds have their own */
     uint32_t walk_count;
@@ -314,6 +321,17 @@ answer_ask answer_now, answer_ledger, answer_feeds, answer_devices, answer_proce
     answer_journal, answer_head;
 answer_ask answer_reports, answer_trial;
 void trial_step(struct reader_core *core); /* state.c: looks at the devices' panels */
+
+/* flows.c: the account of what flowed between services and zones */
+MUST_USE int flows_init(struct reader_core *core);
+void flows_fini(struct reader_core *core);
+void flows_attach(struct reader_core *core, struct link *link);
+void flows_step(struct reader_core *core); /* looks at the engine's counts, once a second */
+void flows_samples(struct link *link, const struct slot *slots, size_t count);
+void flows_values(struct link *link, uint32_t tag, uint64_t count);
+void flows_refused(struct link *link, uint32_t tag);
+void flows_query(struct link *link, const struct filter *scope);
+answer_ask answer_flows;
 answer_ask answer_read, answer_gaps, answer_history, answer_causes;
 /* Every query on the journal: begin (false: wait, or it has ended), and end with what its walk covers. */
 bool query_begin(struct reader_core *core, struct link *link, struct request *r, bool by_time);

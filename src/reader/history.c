@@ -229,6 +229,7 @@ static int give_steps(struct reader_core *core, struct link *link, struct reques
         if (!link_row(link, core, r, &row, sizeof row)) {
             return 0;
         }
+        flows_values(link, r->ask.tag, 1);
         past->has_step = false;
     }
 }

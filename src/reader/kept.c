@@ -26,16 +26,36 @@ void stored_key(char key[STORE_KEY_MAX], const char *prefix, const char *name)
     }
 }
 
+static bool *dirt_of(const struct kept *k)
+{
+    return k->flow    ? &k->flow->dirty
+           : !k->feed ? &k->device->dirty
+           : k->days  ? &k->feed->report.days_dirty
+                      : &k->feed->report.hours_dirty;
+}
+
 static bool is_dirty(const struct kept *k)
 {
-    return k->feed ? k->days ? k->feed->report.days_dirty : k->feed->report.hours_dirty
-                   : k->device->dirty;
+    return *dirt_of(k);
 }
 
 static void set_dirty(struct kept *k, bool dirty)
 {
-    *(k->feed ? k->days ? &k->feed->report.days_dirty : &k->feed->report.hours_dirty
-              : &k->device->dirty) = dirty;
+    *dirt_of(k) = dirty;
+}
+
+static size_t encode(const struct kept *k, uint8_t value[STORE_VALUE_MAX])
+{
+    return k->flow   ? flow_encode(k->flow, value)
+           : k->feed ? report_encode(&k->feed->report, k->days, value)
+                     : trial_encode(k->device, value);
+}
+
+static int decode(const struct kept *k, const uint8_t *value, size_t size)
+{
+    return k->flow   ? flow_decode(k->flow, value, size)
+           : k->feed ? report_decode(&k->feed->report, k->days, value, size)
+                     : trial_decode(k->device, value, size);
 }
 
 int kept_init(struct reader_core *core)
@@ -44,7 +64,8 @@ int kept_init(struct reader_core *core)
     uint32_t devices = plan->header->devices.count;
     core->device_count = devices < TRIAL_DEVICES_MAX ? devices : TRIAL_DEVICES_MAX;
     core->devices = calloc(core->device_count + 1, sizeof *core->devices);
-    core->kept = calloc(2 * (size_t)core->feed_count + core->device_count + 1, sizeof *core->kept);
+    core->kept = calloc(2 * (size_t)core->feed_count + core->device_count + core->flow_count + 1,
+                        sizeof *core->kept);
     if (!core->devices || !core->kept) {
         return ERR_NOMEM;
     }
@@ -59,6 +80,14 @@ int kept_init(struct reader_core *core)
         core->devices[i].index = i;
         stored_key(k->key, "device", plan_text(plan, plan->devices[i].name));
     }
+    for (uint32_t i = 0; i < core->flow_count; i++) {
+        struct kept *k = core->kept + core->kept_count++;
+        char name[512];
+        *k = (struct kept){.flow = core->flows + i};
+        snprintf(name, sizeof name, "%s/%s", plan_text(plan, plan->boxes[k->flow->box].name),
+                 plan_text(plan, plan->zones[k->flow->zone].name));
+        stored_key(k->key, "flow", name);
+    }
     return ERR_OK;
 }
 
@@ -69,8 +98,7 @@ static void send(struct reader_core *core, struct kept *k, enum record_kind kind
     struct record_store head = {0};
     memcpy(head.key, k->key, sizeof head.key);
     if (kind == RECORD_STORE) {
-        head.size = (uint32_t)(k->feed ? report_encode(&k->feed->report, k->days, value)
-                                       : trial_encode(k->device, value));
+        head.size = (uint32_t)encode(k, value);
     }
     memcpy(payload, &head, sizeof head);
     core->store_count = core->store_count == UINT32_MAX ? 1 : core->store_count + 1;
@@ -96,11 +124,9 @@ bool kept_take(struct reader_core *core, uint32_t request, const struct record_s
         if (k->known) {
             set_dirty(k, is_dirty(k) || head->error);
         } else if (!head->error) {
-            int err = !size     ? ERR_NOT_FOUND
-                      : k->feed ? report_decode(&k->feed->report, k->days, value, size)
-                                : trial_decode(k->device, value, size);
+            int err = size ? decode(k, value, size) : ERR_NOT_FOUND;
             k->known = true;
-            set_dirty(k, is_dirty(k) || err); /* a new one, then */
+            set_dirty(k, is_dirty(k) || (err && !k->flow)); /* a new one, then */
         }
         return true;
     }

@@ -28,6 +28,8 @@ int link_init(struct link *link, struct reader_core *core, uint32_t box)
     const char *access = plan_option(core->plan, b->first_option, b->option_count, "access");
     link->signed_in = access && !strcmp(access, "signed_in");
     link->box = box;
+    link->core = core;
+    flows_attach(core, link);
     link->seat = core->g->seats + SEAT_BOX + box;
     link->epoch = atomic_load(&link->seat->panel->epoch);
     attach(link);
@@ -279,6 +281,7 @@ void link_run(struct link *link, const struct request *r, const struct walk_run 
     if (!err) {
         err = ring_put(&link->answers, run->slots, run->slot_count);
     }
+    flows_samples(link, run->slots, run->slot_count);
     (void)err; /* the caller has looked for room */
 }
 
@@ -302,6 +305,9 @@ bool link_end(struct link *link, struct reader_core *core, struct request *r, in
     if (ring_room(&link->answers) < ANSWER_SLOTS) {
         core->crowded = true;
         return false;
+    }
+    if (error == ERR_REFUSED && r->ask.tag) {
+        flows_refused(link, r->ask.tag);
     }
     put_end(link, &r->ask, error, covers, more, r->walk ? r->walk->lost : 0);
     r->done = true;

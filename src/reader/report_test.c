@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "reader/flow.h"
 #include "reader/report.h"
 #include "reader/trial.h"
 
@@ -164,6 +165,41 @@ static void what_a_device_was_asked_is_kept_by_the_day(void **state)
     }
 }
 
+static void what_flowed_is_kept_by_the_hour(void **state)
+{
+    (void)state;
+    static struct flow f, back;
+    const uint32_t first = (uint32_t)(start / HOUR);
+    flow_commands(&f, 7, 9, start); /* counted by a predecessor */
+    for (int h = 0; h < 30; h++) {
+        flow_now(&f, start + h * HOUR)->values += 10;
+    }
+    flow_commands(&f, 9, 10, start + 29 * HOUR);
+    for (uint32_t i = 0; i < FLOW_HOURS; i++) {
+        assert_true(f.hours[i].hour >= first + 5);
+        assert_int_equal(f.hours[i].values, 10);
+    }
+    const struct flow_hour *last = f.hours + (first + 29) % FLOW_HOURS;
+    assert_int_equal(last->allowed, 2);
+    assert_int_equal(last->refused, 1);
+    uint8_t out[FLOW_STATE_MAX];
+    size_t size = flow_encode(&f, out);
+    flow_now(&back, start + 29 * HOUR)->values += 1;
+    assert_int_equal(flow_decode(&back, out, size), ERR_OK);
+    last = back.hours + (first + 29) % FLOW_HOURS;
+    assert_int_equal(last->values, 11);
+    assert_int_equal(last->refused, 1);
+    for (size_t n = 0; n < size; n++) {
+        assert_int_equal(flow_decode(&back, out, n), ERR_MALFORMED);
+    }
+    for (size_t i = 0; i < size; i++) {
+        out[i] ^= 0xff;
+        int err = flow_decode(&back, out, size);
+        assert_true(err == ERR_OK || err == ERR_MALFORMED);
+        out[i] ^= 0xff;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +208,7 @@ int main(void)
         cmocka_unit_test(old_hours_and_days_are_left_out),
         cmocka_unit_test(what_is_stored_is_read_back),
         cmocka_unit_test(what_a_device_was_asked_is_kept_by_the_day),
+        cmocka_unit_test(what_flowed_is_kept_by_the_hour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,7 +184,11 @@ void answer_sql(struct reader_core *core, struct link *link, struct request *r)
     if (r->text_size < r->sql.text_size || !core->journal.epoch) {
         return; /* the text is not here yet, or nothing can be said yet */
     }
-    int err = r->query ? ERR_OK : begin(core, r);
+    bool begun = r->query != NULL;
+    int err = begun ? ERR_OK : begin(core, r);
+    if (!begun && !err) {
+        flows_query(link, &r->scope->filter);
+    }
     if (err) {
         link_end(link, core, r, err, none, false);
         return;

@@ -270,6 +270,7 @@ void trial_step(struct reader_core *core)
         return;
     }
     core->noted_ns = core->mono_ns;
+    flows_step(core);
     for (uint32_t i = 0; i < core->device_count; i++) {
         const struct device_panel *panel = panel_of(core, i);
         struct answer_device now;

@@ -97,6 +97,8 @@ struct world *world_new(bool live_first)
     w->g.reader = own_zero(w, sizeof *w->g.reader);
     w->g.identity = own_zero(w, sizeof *w->g.identity);
     w->g.board = own_zero(w, sizeof *w->g.board);
+    w->g.traffic = own_zero(w, (size_t)w->g.plan.header->boxes.count *
+                                   w->g.plan.header->zones.count * sizeof *w->g.traffic);
     w->g.seats = w->seats;
     w->g.seat_count = SEAT_BOX + WORLD_BOXES;
     w->g.health = own_zero(w, sizeof *w->health + w->g.seat_count * sizeof(struct health_seat));

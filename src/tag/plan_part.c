@@ -105,6 +105,26 @@ static void add_boxes(struct plan_build *out, const struct plan *p, const struct
     }
 }
 
+/* Whence and where to is no secret among services that show all; the tags are those of the box's own zone only: a glob that no
+ * path matches stands for others. */
+static void add_conduits(struct plan_build *out, const struct plan *p, const struct part *part)
+{
+    uint32_t zone = p->boxes[part->box].zone;
+    for (uint32_t i = 0; part->all && i < p->header->conduits.count; i++) {
+        struct plan_conduit c = p->conduits[i];
+        bool own = zone == PLAN_NONE || zone == c.from;
+        c.name = plan_build_text(out, plan_text(p, c.name));
+        c.place = plan_build_text(out, plan_text(p, c.place));
+        if (own) {
+            c.first_glob = copy_options(out, p, c.first_glob, c.glob_count);
+        } else if (c.glob_count) {
+            c.first_glob = plan_build_option(out, "tags", "");
+            c.glob_count = 1;
+        }
+        plan_build_conduit(out, &c);
+    }
+}
+
 static void add_devices(struct plan_build *out, const struct plan *p, const struct part *part)
 {
     for (uint32_t i = 0; i < p->header->devices.count; i++) {
@@ -237,6 +257,7 @@ int plan_part(const struct plan *plan, uint32_t box, int64_t utc_ns, void **imag
         h->description = plan_build_text(out, plan_text(plan, from->description));
         h->state_dir = plan_build_text(out, plan_text(plan, from->state_dir));
         add_boxes(out, plan, &part);
+        add_conduits(out, plan, &part);
         add_devices(out, plan, &part);
         add_tags(out, plan, &part);
         add_feeds(out, plan, &part);

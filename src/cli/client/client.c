@@ -48,6 +48,10 @@ static const struct {
      "once, and returns when none does any more; or starts them again, which only works at the\n"
      "gateway itself. Collection, history and what listens on loopback go on.",
      client_island},
+    {"zones", "",
+     "Shows the zones, the conduits between them, and what really flowed in the last 24 hours:\n"
+     "values read, queries, commands, and what was refused.",
+     client_zones},
     {"contract", " report [NAME]",
      "Shows what contracts promise and what was delivered, over a day and a week; with a NAME "
      "also\n"

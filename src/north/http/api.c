@@ -482,6 +482,7 @@ const struct route http_routes[] = {
     {"/api/v1/contracts", METHOD_GET, ACCESS_OPEN, RIGHT_READ, contracts_begin},
     {"/api/v1/contracts/*", METHOD_GET, ACCESS_OPEN, RIGHT_READ, contract_begin},
     {"/api/v1/trial", METHOD_GET, ACCESS_OPEN, RIGHT_READ, trial_begin},
+    {"/api/v1/zones", METHOD_GET, ACCESS_OPEN, RIGHT_READ, zones_begin},
     {"/api/v1/devices", METHOD_GET, ACCESS_OPEN, RIGHT_READ, devices_begin},
     {"/api/v1/browse", METHOD_GET, ACCESS_OPEN, RIGHT_BROWSE, browse_begin},
     {"/api/v1/processes", METHOD_GET, ACCESS_OPEN, RIGHT_READ, processes_begin},

@@ -164,6 +164,9 @@ void contract_begin(struct request *r);
 void trial_begin(struct request *r);
 void contracts_free(struct contracts *c);
 
+/* zones.c */
+void zones_begin(struct request *r);
+
 /* sql.c */
 void sql_begin(struct request *r);
 void sql_free(struct sql *q);
