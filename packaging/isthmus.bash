@@ -39,6 +39,7 @@ _isthmus() {
                 fi
                 ;;
             inhibit|island) words='on off --reason --json --socket --help' ;;
+            zones) words='--json --socket --help' ;;
             command) words='approve reject renew release --reason --json --socket --help' ;;
             user)
                 words='list enrol add password remove --role --zones --until --totp --json --socket --help'

@@ -10,8 +10,8 @@ from browser import User
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 FLOW, LEVEL, ODD = "waterworks/line1/pump1/flow", "waterworks/line1/storage/level", "waterworks/line1/odd"
-PAGES = ["plant", "devices", "boxes", "feeds", "contracts", "commands", "ledger", "sql"]
-STOPS = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Contracts", "Commands", "Ledger", "SQL", "Sign in", "Search tags"]
+PAGES = ["plant", "devices", "boxes", "feeds", "contracts", "commands", "zones", "ledger", "sql"]
+STOPS = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Contracts", "Commands", "Zones", "Ledger", "SQL", "Sign in", "Search tags"]
 
 
 class Waterworks:
@@ -275,7 +275,7 @@ def test_fits_the_screen_in_light_and_dark(user, width, height, scheme):
         elif name == "commands":
             user.text("Writes are let through")
         elif name != "plant":
-            user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events", "contracts": "Promised and delivered of pumps-and-tanks", "ledger": "Causes"}[name])
+            user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events", "zones": "Ways", "contracts": "Promised and delivered of pumps-and-tanks", "ledger": "Causes"}[name])
         seen = user.measure()
         user.picture(f"{name}-{width}-{scheme}")
         assert seen["overflow"] <= 0, (name, seen)

@@ -79,6 +79,11 @@ export interface Writable {
   tag: string; type: string; unit: string; contract: string; owner: string; low?: number; high?: number;
   callers: string[]; approvers: string[]; approval: boolean; lease: boolean; conditions: string;
 }
+export interface Figures { values: number; queries: number; reads_refused: number; commands_allowed: number; commands_refused: number }
+export interface Flow extends Figures { service: string; from: string | null; to: string; hours: (Figures & { hour: string })[] }
+export interface Zone { zone: string; tags: number; devices: string[]; services: string[] }
+export interface Conduit { conduit: string; from: string; to: string; read: boolean; command: boolean; all_tags: boolean; tags: string[]; open: boolean; until?: string; place: string }
+export interface Zones { flows: Flow[]; zones: Zone[]; conduits: Conduit[] }
 export interface Inhibit { inhibited: boolean; reason: string }
 export interface Island { island: boolean; services_outside: number; reason: string }
 

@@ -16,6 +16,7 @@ import { PlantPage } from './plant_page';
 import { session } from './session';
 import { EnrolPage, SignInPage } from './sign_in';
 import { SqlPage } from './sql';
+import { ZonesPage } from './zones';
 
 const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   plant: { title: 'Plant', page: PlantPage },
@@ -24,6 +25,7 @@ const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   feeds: { title: 'Feeds', page: FeedsPage },
   contracts: { title: 'Contracts', page: ContractsPage },
   commands: { title: 'Commands', page: CommandsPage },
+  zones: { title: 'Zones', page: ZonesPage },
   ledger: { title: 'Ledger', page: LedgerPage },
   sql: { title: 'SQL', page: SqlPage },
 };
