@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import ssl
 import subprocess
 import urllib.parse
 
@@ -407,3 +408,86 @@ def test_nothing_is_needed_to_start(tmp_path):
         assert checked.returncode == 1 and "login.invalid" in told and "nowhere" in told
     finally:
         house.stop()
+
+
+MISTAKES = [
+    ('issuer: "login.example"', 5, "is no issuer"),
+    ('issuer: "http://10.0.0.9", address: "10.0.0.9:80"', 5, "needs TLS"),
+    ('issuer: "https://login.example/?a=b"', 5, "neither query nor fragment"),
+    ("password: x", 5, "secrets never stand in the configuration"),
+    ("secret_file: loose", 5, "loose"),
+    ("leeway: 1h", 5, "leeway"),
+    ("people: {provider: nobody}", 7, "no provider of sign-ins is called 'nobody'"),
+    ("people: {provider: console}", 7, "no provider of sign-ins is called 'console'"),
+    ("people: {role: king}", 7, "no role is called 'king'"),
+    ("people: {role: vendor}", 7, "a vendor is a guest"),
+    ("people: {zones: [line-9]}", 7, "line-9"),
+    ("people: {zones: []}", 7, "these are no zones"),
+    ("people: {group: ''}", 7, "a group has a name"),
+    ("people: {group: [a]}", 7, "must be a single value"),
+    ("people: {groups: a}", 7, "has no key 'groups'"),
+    ("people: {group: null}", 7, "lacks 'group'"),
+]
+
+
+@pytest.mark.parametrize("change, line, words", MISTAKES, ids=[m[0] for m in MISTAKES])
+def test_check_names_each_mistake_with_its_line(tmp_path, change, line, words):
+    def items(fields):
+        return ", ".join(f"{k}: {v}" for k, v in fields.items() if v != "null")
+
+    service = {"name": "sso", "module": "oidc", "issuer": '"http://127.0.0.1:8"', "address": '"127.0.0.1:8"', "client_id": "x"}
+    person = {"provider": "sso", "group": "ops", "role": "viewer"}
+    (tmp_path / "loose").write_text("secret")
+    os.chmod(tmp_path / "loose", 0o644)
+    for of, fields in ((person, re.match(r"people: \{(.*)\}", change)), (service, None if change.startswith("people") else re.match("(.*)", change))):
+        of.update(re.findall(r'(\w+): ("[^"]*"|\[[^]]*\]|[^,]+)', fields[1]) if fields else {})
+    (tmp_path / "isthmus.yaml").write_text(f"""gateway: {{name: g}}
+zones: [{{name: line-1}}]
+services:
+  - {{name: console, module: http, listen: "127.0.0.1:8480"}}
+  - {{{items(service)}}}
+people:
+  - {{{items(person)}}}
+""")
+    checked = subprocess.run([plant.ISTHMUS, "check", tmp_path], capture_output=True, text=True, timeout=30)
+    told = checked.stdout + checked.stderr
+    assert checked.returncode == 1 and re.search(rf"^isthmus.yaml:{line}:\d+: error: .*{re.escape(words)}", told, re.M), told
+
+
+def certificate(folder, name):
+    """PEM files of a self-signed one for localhost."""
+    key, cert = folder / f"{name}.key", folder / f"{name}.crt"
+    more = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2", "-nodes"]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", key, "-out", cert, *more], check=True, capture_output=True)
+    return {"key": str(key), "cert": str(cert)}
+
+
+def test_a_provider_is_known_by_its_certificate(tmp_path):
+    """Over TLS, with the authority of the configuration: with another one, with none of the system's, and under another name it is refused."""
+    tls = certificate(tmp_path, "provider")
+    certificate(tmp_path, "other")
+    port = plant.free_port()
+    provider = Provider(tmp_path, [f"http://127.0.0.1:{port}/oidc"], tls)
+    at = f'address: "127.0.0.1:{provider.port}", client_id: isthmus, secret_file: secret'
+    house = House(
+        tmp_path,
+        {
+            "sso": f'issuer: "{provider.issuer}", {at}, ca: provider.crt',
+            "false": f'issuer: "{provider.issuer}", {at}, ca: other.crt',
+            "system": f'issuer: "{provider.issuer}", {at}',
+            "named": f'issuer: "{provider.issuer.replace("localhost", "127.0.0.1")}", {at}, ca: provider.crt',
+            "called": f'issuer: "{provider.issuer}/", {at}, ca: provider.crt',
+        },
+        port=port,
+    )
+    try:
+        context = ssl.create_default_context(cafile=tls["cert"])
+        _, status, facts = house.sign_in("ada", browser=Browser(context))
+        assert status == 200 and facts["name"] == "sso/ada", facts
+        for name, words in (("false", "certificate"), ("system", "certificate"), ("named", "target host name"), ("called", "letter by letter")):
+            status, headers, problem = house.begin(Browser(), name)
+            assert status == 502 and words in problem["detail"] and "set-cookie" not in headers, problem
+    finally:
+        house.stop()
+        provider.stop()
+
