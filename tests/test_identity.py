@@ -225,6 +225,73 @@ def test_changes_end_sessions(house):
     assert root.ask("DELETE", "/api/v1/accounts/eva")[0] == 404
 
 
+def test_an_invited_person_chooses_the_password(house):
+    root = Person(house, "root")
+    kim = {"name": "kim", "role": "operator", "zones": "line-1"}
+    for body in (kim, {**kim, "password": WORD, "invite": True}, {**kim, "invite": False}, {**kim, "invite": True, "totp": True}):
+        assert root.ask("POST", "/api/v1/accounts", body)[0] == 422, body
+    status, _, made = root.ask("POST", "/api/v1/accounts", {**kim, "invite": True})
+    assert status == 200 and not faults(made, DOCUMENT["components"]["schemas"]["Made"])
+    link = re.fullmatch(rf"http://127.0.0.1:{house.ports['console']}/#join/kim/([0-9a-f]{{32}})", made["link"])[1]
+    join = {"link": link, "name": "kim", "password": WORD}
+    assert house.ask("POST", "/api/v1/enrol", {**join, "name": "root"})[0] == 403, "it is another's"
+    assert house.ask("POST", "/api/v1/enrol", {**join, "password": "short"})[0] == 422
+    status, _, facts = house.ask("POST", "/api/v1/enrol", join)
+    assert status == 200 and (facts["name"], facts["role"], facts["zones"]) == ("kim", "operator", ["line-1"])
+    assert house.ask("POST", "/api/v1/enrol", join)[0] == 403, "it is good once"
+    kim = Person(house, "kim")
+    (row,) = [a for a in root.ask("GET", "/api/v1/accounts")[2]["accounts"] if a["name"] == "kim"]
+    assert row["sessions"] == 2 and "last_sign_in" in row and not row["disabled"] and row["slowed_s"] == 0
+    assert root.ask("POST", "/api/v1/accounts/kim", {"disable": True})[0] == 200
+    assert kim.ask("GET", "/api/v1/session")[0] == 401
+    assert house.ask("POST", "/api/v1/session", {"name": "kim", "password": WORD})[0] == 401
+    (row,) = [a for a in root.ask("GET", "/api/v1/accounts")[2]["accounts"] if a["name"] == "kim"]
+    assert row["disabled"] and not row["open"] and row["sessions"] == 0
+    assert root.ask("POST", "/api/v1/accounts/kim", {"enable": True})[0] == 200
+    assert Person(house, "kim")
+    for body in ({}, {"enable": True, "disable": True}, {"invite": True, "password": WORD}):
+        assert root.ask("POST", "/api/v1/accounts/kim", body)[0] == 422, body
+    assert root.ask("POST", "/api/v1/accounts/kim", {"invite": True})[0] == 200
+    assert house.ask("POST", "/api/v1/session", {"name": "kim", "password": WORD})[0] == 401, "nobody knows it now"
+
+
+def test_the_page_of_accounts(house):
+    """An administrator makes an account; whose it is comes by the link and chooses the password; the administrator shuts it again."""
+    root, lou = User(house.ports["closed"], house.folder), User(house.ports["closed"], house.folder)
+    try:
+        root.open(1440, 900, "light", "sign-in")
+        assert root.form({"name": "root", "password": WORD}) == "root administrator"
+        root.page("accounts")
+        root.fill("Name", "lou")
+        root.fill("Zones", "line-1")
+        root.button("Make the account")
+        root.text("it is shown this once")
+        link = root.read(".told code")
+        root.picture("accounts")
+        assert root.measure()["overflow"] <= 0
+        lou.open(390, 844, "dark", link.partition("#")[2])
+        assert lou.form({"password": WORD, "again": WORD}) == "lou viewer, line-1"
+        lou.page("plant")
+        assert "Accounts" not in lou.read("nav")
+        lou.open(390, 844, "dark", "accounts")
+        root.table_has("Accounts", ["lou", "viewer", "line-1", "open"])
+        root.button("Disable lou")
+        root.button("Really: Disable lou")
+        root.text("lou: disabled, and signed out.")
+        root.table_has("Accounts", ["lou", "disabled"])
+        assert house.ask("POST", "/api/v1/session", {"name": "lou", "password": WORD}, "closed")[0] == 401
+        root.button("Remove lou")
+        root.button("Really: Remove lou")
+        root.text("lou: removed, and signed out.")
+        root.resize(390, 844)
+        root.picture("accounts-narrow")
+        assert root.measure()["overflow"] <= 0
+        assert all("401" in c or "WebSocket" in c for c in root.complaints())
+    finally:
+        root.end()
+        lou.end()
+
+
 def code(secret, at):
     digest = hmac.new(base64.b32decode(secret), struct.pack(">Q", int(at) // 30), hashlib.sha1).digest()
     return f"{(struct.unpack('>I', digest[digest[19] & 15:][:4])[0] & 0x7FFFFFFF) % 1000000:06}"

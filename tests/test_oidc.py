@@ -127,6 +127,9 @@ services:
 {more}""")
         super().__init__(folder)
 
+    def wait_for_providers(self):
+        plant.wait_for(lambda: all(p["state"] == "running" for p in self.get("/api/v1/processes")["processes"]), "all boxes run", 60)
+
     def begin(self, browser, provider="sso"):
         return browser.post(f"{self.home}/api/v1/session/begin", {"provider": provider})
 
@@ -171,6 +174,7 @@ def place(tmp_path_factory):
         '  - {provider: open, group: joe, role: viewer}\n',
         port=port,
     )
+    house.wait_for_providers()
     house.local("POST", "/api/v1/accounts", {"name": "ada", "role": "viewer", "password": WORD})
     yield house, provider
     house.stop()
@@ -387,6 +391,7 @@ def test_a_killed_box_of_the_provider_is_started_anew(place):
     before = house.pids()["sso"]
     os.kill(before, 9)
     plant.wait_for(lambda: house.pids().get("sso") not in (None, before), "it is back")
+    house.wait_for_providers()
 
     def again():
         browser = Browser()
@@ -481,6 +486,7 @@ def test_a_provider_is_known_by_its_certificate(tmp_path):
         port=port,
     )
     try:
+        house.wait_for_providers()
         context = ssl.create_default_context(cafile=tls["cert"])
         _, status, facts = house.sign_in("ada", browser=Browser(context))
         assert status == 200 and facts["name"] == "sso/ada", facts

@@ -69,6 +69,14 @@ export interface Session {
   ends_in_s: number; idle_s: number; csrf: string;
 }
 
+export interface TokenRow {
+  name: string; role: string; zones: string; open: boolean; sessions: number; created: string; expires?: string; last_sign_in?: string;
+  from: string; maker: string;
+}
+export interface AccountRow {
+  name: string; role: string; zones: string; open: boolean; sessions: number; created: string; expires?: string; last_sign_in?: string;
+  totp: boolean; disabled: boolean; vouched: boolean; slowed_s: number;
+}
 export interface Provider { name: string; label: string }
 
 export interface Command {

@@ -2,6 +2,7 @@
 // The frame: who this is, the pages, and a banner as long as the gateway is away. The page is in the address (#devices).
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { AccountsPage, mayAccounts } from './accounts';
 import type { Command, Contract, Device, Feed, Island, Process } from './api';
 import { BoxesPage, boxUnwell } from './boxes';
 import { CommandsPage, commandsWaiting } from './commands';
@@ -28,10 +29,12 @@ const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   zones: { title: 'Zones', page: ZonesPage },
   ledger: { title: 'Ledger', page: LedgerPage },
   sql: { title: 'SQL', page: SqlPage },
+  accounts: { title: 'Accounts', page: AccountsPage },
 };
 
 const ENROL = 'enrol/';
-const isForm = (page: string): boolean => page === 'sign-in' || page.startsWith(ENROL);
+const JOIN = 'join/'; // NAME/SECRET
+const isForm = (page: string): boolean => page === 'sign-in' || page.startsWith(ENROL) || page.startsWith(JOIN);
 const chosen = (): string => {
   const page = location.hash.slice(1);
   return page in PAGES || isForm(page) ? page : 'plant';
@@ -89,6 +92,7 @@ function Who(): JSX.Element {
 
 function PageOf({ page }: { page: string }): JSX.Element {
   if (page.startsWith(ENROL)) return <EnrolPage link={page.slice(ENROL.length)} />;
+  if (page.startsWith(JOIN)) return <EnrolPage name={page.split('/')[1]} link={page.split('/')[2] ?? ''} />;
   if (page === 'sign-in' || live.state === 'closed') return <SignInPage />;
   const Page = PAGES[page]!.page;
   return <Page />;
@@ -96,6 +100,7 @@ function PageOf({ page }: { page: string }): JSX.Element {
 
 /** The way to the pages, and on each how many of its things are not well. */
 function Pages({ page }: { page: string }): JSX.Element {
+  useObserved(session);
   const unwell: Record<string, number | undefined> = {
     devices: usePolled<{ devices: Device[] }>('devices', LOOK_MS).now?.devices.filter(deviceUnwell).length,
     boxes: usePolled<{ processes: Process[] }>('processes', LOOK_MS).now?.processes.filter(boxUnwell).length,
@@ -105,7 +110,7 @@ function Pages({ page }: { page: string }): JSX.Element {
   };
   return (
     <nav aria-label="Pages">
-      {Object.entries(PAGES).map(([key, { title }]) => (
+      {Object.entries(PAGES).filter(([key]) => key !== 'accounts' || mayAccounts()).map(([key, { title }]) => (
         <a key={key} href={`#${key}`} aria-current={key === page ? 'page' : undefined}>
           {title}{unwell[key] ? <span class="status bad"> <Mark state="bad" /> {unwell[key]}</span> : null}
         </a>

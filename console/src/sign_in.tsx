@@ -50,7 +50,7 @@ function Sheet({ title, button, done, children }: {
 
 /** Somebody has signed in: on to what was asked for. */
 function goOn(): void {
-  if (/^#(sign-in$|enrol\/)/.test(location.hash)) location.replace('#plant');
+  if (/^#(sign-in$|enrol\/|join\/)/.test(location.hash)) location.replace('#plant');
   live.retryNow();
 }
 
@@ -110,16 +110,19 @@ export function SignInPage(): JSX.Element {
   );
 }
 
-export function EnrolPage({ link }: { link: string }): JSX.Element {
+/** The first administrator makes an account by a link; whoever `name` is chooses the password of one that is there. */
+export function EnrolPage({ link, name }: { link: string; name?: string }): JSX.Element {
   const done = async (f: Record<string, string>): Promise<void> => {
     if (f.password !== f.again) throw new Error('The two passwords differ.');
-    await session.enrol(link, f.name!.trim(), f.password!);
+    await session.enrol(link, name ?? f.name!.trim(), f.password!);
     goOn();
   };
   return (
-    <Sheet title="The first administrator" button="Make the account" done={done}>
-      <p class="quiet">This link makes one account, which may do everything and makes the others. It is good once.</p>
-      <Field label="Name" name="name" autoComplete="username" required maxLength={63} hint="Letters, digits, and - _ . @" />
+    <Sheet title={name ? `A password for ${name}` : 'The first administrator'} button={name ? 'Choose it' : 'Make the account'} done={done}>
+      <p class="quiet">{name ? 'Nobody else knows it. The link is good once.' : 'This link makes one account, which may do everything and makes the others. It is good once.'}</p>
+      {name
+        ? <input type="hidden" name="username" autoComplete="username" value={name} />
+        : <Field label="Name" name="name" autoComplete="username" required maxLength={63} hint="Letters, digits, and - _ . @" />}
       <Field label="Password" name="password" type="password" autoComplete="new-password" required minLength={12} hint="12 characters at least; a sentence is easier to remember." />
       <Field label="Password once more" name="again" type="password" autoComplete="new-password" required />
     </Sheet>

@@ -24,7 +24,7 @@ static const struct {
     [SIGN_IN] = {AUDIT_SIGN_IN, false, ""},
     [SIGN_TOKEN] = {AUDIT_SIGN_IN, false, ""},
     [SIGN_LOCAL] = {AUDIT_SIGN_IN, false, ""},
-    [SIGN_ENROL] = {AUDIT_ACCOUNT_CHANGED, true, "the first administrator enrolled"},
+    [SIGN_ENROL] = {AUDIT_ACCOUNT_CHANGED, true, "chose the password by a link"},
     [SIGN_OUT] = {AUDIT_SESSION_ENDED, false, "signed out"},
     [SIGN_PASSWORD] = {AUDIT_ACCOUNT_CHANGED, true, "changed the own password"},
     [SIGN_LINK] = {AUDIT_ACCOUNT_CHANGED, true, "made a link for the first administrator"},
@@ -42,6 +42,19 @@ static const char *prefix_of(const struct sign_answer *a)
     return a->session_kind == SESSION_PERSON || a->session_kind == SESSION_VOUCHED ? "user:"
            : a->session_kind == SESSION_TOKEN                                      ? "token:"
                                                                                    : "";
+}
+
+/* In words of the audit. */
+static const char *what_of(const struct sign_answer *a)
+{
+    bool set = a->kind == SIGN_ACCOUNT_SET;
+    return a->status == SIGN_SLOW             ? "slowed down"
+           : a->status == SIGN_WRONG          ? "wrong"
+           : a->status == SIGN_REFUSED        ? "refused:"
+           : set && (a->flags & SIGN_DISABLE) ? "disabled"
+           : set && (a->flags & SIGN_ENABLE)  ? "enabled"
+           : set && (a->flags & SIGN_INVITE)  ? "given a link for another password"
+                                              : kinds[a->kind].what;
 }
 
 /* False: this failure is only counted. */
@@ -83,10 +96,7 @@ static void tell_audit(struct engine *e, const struct inlet *to, const struct si
     snprintf(entry.who, sizeof entry.who, "%s%.40s", done ? prefix_of(a) : "", done ? a->name : "");
     snprintf(entry.where, sizeof entry.where, "%.31s", to->seat->name);
     snprintf(entry.subject, sizeof entry.subject, "%.*s", (int)sizeof a->subject - 1, a->subject);
-    const char *what = a->status == SIGN_SLOW      ? "slowed down"
-                       : a->status == SIGN_WRONG   ? "wrong"
-                       : a->status == SIGN_REFUSED ? "refused:"
-                                                   : kinds[a->kind].what;
+    const char *what = what_of(a);
     snprintf(entry.text, sizeof entry.text, "%s%s%s%s%s%.100s", what, *what && *from ? " " : "",
              *from ? "from " : "", from, a->status == SIGN_REFUSED ? " " : "",
              a->status == SIGN_REFUSED ? a->text : "");
@@ -129,8 +139,19 @@ static const char *pass_request(struct engine *e, struct inlet *asker, const str
     return NULL;
 }
 
-/* Between the identity and the box of a provider. Which box has answered is written here; one that can't be asked leaves the
- * person to his patience. */
+/* In the place of a box that is not there: nobody has to wait for it. */
+static void vouch_for_nobody(struct engine *e, const struct vouch_request *request)
+{
+    struct inlet *identity = e->inlets + (SEAT_IDENTITY - SEAT_READER);
+    struct vouch_answer answer = {.provider = request->provider,
+                                  .act = request->act,
+                                  .status = VOUCH_FAR,
+                                  .text = "The service that asks it is not running now."};
+    memcpy(answer.id, request->id, sizeof answer.id);
+    (void)reply_send(e, identity, RECORD_VOUCHED, &answer, sizeof answer);
+}
+
+/* Between the identity and the box of a provider. Which box has answered is written here. */
 const char *vouch_pass(struct engine *e, struct inlet *in, const struct slot *s)
 {
     struct inlet *identity = e->inlets + (SEAT_IDENTITY - SEAT_READER);
@@ -140,7 +161,10 @@ const char *vouch_pass(struct engine *e, struct inlet *in, const struct slot *s)
         s->value.u64 == sizeof request) {
         memcpy(&request, slot_payload(s), sizeof request);
         struct inlet *to = reply_inlet(e, request.provider, BOX_NORTH);
-        (void)(to && reply_send(e, to, RECORD_VOUCH, &request, sizeof request));
+        if (!to || !atomic_load_explicit(&to->seat->panel->ready, memory_order_relaxed) ||
+            !reply_send(e, to, RECORD_VOUCH, &request, sizeof request)) {
+            vouch_for_nobody(e, &request);
+        }
         explicit_bzero(&request, sizeof request);
         return NULL;
     }

@@ -30,6 +30,7 @@ struct account {
     int64_t created_ns, expires_ns; /* UTC; 0: never */
     uint64_t revision;
     uint64_t totp_last; /* the step of the last code that was taken; not kept */
+    int64_t last_ns;    /* UTC, of the last sign-in; not kept */
 };
 
 struct token {
@@ -41,6 +42,7 @@ struct token {
     uint32_t role;
     int64_t created_ns, expires_ns; /* UTC; always set */
     uint64_t revision;
+    int64_t last_ns; /* UTC, of the last sign-in; not kept */
 };
 
 struct accounts {

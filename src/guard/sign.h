@@ -12,17 +12,19 @@
 
 /* In brackets what of the request counts beside the session. */
 enum sign_kind {
-    SIGN_IN = 1,   /* a person signs in [name, secret, code, address] */
-    SIGN_TOKEN,    /* a machine does [secret, address] */
-    SIGN_LOCAL,    /* a user of this machine does [uid]; only of a box that no network reaches */
-    SIGN_ENROL,    /* the first administrator begins [secret: of the link, name, fresh, address] */
-    SIGN_WHO,      /* who a session is [flags: SIGN_USED] */
-    SIGN_OUT,      /* ends the session */
-    SIGN_PASSWORD, /* one's own [secret, fresh, code, address] */
-    SIGN_LINK,     /* a new link for the first administrator; those before it end */
-    SIGN_ACCOUNTS, /* lists accounts [from] */
-    SIGN_ACCOUNT_ADD,    /* [name, role, zones, expires, fresh, flags: SIGN_TOTP] */
-    SIGN_ACCOUNT_SET,    /* another password [name, fresh, flags: SIGN_TOTP makes a new secret] */
+    SIGN_IN = 1, /* a person signs in [name, secret, code, address] */
+    SIGN_TOKEN,  /* a machine does [secret, address] */
+    SIGN_LOCAL,  /* a user of this machine does [uid]; only of a box that no network reaches */
+    SIGN_ENROL, /* the first administrator begins, or somebody who has got a link [secret: of the link,
+                            name, fresh, address] */
+    SIGN_WHO,         /* who a session is [flags: SIGN_USED] */
+    SIGN_OUT,         /* ends the session */
+    SIGN_PASSWORD,    /* one's own [secret, fresh, code, address] */
+    SIGN_LINK,        /* a new link for the first administrator; those before it end */
+    SIGN_ACCOUNTS,    /* lists accounts [from] */
+    SIGN_ACCOUNT_ADD, /* [name, role, zones, expires, fresh, flags: SIGN_TOTP; or SIGN_INVITE] */
+    SIGN_ACCOUNT_SET, /* another password [name, fresh, flags: SIGN_TOTP makes a new secret]; or with
+                            SIGN_INVITE none, and a link; or SIGN_DISABLE, SIGN_ENABLE */
     SIGN_ACCOUNT_REMOVE, /* [name] */
     SIGN_TOKENS,         /* lists tokens [from] */
     SIGN_TOKEN_ADD,    /* [name, role, zones, net, expires; with SIGN_BY_KEY secret: of the key] */
@@ -38,7 +40,14 @@ enum sign_kind {
 
 #define SIGN_PROOF 1280u /* of what a provider gives the browser along, terminated */
 
-enum sign_flag { SIGN_USED = 1, SIGN_TOTP = 2, SIGN_BY_KEY = 4 };
+enum sign_flag {
+    SIGN_USED = 1,
+    SIGN_TOTP = 2,
+    SIGN_BY_KEY = 4,
+    SIGN_INVITE = 8, /* nobody knows the password: a link lets its owner choose one */
+    SIGN_DISABLE = 16,
+    SIGN_ENABLE = 32
+};
 
 struct sign_request {
     uint8_t id[16];       /* the asker's, at random: a stranger's answers don't match */
@@ -84,6 +93,7 @@ struct sign_answer {
     uint8_t id[16];
     uint32_t asker, kind;
     uint32_t status, retry_ms;
+    uint32_t flags, reserved; /* of the request */
     /* of the session, if status is SIGN_OK and it has one */
     uint8_t session[SESSION_ID_SIZE];
     uint8_t csrf[16]; /* bound to it; known to whoever may read its pages */
@@ -110,7 +120,10 @@ struct
     char net[NET_TEXT];
     char maker[NAME_SIZE];
     uint32_t role, has_totp, open, sessions; /* open: can sign in now; sessions alive */
+    uint32_t disabled, vouched; /* vouched: no account, somebody whom a provider vouches for now */
     int64_t created_ns, expires_ns;
+    int64_t last_ns;  /* of the last sign-in since the identity began; 0: there was none */
+    uint64_t wait_ms; /* so long nobody may try that name */
 };
 _Static_assert(sizeof(struct sign_answer) + SIGN_ROWS_MAX * sizeof(struct sign_row) <= 2400 &&
                    sizeof(struct sign_request) <= 2400,

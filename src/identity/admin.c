@@ -2,6 +2,7 @@
 /* What those may do who have the right to accounts. */
 #include "identity/core.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -46,9 +47,54 @@ static struct sign_row *new_row(struct exchange *x, const char *name, const char
     return row;
 }
 
+/* "a,b" of a session's zones. */
+static void zones_text(const struct identity *d, const struct session *s, char out[ZONES_SIZE])
+{
+    const struct plan *p = d->plan;
+    size_t at = 0;
+    out[0] = 0;
+    for (uint32_t i = 0; i < s->zone_count && i < SESSION_ZONES && at < ZONES_SIZE; i++) {
+        int n = snprintf(out + at, ZONES_SIZE - at, "%s%s", i ? "," : "",
+                         plan_text(p, p->zones[s->zones[i]].name));
+        at += (size_t)n;
+    }
+}
+
+/* Whether the session at place `i` is the first of somebody whom a provider vouches for. */
+static bool is_vouched(struct identity *d, uint32_t i, struct session *out)
+{
+    struct session other;
+    bool first = session_at(d->sessions, i, out) && out->kind == SESSION_VOUCHED;
+    for (uint32_t k = 0; first && k < i; k++) {
+        first = !session_at(d->sessions, k, &other) || other.kind != SESSION_VOUCHED ||
+                strcmp(other.name, out->name) != 0;
+    }
+    return first;
+}
+
+static void add_vouched(struct identity *d, struct exchange *x, const struct session *s)
+{
+    char zones[ZONES_SIZE] = "";
+    zones_text(d, s, zones);
+    struct sign_row *row = new_row(x, s->name, zones);
+    row->role = s->role;
+    row->open = row->vouched = 1;
+    row->sessions = count_sessions(d, SESSION_VOUCHED, s->name);
+    row->created_ns = row->last_ns = s->issued_utc_ns;
+}
+
+/* By how much tries for the name are slowed, from wherever they come. */
+static uint64_t wait_ms(const struct identity *d, const char *name)
+{
+    static const uint8_t nowhere[16];
+    return (uint64_t)slow_wait(&d->slow, name, nowhere, d->mono_ns) / 1000000;
+}
+
+/* The accounts, and behind them, as if they were numbered on, who is signed in by a provider. */
 void admin_accounts(struct identity *d, struct exchange *x)
 {
     uint32_t i = x->request->from;
+    struct session s;
     for (; i < d->accounts.count && x->answer.count < SIGN_ROWS_MAX; i++) {
         const struct account *a = d->accounts.list + i;
         struct sign_row *row = new_row(x, a->name, a->zones);
@@ -58,8 +104,17 @@ void admin_accounts(struct identity *d, struct exchange *x)
         row->sessions = count_sessions(d, SESSION_PERSON, a->name);
         row->created_ns = a->created_ns;
         row->expires_ns = a->expires_ns;
+        row->disabled = a->disabled;
+        row->last_ns = a->last_ns;
+        row->wait_ms = wait_ms(d, a->name);
     }
-    x->answer.next = i < d->accounts.count ? i : 0;
+    uint32_t end = d->accounts.count + SESSIONS_MAX;
+    for (; i < end && x->answer.count < SIGN_ROWS_MAX; i++) {
+        if (i >= d->accounts.count && is_vouched(d, i - d->accounts.count, &s)) {
+            add_vouched(d, x, &s);
+        }
+    }
+    x->answer.next = i < end ? i : 0;
 }
 
 void admin_tokens(struct identity *d, struct exchange *x)
@@ -75,6 +130,7 @@ void admin_tokens(struct identity *d, struct exchange *x)
         row->sessions = count_sessions(d, SESSION_TOKEN, t->name);
         row->created_ns = t->created_ns;
         row->expires_ns = t->expires_ns;
+        row->last_ns = t->last_ns;
     }
     x->answer.next = i < d->accounts.token_count ? i : 0;
 }
@@ -119,10 +175,33 @@ static void end_by(struct exchange *x, int err)
                  err_text(err));
 }
 
+/* A password that nobody knows, until its owner has come by the link. */
+static bool set_unknown(struct exchange *x, struct account *a)
+{
+    char word[SECRET_TEXT];
+    uint8_t digest[32];
+    if (x->request->flags & SIGN_TOTP) {
+        exchange_end(x, SIGN_BAD,
+                     "A second factor is made together with a password: isthmus user password NAME "
+                     "--totp.");
+        return false;
+    }
+    bool made =
+        digest_new_secret(32, "", word, sizeof word, digest) && !password_hash(word, a->hash);
+    explicit_bzero(word, sizeof word);
+    if (!made) {
+        exchange_end(x, SIGN_BUSY, "");
+    }
+    return made;
+}
+
 /* A password, and a new secret for codes if it is asked for; what is wrong is told. */
 static bool set_secrets(struct exchange *x, struct account *a)
 {
     const struct sign_request *r = x->request;
+    if (r->flags & SIGN_INVITE) {
+        return set_unknown(x, a);
+    }
     const char *fault = password_fault(r->fresh, a->name);
     if (fault) {
         exchange_end(x, SIGN_BAD, fault);
@@ -139,10 +218,38 @@ static bool set_secrets(struct exchange *x, struct account *a)
     return true;
 }
 
-static void tell_secret(struct exchange *x, const struct account *a)
+/* The link of that account; one before it ends. The oldest of all makes room. */
+static void invite(struct identity *d, struct exchange *x, const struct account *a)
+{
+    struct invite *place = d->invites;
+    char secret[SECRET_TEXT], text[SIGN_TEXT];
+    for (uint32_t i = 0; i < INVITES_MAX; i++) {
+        struct invite *v = d->invites + i;
+        if (!strcmp(v->name, a->name)) {
+            place = v;
+            break;
+        }
+        place = v->end_ns < place->end_ns ? v : place;
+    }
+    *place = (struct invite){.revision = a->revision};
+    memcpy(place->name, a->name, sizeof place->name);
+    if (!digest_new_secret(16, "", secret, sizeof secret, place->link)) {
+        exchange_end(x, SIGN_BUSY, "");
+        return;
+    }
+    place->end_ns = d->mono_ns + LINK_NS;
+    identity_invite_text(d, x->request->asker, a->name, secret, text);
+    exchange_end(x, SIGN_OK, text);
+    explicit_bzero(text, sizeof text);
+    explicit_bzero(secret, sizeof secret);
+}
+
+static void tell_secret(struct identity *d, struct exchange *x, const struct account *a)
 {
     char text[TOTP_TEXT_SIZE];
-    if (x->request->flags & SIGN_TOTP) {
+    if (x->request->flags & SIGN_INVITE) {
+        invite(d, x, a);
+    } else if (x->request->flags & SIGN_TOTP) {
         totp_text(a->totp, text);
         exchange_end(x, SIGN_OK, text);
     }
@@ -162,7 +269,7 @@ void admin_account_add(struct identity *d, struct exchange *x)
     if (err) {
         end_by(x, err);
     } else if (identity_keep(d, x)) {
-        tell_secret(x, &a);
+        tell_secret(d, x, accounts_find(&d->accounts, a.name));
     }
 }
 
@@ -174,11 +281,14 @@ void admin_account_set(struct identity *d, struct exchange *x)
         exchange_end(x, SIGN_NONE, "");
         return;
     }
-    if (set_secrets(x, a)) {
+    bool shuts = x->request->flags & (SIGN_DISABLE | SIGN_ENABLE);
+    if (shuts) {
+        a->disabled = (x->request->flags & SIGN_DISABLE) != 0;
+    }
+    if (shuts || set_secrets(x, a)) {
         accounts_changed(&d->next, a);
-        struct account changed = *a;
-        if (identity_keep(d, x)) {
-            tell_secret(x, &changed);
+        if (identity_keep(d, x) && !shuts) {
+            tell_secret(d, x, accounts_find(&d->accounts, x->request->name));
         }
     }
 }

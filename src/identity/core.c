@@ -8,8 +8,6 @@
 
 #include "guard/digest.h"
 
-#define LINK_NS (3600 * INT64_C(1000000000))
-
 static void who(struct identity *d, struct exchange *x)
 {
     if (x->request->flags & SIGN_USED) {
@@ -74,7 +72,8 @@ void exchange_begin(struct exchange *x)
 {
     const struct sign_request *r = x->request;
     x->asks = false;
-    x->answer = (struct sign_answer){.asker = r->asker, .kind = r->kind, .status = SIGN_OK};
+    x->answer = (struct sign_answer){
+        .asker = r->asker, .kind = r->kind, .flags = r->flags, .status = SIGN_OK};
     memcpy(x->answer.id, r->id, sizeof x->answer.id);
     memcpy(x->answer.address, r->address, sizeof x->answer.address);
 }
@@ -205,6 +204,24 @@ uint32_t identity_link_text(const struct identity *d, uint32_t from, const char 
     }
     snprintf(text, SIGN_TEXT, "#enrol/%s", secret);
     return PLAN_NONE;
+}
+
+/* By the way that the asker came, if people can come that way. */
+void identity_invite_text(const struct identity *d, uint32_t asker, const char *name,
+                          const char *secret, char text[SIGN_TEXT])
+{
+    char path[NAME_SIZE + 16];
+    const struct plan *p = d->plan;
+    bool own = asker < p->header->boxes.count && p->boxes[asker].address_count;
+    snprintf(path, sizeof path, "/#join/%s/", name);
+    snprintf(text, SIGN_TEXT, "%s%s", path + 1, secret);
+    for (uint32_t i = own ? asker : 0; i < p->header->boxes.count; i++) {
+        const struct plan_box *b = p->boxes + i;
+        if (b->kind == BOX_NORTH && b->address_count && !strcmp(plan_text(p, b->module), "http")) {
+            link_text(p, b, path, secret, text, SIGN_TEXT);
+            return;
+        }
+    }
 }
 
 void identity_redirect_text(const struct identity *d, uint32_t box, char text[VOUCH_REDIRECT])

@@ -23,6 +23,15 @@ struct attempt {       /* of a person to sign in by a provider */
     struct sign_request request;      /* who is to be answered: id, asker, kind, address */
 };
 
+#define INVITES_MAX 32u
+
+struct invite { /* a link by which somebody chooses the password of an account */
+    char name[NAME_SIZE];
+    uint8_t link[32];  /* SHA-256 of its secret */
+    int64_t end_ns;    /* monotonic; 0: free */
+    uint64_t revision; /* of the account: a change to it ends the link */
+};
+
 struct identity {
     const struct plan *plan;
     struct session_table *sessions;
@@ -35,6 +44,7 @@ struct identity {
     struct accounts accounts, next;
     struct slow slow;
     struct attempt attempts[ATTEMPTS_MAX];
+    struct invite invites[INVITES_MAX];
 };
 
 struct exchange { /* one request and its answer */
@@ -62,10 +72,15 @@ MUST_USE bool identity_make_link(struct identity *d, char secret[SECRET_TEXT]);
 uint32_t identity_link_text(const struct identity *d, uint32_t from, const char *secret,
                             char text[SIGN_TEXT]);
 
+/* The same for a link to choose the password of that account. */
+void identity_invite_text(const struct identity *d, uint32_t asker, const char *name,
+                          const char *secret, char text[SIGN_TEXT]);
 /* Where a provider sends the browser back to, which came by that box. */
 void identity_redirect_text(const struct identity *d, uint32_t box, char text[VOUCH_REDIRECT]);
 
 /* ---- Between the parts ---- */
+
+#define LINK_NS (3600 * INT64_C(1000000000))
 
 /* An answer to x->request, without anything in it. */
 void exchange_begin(struct exchange *x);

@@ -115,8 +115,9 @@ static void begin(struct identity *d, struct exchange *x, struct session *s, con
     sign_tell(d, x, s);
 }
 
-static void begin_person(struct identity *d, struct exchange *x, const struct account *a)
+static void begin_person(struct identity *d, struct exchange *x, struct account *a)
 {
+    a->last_ns = d->utc_ns;
     struct session s = {.kind = SESSION_PERSON,
                         .role = a->role,
                         .revision = a->revision,
@@ -165,8 +166,9 @@ void sign_in(struct identity *d, struct exchange *x)
     begin_person(d, x, a);
 }
 
-static void begin_machine(struct identity *d, struct exchange *x, const struct token *t)
+static void begin_machine(struct identity *d, struct exchange *x, struct token *t)
 {
+    t->last_ns = d->utc_ns;
     struct session s = {
         .kind = SESSION_TOKEN, .role = t->role, .revision = t->revision, .idle_ns = OTHER_IDLE_NS};
     memcpy(s.name, t->name, sizeof s.name);
@@ -181,9 +183,9 @@ void sign_token(struct identity *d, struct exchange *x)
     if (is_broken(d, x) || sign_is_slow(d, x, SLOW_TOKEN)) {
         return;
     }
-    const struct token *t = digest_of_secret(32, TOKEN_PREFIX, r->secret, digest)
-                                ? tokens_find_digest(&d->accounts, digest)
-                                : NULL;
+    struct token *t = digest_of_secret(32, TOKEN_PREFIX, r->secret, digest)
+                          ? tokens_find_digest(&d->accounts, digest)
+                          : NULL;
     if (!t || d->utc_ns >= t->expires_ns || !net_has(&t->net, r->address)) {
         sign_failed(d, x, SLOW_TOKEN);
         return;
@@ -213,7 +215,7 @@ void sign_key(struct identity *d, struct exchange *x)
     if (is_broken(d, x)) {
         return;
     }
-    const struct token *t =
+    struct token *t =
         digest_of_key(r->secret, digest) ? tokens_find_digest(&d->accounts, digest) : NULL;
     if (!t || d->utc_ns >= t->expires_ns || !net_has(&t->net, r->address)) {
         exchange_end(x, SIGN_WRONG,
@@ -251,27 +253,47 @@ static bool is_fit(struct exchange *x, const char *fresh, const char *name)
     return !fault;
 }
 
-void sign_enrol(struct identity *d, struct exchange *x)
+/* The link that is good for the account of that name; NULL. */
+static struct invite *find_invite(struct identity *d, const struct sign_request *r,
+                                  const uint8_t digest[32])
+{
+    const struct account *a = accounts_find(&d->accounts, r->name);
+    for (uint32_t i = 0; a && i < INVITES_MAX; i++) {
+        struct invite *v = d->invites + i;
+        if (v->end_ns && d->mono_ns < v->end_ns && v->revision == a->revision &&
+            !strcmp(v->name, a->name) && digest_equal(digest, v->link, sizeof v->link)) {
+            return v;
+        }
+    }
+    return NULL;
+}
+
+/* Its owner chooses the password; what else there is of the account stays. */
+static void join(struct identity *d, struct exchange *x, struct invite *v)
 {
     const struct sign_request *r = x->request;
-    uint8_t digest[32];
-    if (is_broken(d, x) || sign_is_slow(d, x, SLOW_LINK)) {
+    d->next = d->accounts;
+    struct account *a = accounts_find(&d->next, r->name);
+    if (!account_is_open(a, d->utc_ns)) {
+        exchange_end(x, SIGN_BAD, "The account is disabled, or it has expired.");
         return;
     }
-    if (!d->link_end_ns || d->mono_ns >= d->link_end_ns ||
-        !digest_of_secret(16, "", r->secret, digest) || !digest_equal(digest, d->link, 32)) {
-        sign_failed(d, x, SLOW_LINK);
+    if (password_hash(r->fresh, a->hash)) {
+        exchange_end(x, SIGN_BUSY, "");
         return;
     }
+    accounts_changed(&d->next, a);
+    if (identity_keep(d, x)) {
+        v->end_ns = 0;
+        begin_person(d, x, accounts_find(&d->accounts, r->name));
+    }
+}
+
+static void enrol_first(struct identity *d, struct exchange *x)
+{
+    const struct sign_request *r = x->request;
     struct account a = {.role = ROLE_ADMINISTRATOR, .created_ns = d->utc_ns};
     memcpy(a.name, r->name, sizeof a.name);
-    if (!name_is_good(a.name)) {
-        exchange_end(x, SIGN_BAD, "A name is made of letters, digits, and any of - _ . @");
-        return;
-    }
-    if (!is_fit(x, r->fresh, a.name)) {
-        return;
-    }
     d->next = d->accounts;
     int err = password_hash(r->fresh, a.hash);
     err = err ? err : accounts_add(&d->next, &a);
@@ -280,6 +302,35 @@ void sign_enrol(struct identity *d, struct exchange *x)
     } else if (identity_keep(d, x)) {
         d->link_end_ns = 0;
         begin_person(d, x, accounts_find(&d->accounts, a.name));
+    }
+}
+
+void sign_enrol(struct identity *d, struct exchange *x)
+{
+    const struct sign_request *r = x->request;
+    uint8_t digest[32];
+    if (is_broken(d, x) || sign_is_slow(d, x, SLOW_LINK)) {
+        return;
+    }
+    bool secret = digest_of_secret(16, "", r->secret, digest);
+    bool first = secret && d->link_end_ns && d->mono_ns < d->link_end_ns &&
+                 digest_equal(digest, d->link, 32);
+    struct invite *v = secret ? find_invite(d, r, digest) : NULL;
+    if (!first && !v) {
+        sign_failed(d, x, SLOW_LINK);
+        return;
+    }
+    if (!name_is_good(r->name)) {
+        exchange_end(x, SIGN_BAD, "A name is made of letters, digits, and any of - _ . @");
+        return;
+    }
+    if (!is_fit(x, r->fresh, r->name)) {
+        return;
+    }
+    if (v) {
+        join(d, x, v);
+    } else {
+        enrol_first(d, x);
     }
 }
 

@@ -227,6 +227,13 @@ const steps = {
     return text.includes(t) && text;
   }, part),
 
+  /** The text of the first such element, once it is there. */
+  read: (selector) => page.locator(selector).first().innerText({ timeout: WAIT_MS }),
+
+  /** Waits until a row of the table holds all these words. */
+  table_has: (label, words) => until(([name, parts]) => [...document.querySelectorAll(`table[aria-label="${name}"] tbody tr`)]
+    .some((row) => parts.every((part) => row.innerText.includes(part))), [label, words]),
+
   /** Waits until the page's text contains this. */
   text: (part) => until((t) => document.body.innerText.includes(t), part),
 

@@ -33,11 +33,17 @@ static void render_row(struct request *r, const struct sign_row *row, bool token
     if (row->expires_ns) {
         json_pair_time(j, "expires", row->expires_ns);
     }
+    if (row->last_ns) {
+        json_pair_time(j, "last_sign_in", row->last_ns);
+    }
     if (token) {
         pair_text(j, "from", row->net, sizeof row->net);
         pair_text(j, "maker", row->maker, sizeof row->maker);
     } else {
         json_pair_bool(j, "totp", row->has_totp != 0);
+        json_pair_bool(j, "disabled", row->disabled != 0);
+        json_pair_bool(j, "vouched", row->vouched != 0);
+        json_pair_uint(j, "slowed_s", (row->wait_ms + 999) / 1000);
     }
     json_close(j, '}');
 }
@@ -95,9 +101,9 @@ static void done_then(struct request *r, const struct sign_answer *answer,
     }
     if (answer->text[0]) {
         pair_text(&r->body,
-                  answer->kind == SIGN_LINK        ? "link"
-                  : answer->kind == SIGN_TOKEN_ADD ? "token"
-                                                   : "totp_secret",
+                  answer->kind == SIGN_LINK || answer->flags & SIGN_INVITE ? "link"
+                  : answer->kind == SIGN_TOKEN_ADD                         ? "token"
+                                                                           : "totp_secret",
                   answer->text, sizeof answer->text);
     }
     json_close(&r->body, '}');
@@ -128,19 +134,32 @@ static bool read_bounds(struct request *r, struct sign_request *q, const char *r
     return true;
 }
 
+/* Of the ways that exclude each other exactly one was given; false with the answer made. */
+static bool has_one(struct request *r, int given)
+{
+    if (given != 1) {
+        request_problem(r, 422, "It can't be done so",
+                        "Give a password, or invite: true for a link by which its owner chooses "
+                        "one; of an account that is there also disable: true or enable: true.");
+    }
+    return given == 1;
+}
+
 void accounts_post(struct request *r)
 {
     struct sign_request q = {.kind = SIGN_ACCOUNT_ADD};
     char role[24] = "", expires[CLOCK_TEXT_SIZE] = "";
-    bool totp = false;
+    bool totp = false, invite = false;
     const struct body_field fields[] = {{"name", true, q.name, sizeof q.name, NULL},
                                         {"role", true, role, sizeof role, NULL},
-                                        {"password", true, q.fresh, sizeof q.fresh, NULL},
+                                        {"password", false, q.fresh, sizeof q.fresh, NULL},
                                         {"zones", false, q.zones, sizeof q.zones, NULL},
                                         {"expires", false, expires, sizeof expires, NULL},
-                                        {"totp", false, NULL, 0, &totp}};
-    if (body_read(r, fields, 6, ACCOUNT_EXAMPLE) && read_bounds(r, &q, role, expires)) {
-        q.flags = totp ? SIGN_TOTP : 0;
+                                        {"totp", false, NULL, 0, &totp},
+                                        {"invite", false, NULL, 0, &invite}};
+    if (body_read(r, fields, 7, ACCOUNT_EXAMPLE) && has_one(r, (*q.fresh != 0) + invite) &&
+        read_bounds(r, &q, role, expires)) {
+        q.flags = (totp ? SIGN_TOTP : 0) | (invite ? SIGN_INVITE : 0);
         sign_send(r, &q, done_then);
     }
 }
@@ -154,12 +173,17 @@ static void take_name(const struct request *r, struct sign_request *q)
 void account_set(struct request *r)
 {
     struct sign_request q = {.kind = SIGN_ACCOUNT_SET};
-    bool totp = false;
-    const struct body_field fields[] = {{"password", true, q.fresh, sizeof q.fresh, NULL},
-                                        {"totp", false, NULL, 0, &totp}};
-    if (body_read(r, fields, 2, "{\"password\": \"…\"}")) {
+    bool totp = false, invite = false, disable = false, enable = false;
+    const struct body_field fields[] = {{"password", false, q.fresh, sizeof q.fresh, NULL},
+                                        {"totp", false, NULL, 0, &totp},
+                                        {"invite", false, NULL, 0, &invite},
+                                        {"disable", false, NULL, 0, &disable},
+                                        {"enable", false, NULL, 0, &enable}};
+    if (body_read(r, fields, 5, "{\"password\": \"…\"}") &&
+        has_one(r, (*q.fresh != 0) + invite + disable + enable)) {
         take_name(r, &q);
-        q.flags = totp ? SIGN_TOTP : 0;
+        q.flags = (totp ? SIGN_TOTP : 0) | (invite ? SIGN_INVITE : 0) |
+                  (disable ? SIGN_DISABLE : 0) | (enable ? SIGN_ENABLE : 0);
         sign_send(r, &q, done_then);
     }
 }
