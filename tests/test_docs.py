@@ -94,7 +94,8 @@ REPLAY = plant.ROOT / "docs/replay.md"
 WRITING = plant.ROOT / "docs/commands.md"
 AUDIT = plant.ROOT / "docs/audit-format.md"
 CONTRACTS = plant.ROOT / "docs/contracts.md"
-OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if d not in (HISTORY, SQL, REPLAY, WRITING, AUDIT, IDENTITY, TLS, CONTRACTS) and (d != README or c.startswith("./run"))]
+OF_A_GATEWAY = {"isthmus zones"}  # that runs: see test_zones.py
+OTHERS = [(d.name, c) for d in DOCUMENTS for c in commands(d) if c not in OF_A_GATEWAY and d not in (HISTORY, SQL, REPLAY, WRITING, AUDIT, IDENTITY, TLS, CONTRACTS) and (d != README or c.startswith("./run"))]
 
 
 @pytest.mark.parametrize("document, command", OTHERS, ids=[f"{d}: {c}" for d, c in OTHERS])
