@@ -20,6 +20,9 @@
     "\"iss\":\"https://login.example\",\"aud\":\"isthmus\",\"sub\":\"ada\",\"nonce\":\"n1\","      \
     "\"exp\":1700000060,\"iat\":1700000000,\"groups\":[\"a\",\"ops\"]"
 #define ISSUER "https://login.example"
+#define OFF_THE_CURVE                                                                              \
+    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\","     \
+    "\"y\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\"}"
 
 static struct signer rsa, ec;
 static struct token_keys keys;
@@ -290,9 +293,7 @@ static void keys_that_are_none_are_passed_over(void **state)
         "{\"kty\":\"RSA\",\"e\":\"AQAB\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"AAAA\",\"y\":\"AAAA\"}",
-        /* not on the curve */
-        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\","
-        "\"y\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\"}",
+        OFF_THE_CURVE,
         "{\"kty\":7}",
         "[]",
     };
