@@ -174,6 +174,6 @@ Installs the Debian packages that the commands need (default: all but format), a
         esac
     done
     ((${#commands[@]} == 0)) || need "${commands[@]}"
-    ! $peers || need_peers mosquitto promtool prometheus
+    ! $peers || need_peers mosquitto promtool prometheus rsyslogd
     say "All Debian packages are there."
 }

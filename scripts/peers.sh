@@ -7,7 +7,8 @@
 
 readonly PEERS=build/peers
 
-# peer_program NAME: its package, and the program inside that package.
+# peer_program NAME: its package, the program inside that package, and a file without which it is
+# of no use.
 peer_program() {
     case $1 in
     mosquitto) echo mosquitto usr/sbin/mosquitto ;;
@@ -15,6 +16,7 @@ peer_program() {
     prometheus) echo prometheus usr/bin/prometheus ;;
     victoria-metrics) echo victoria-metrics usr/bin/victoria-metrics ;;
     influxd) echo influxdb usr/bin/influxd ;;
+    rsyslogd) echo rsyslog-openssl usr/sbin/rsyslogd "usr/lib/$(peer_triplet)/rsyslog/lmnsd_ossl.so" ;;
     postgres | initdb | psql) echo "postgresql usr/lib/postgresql/$(postgresql_version)/bin/$1" ;;
     *) return 1 ;;
     esac
@@ -29,25 +31,27 @@ postgresql_version() {
 
 # need_peers NAME…: downloads those that are not there or no longer start.
 need_peers() {
-    local name package program packages=()
+    local name package program beside packages=()
     for name in "$@"; do
-        read -r package program < <(peer_program "$name")
-        peer_complete "$program" || packages+=("$package")
+        read -r package program beside < <(peer_program "$name")
+        peer_complete "$program" "$beside" || packages+=("$package")
     done
     if ((${#packages[@]} > 0)); then
         step "Downloading into build/peers: ${packages[*]}"
         peer_fetch "${packages[@]}" || peers_by_hand "${packages[*]}" "$@"
     fi
     for name in "$@"; do
-        read -r package program < <(peer_program "$name")
+        read -r package program _ < <(peer_program "$name")
         peer_wrapper "$name" "$program"
     done
 }
 
-# All shared libraries of the program are found. A static program has none, to which ldd says no.
+# All shared libraries of the program are found, and the file beside it. A static program has none, to
+# which ldd says no.
 peer_complete() {
     local file
     file=$(peer_file "$1") || return 1
+    [[ -z ${2:-} || -e ${file%"$1"}$2 ]] || return 1
     ! LD_LIBRARY_PATH=$(peer_libraries) ldd "$file" 2>/dev/null | grep -q 'not found'
 }
 
@@ -60,9 +64,13 @@ peer_file() {
     return 1
 }
 
+peer_triplet() {
+    gcc -print-multiarch 2>/dev/null || echo "$(uname -m)-linux-gnu"
+}
+
 peer_libraries() {
     local triplet root=$PWD/$PEERS/root
-    triplet=$(gcc -print-multiarch 2>/dev/null) || triplet=$(uname -m)-linux-gnu
+    triplet=$(peer_triplet)
     echo "$root/usr/lib/$triplet:$root/lib/$triplet"
 }
 

@@ -22,7 +22,7 @@ all results; the exit code is 0 only if nothing failed." "$@"
     done
     (($# > 0)) || set -- checks unit whole
     need test
-    need_peers mosquitto promtool prometheus
+    need_peers mosquitto promtool prometheus rsyslogd
     build_program
     rm -rf "$RESULTS"
     mkdir -p "$RESULTS"
