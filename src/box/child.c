@@ -117,6 +117,10 @@ int child_lock_in(int dir_fd, int out, const struct child_limits *limits)
     if (!set_limits(limits)) {
         return ERR_UNSUPPORTED;
     }
+    if (!SANITIZED) {
+        sandbox_only_below(
+            dir_fd); /* a kernel that can't did not lock the parent in either, which tells */
+    }
     return SANITIZED ? ERR_OK : narrow();
 }
 
@@ -156,5 +160,6 @@ int child_allow(void *filter)
     bad |= seccomp_rule_add(filter, one, SCMP_SYS(setpriority), 2,
                             SCMP_A0(SCMP_CMP_EQ, PRIO_PROCESS), SCMP_A1(SCMP_CMP_EQ, 0));
     bad |= seccomp_rule_add(filter, one, SCMP_SYS(close_range), 0);
+    bad |= sandbox_allow_only_below(filter);
     return bad;
 }

@@ -120,6 +120,8 @@ struct engine_panel {
     _Atomic uint32_t island;         /* enum island_word */
     _Atomic uint32_t start_told;     /* the journal has been told that the gateway was started */
     _Atomic int64_t ledger_since_ns; /* when the accounts of the tags began; 0: not known */
+    _Atomic uint64_t
+        audit_end; /* entries of the audit with a number below are on disk; 0: there is none */
     struct journal_marks marks;
 };
 

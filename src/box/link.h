@@ -45,6 +45,11 @@ enum ask_kind {
     ASK_REPORTS, /* two struct answer_report per feed in scope: of the last day, and of the last week */
     ASK_TRIAL, /* struct answer_trial per device in scope and day */
     ASK_FLOWS, /* struct answer_flow per service and zone between which something flowed */
+    /* struct audit_entry (guard/audit.h): entries of the audit that are on disk, with number >= from_sequence, at most max_records.
+     * The end's `covers` says which numbers it looked at; those without an entry were archived or are damaged. None there:
+     * answered when there is one, or after max_ms; `covers.to` below from_sequence: it is another audit that ends there. Only services to which the
+     * configuration gives the audit, and sessions whose role may read it */
+    ASK_AUDIT,
 };
 
 #define SQL_TEXT_MAX 16384u /* bytes */

@@ -79,10 +79,25 @@ static bool set_landlock(const struct sandbox_profile *p)
     }
     bool ok =
         (!p->write_dir || landlock_allow(rules, p->write_dir, LANDLOCK_READ | LANDLOCK_WRITE)) &&
-        (!p->audit_dir || landlock_allow(rules, p->audit_dir, LANDLOCK_READ | LANDLOCK_WRITE)) &&
+        (!p->audit_dir || landlock_allow(rules, p->audit_dir,
+                                         LANDLOCK_READ | (p->write_dir ? LANDLOCK_WRITE : 0))) &&
         (!p->read_dir || landlock_allow(rules, p->read_dir, LANDLOCK_READ)) &&
         syscall(SYS_landlock_restrict_self, rules, 0) == 0;
     close(rules);
+    return ok;
+}
+
+bool sandbox_only_below(int dir_fd)
+{
+    struct landlock_rules handled = {LANDLOCK_ALL_1};
+    struct landlock_path path = {.allowed = LANDLOCK_READ, .parent_fd = dir_fd};
+    int rules = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
+    bool ok = rules >= 0 &&
+              syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH, &path, 0) == 0 &&
+              syscall(SYS_landlock_restrict_self, rules, 0) == 0;
+    if (rules >= 0) {
+        close(rules);
+    }
     return ok;
 }
 
@@ -186,6 +201,13 @@ static int allow(scmp_filter_ctx filter, const int *calls)
         }
     }
     return ERR_OK;
+}
+
+int sandbox_allow_only_below(void *filter)
+{
+    static const int calls[] = {SYS_landlock_create_ruleset, SYS_landlock_add_rule,
+                                SYS_landlock_restrict_self, -1};
+    return allow(filter, calls);
 }
 
 /* What is allowed with certain arguments only: threads but no processes, our own signals and limits, memory that is not

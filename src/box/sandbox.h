@@ -30,10 +30,11 @@ const char *sandbox_layer_name(unsigned bit_number);
 
 struct sandbox_profile {
     const char *write_dir; /* files may be read and written below; NULL: nowhere */
-    const char *audit_dir; /* the engine's second one; NULL: none */
     const char *read_dir;  /* files may be read below; NULL: nowhere */
-    bool sockets;          /* boxes: internet sockets to the allowed addresses */
-    bool children;         /* may fork the short-lived children of box/child.h, and nothing else */
+    const char
+        *audit_dir; /* a second one: written where write_dir is given, else read; NULL: none */
+    bool sockets;   /* boxes: internet sockets to the allowed addresses */
+    bool children;  /* may fork the short-lived children of box/child.h, and nothing else */
 };
 
 /* A sanitizer's reports need files of their own, and processes; its builds are for tests only. */
@@ -56,6 +57,11 @@ void sandbox_begin(struct gateway *g);
 /* Locks the calling process in, with all its threads. A layer that the kernel lacks is left out and missing in panel.layers; only a layer that
  * should work and fails is an error. */
 MUST_USE int sandbox_enter(struct gateway *g, const struct sandbox_profile *profile);
+
+/* Takes from the calling thread all files but those below the folder, for reading. False: the kernel can't. */
+bool sandbox_only_below(int dir_fd);
+/* The calls that it makes, for the filter of a process that will; 0 or not. `filter`: a scmp_filter_ctx. */
+int sandbox_allow_only_below(void *filter);
 
 /* Tells the supervisor why this process cannot start, before it ends: shown in its health. Up to the lock-in only. */
 void sandbox_give_up(const struct gateway *g, const char *why);

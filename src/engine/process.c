@@ -161,7 +161,8 @@ static struct audit *open_audit(struct gateway *g, const char *dir, struct wakes
                                     .secret = secret,
                                     .gateway = plan_text(&g->plan, g->plan.header->name),
                                     .on_durable = on_audited,
-                                    .context = w};
+                                    .context = w,
+                                    .end = &g->engine->audit_end};
     int err = mkdir(dir, 0700) && errno != EEXIST ? ERR_IO : ERR_OK;
     err = err ? err : audit_key_load(g->state_dir, secret, why, sizeof why);
     if (err && why[0]) {

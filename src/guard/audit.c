@@ -161,6 +161,13 @@ static int write_group(struct audit *a, const struct group *g)
     return err ? err : d->flush(d->context, a->fd);
 }
 
+static void tell_end(struct audit *a)
+{
+    if (a->options.end) {
+        atomic_store_explicit(a->options.end, a->written, memory_order_release);
+    }
+}
+
 static void adopt_group(struct audit *a, const struct group *g)
 {
     if (g->entries[g->count - 1].kind == AUDIT_CHECKPOINT) {
@@ -171,6 +178,7 @@ static void adopt_group(struct audit *a, const struct group *g)
     a->written = g->number;
     a->file_count += (uint32_t)g->count;
     memcpy(a->last_hash, g->hash, sizeof a->last_hash);
+    tell_end(a);
     pthread_mutex_lock(&a->lock);
     a->taken += g->taken;
     pthread_mutex_unlock(&a->lock);
@@ -270,7 +278,7 @@ static void fini(struct audit *a)
     }
     pthread_cond_destroy(&a->more);
     pthread_mutex_destroy(&a->lock);
-    free(a->firsts);
+    audit_files_free(&a->files);
     free(a->ring);
     free(a);
 }
@@ -303,6 +311,7 @@ int audit_open(struct audit **audit, const struct audit_options *options)
         err = audit_recover(a);
     }
     if (!err) {
+        tell_end(a);
         a->checkpoint_ns = mono(a);
         err = begin_file(a);
     }

@@ -95,6 +95,8 @@ struct audit_options {
     uint32_t file_entries;             /* of one file; 0: AUDIT_FILE_ENTRIES */
     void (*on_durable)(void *context); /* more has become durable; on the audit's thread */
     void *context;
+    _Atomic uint64_t
+        *end;     /* kept up to date: entries with a number below are on disk; NULL: nowhere */
     bool stepped; /* no thread: audit_turn writes */
 };
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *audit_kind_name(uint32_t kind, char out[32])
@@ -70,6 +71,52 @@ bool audit_name_parse(const char *name, uint64_t *first)
     char again[AUDIT_NAME_SIZE];
     return sscanf(name, "%16" SCNx64, first) == 1 && *first &&
            (audit_name(again, *first), !strcmp(again, name));
+}
+
+static void note_file(void *to, const char *name)
+{
+    struct audit_files *files = to;
+    uint64_t first;
+    if (!audit_name_parse(name, &first)) {
+        return;
+    }
+    if (files->count == files->room) {
+        size_t room = files->room ? files->room * 2 : 64;
+        uint64_t *more = realloc(files->firsts, room * sizeof *more);
+        if (!more) {
+            files->no_memory = true;
+            return;
+        }
+        files->firsts = more;
+        files->room = room;
+    }
+    files->firsts[files->count++] = first;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+int audit_files_list(struct audit_files *files, const struct disk *disk, int dir)
+{
+    files->count = 0;
+    files->no_memory = false;
+    int err = disk->list(disk->context, dir, note_file, files);
+    err = err ? err : files->no_memory ? ERR_NOMEM : ERR_OK;
+    if (err) {
+        files->count = 0;
+    } else if (files->count) {
+        qsort(files->firsts, files->count, sizeof *files->firsts, by_number);
+    }
+    return err;
+}
+
+void audit_files_free(struct audit_files *files)
+{
+    free(files->firsts);
+    *files = (struct audit_files){0};
 }
 
 bool audit_header_close(struct audit_header *h)

@@ -27,6 +27,15 @@ _Static_assert(sizeof(struct audit_header) == 512, "a header is 512 bytes");
 void audit_name(char out[AUDIT_NAME_SIZE], uint64_t first);
 bool audit_name_parse(const char *name, uint64_t *first);
 
+struct audit_files {  /* zeros: none */
+    uint64_t *firsts; /* owned: numbers of their first entries, ascending */
+    size_t count, room;
+    bool no_memory; /* while listing */
+};
+/* The files of a folder, anew. ERR_IO, ERR_NOMEM …: then there are none. */
+MUST_USE int audit_files_list(struct audit_files *files, const struct disk *disk, int dir);
+void audit_files_free(struct audit_files *files);
+
 bool audit_header_close(struct audit_header *h); /* fills in the digest */
 bool audit_header_is_sound(const struct audit_header *h);
 void audit_hash(const struct audit_entry *e, uint8_t out[32]);

@@ -27,9 +27,8 @@ struct audit {
     bool spare;                /* the spare file is there */
     char why[AUDIT_TEXT_SIZE]; /* the next file's first entry tells it; "": nothing */
 
-    uint64_t *firsts; /* owned: of the files of before, ascending */
-    size_t firsts_count, firsts_room;
-    uint64_t recalled_end; /* entries from before this one was opened are below */
+    struct audit_files files; /* of before */
+    uint64_t recalled_end;    /* entries from before this one was opened are below */
 
     /* Between the two. */
     struct audit_entry *ring; /* [AUDIT_BUFFER_ENTRIES] */

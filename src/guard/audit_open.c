@@ -10,31 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void note_name(void *to, const char *name)
-{
-    struct audit *a = to;
-    uint64_t first;
-    if (!audit_name_parse(name, &first)) {
-        return;
-    }
-    if (a->firsts_count == a->firsts_room) {
-        size_t room = a->firsts_room ? a->firsts_room * 2 : 64;
-        uint64_t *more = realloc(a->firsts, room * sizeof *more);
-        if (!more) {
-            return;
-        }
-        a->firsts = more;
-        a->firsts_room = room;
-    }
-    a->firsts[a->firsts_count++] = first;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 struct chain { /* the entries of a file as far as they count */
     uint64_t first, count;
     uint64_t whole; /* entries of 512 bytes that the file has */
@@ -136,8 +111,8 @@ static int set_aside(struct audit *a, uint64_t first)
 /* The newest file that counts; one without a sound header whose first group was never acknowledged is set aside. */
 static int find_newest(struct audit *a, struct chain *c)
 {
-    while (a->firsts_count) {
-        uint64_t first = a->firsts[a->firsts_count - 1];
+    while (a->files.count) {
+        uint64_t first = a->files.firsts[a->files.count - 1];
         int err = read_chain(a, first, c);
         if (err || c->sound || c->damaged) {
             return err;
@@ -148,7 +123,7 @@ static int find_newest(struct audit *a, struct chain *c)
         if (err) {
             return err;
         }
-        a->firsts_count--;
+        a->files.count--;
         *c = (struct chain){.first = first};
     }
     return ERR_OK;
@@ -156,11 +131,9 @@ static int find_newest(struct audit *a, struct chain *c)
 
 int audit_recover(struct audit *a)
 {
-    const struct disk *d = a->disk;
     struct chain last = {.first = 1};
-    int err = d->list(d->context, a->dir, note_name, a);
-    if (!err && a->firsts_count) {
-        qsort(a->firsts, a->firsts_count, sizeof *a->firsts, by_number);
+    int err = audit_files_list(&a->files, a->disk, a->dir);
+    if (!err && a->files.count) {
         err = find_newest(a, &last);
     }
     if (!err && last.damaged) {
@@ -209,16 +182,16 @@ static int recall_file(struct audit *a, uint64_t first, uint64_t end,
 int audit_recall(struct audit *a, void (*each)(void *context, const struct audit_entry *e),
                  void *context)
 {
-    size_t from = a->firsts_count;
-    while (from && a->recalled_end - a->firsts[from - 1] < AUDIT_RECALLED) {
+    size_t from = a->files.count;
+    while (from && a->recalled_end - a->files.firsts[from - 1] < AUDIT_RECALLED) {
         from--;
     }
     from -= from > 0; /* whole files */
     int err = ERR_OK;
-    for (size_t i = from; !err && i < a->firsts_count; i++) {
-        bool last = i + 1 == a->firsts_count;
-        err =
-            recall_file(a, a->firsts[i], last ? a->recalled_end : a->firsts[i + 1], each, context);
+    for (size_t i = from; !err && i < a->files.count; i++) {
+        bool last = i + 1 == a->files.count;
+        err = recall_file(a, a->files.firsts[i], last ? a->recalled_end : a->files.firsts[i + 1],
+                          each, context);
     }
     return err;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The audit: what is appended is there again after any loss of power, and whoever touches it is found out. */
+#include "guard/audit_tail.h"
 #include "guard/audit_verify.h"
 
 #include "journal/sim_disk.h"
@@ -16,6 +17,8 @@
 
 static const uint8_t secret[32] = {1, 2, 3};
 
+static _Atomic uint64_t end_told;
+
 static struct audit *open_on(struct sim *sim)
 {
     struct audit *a;
@@ -25,6 +28,7 @@ static struct audit *open_on(struct sim *sim)
                               .secret = secret,
                               .gateway = "test",
                               .file_entries = FILE_ENTRIES,
+                              .end = &end_told,
                               .stepped = true};
     int err = audit_open(&a, &o);
     if (err && !sim_is_dead(sim)) {
@@ -460,6 +464,82 @@ static void a_stalled_disk_delays_no_append(void **state)
     sim_free(sim);
 }
 
+/* Reads on up to what is on disk; adds to what was seen. Returns how many entries it stepped over. */
+static uint64_t read_on(struct audit_tail *t, uint64_t *number, struct seen *s)
+{
+    struct audit_entry e;
+    uint64_t stepped = 0, expected = *number;
+    for (;;) {
+        size_t budget = 3; /* a small one ends nothing */
+        int found = audit_tail_read(t, number, end_told, &budget, &e);
+        assert_true(found >= 0);
+        if (!found && *number >= end_told) {
+            return stepped + *number - expected;
+        }
+        if (found) {
+            assert_int_equal(e.number, *number);
+            stepped += *number - expected;
+            see(s, &e);
+            expected = ++*number;
+        }
+    }
+}
+
+static void whoever_follows_sees_each_entry_once(void **state)
+{
+    (void)state;
+    struct sim *sim = sim_new(1);
+    struct audit_tail t;
+    struct seen s = {0};
+    uint64_t number = 1, ticket;
+    struct audit *a = open_on(sim);
+    assert_int_equal(end_told, 1);
+    audit_tail_init(&t, sim_disk(sim), 0);
+    for (uint64_t i = 1; i <= 60; i += 3) { /* over files */
+        fill(a, i, 3);
+        assert_int_equal(read_on(&t, &number, &s), 0);
+        assert_int_equal(s.count, i + 2);
+    }
+    assert_int_equal(append(a, 61, false, &ticket), 0);
+    sim_fail(sim, SIM_FLUSH, 1, 1, ERR_IO); /* what is in the file now counts for nothing */
+    audit_turn(a);
+    assert_int_equal(read_on(&t, &number, &s), 0);
+    assert_int_equal(s.count, 60);
+    sim_pass(sim, 2 * NS_PER_S);
+    fill(a, 62, 4);
+    assert_int_equal(read_on(&t, &number, &s), 0);
+    assert_true(s.count == 65 && s.recovered == 1);
+    audit_close(a);
+    assert_int_equal(read_on(&t, &number, &s), 0);
+    uint64_t last = number;
+    a = open_on(sim);
+    fill(a, 66, 2);
+    assert_int_equal(read_on(&t, &number, &s), 0);
+    assert_true(s.count == 67 && number > last);
+    audit_close(a);
+    audit_tail_fini(&t);
+    sim_free(sim);
+}
+
+static void whoever_follows_steps_over_what_is_not_there(void **state)
+{
+    (void)state;
+    struct sim *sim = filled(60);
+    struct names n = files_of(sim);
+    struct audit_tail t;
+    struct seen s = {0};
+    uint64_t number = 1;
+    sim_lose(sim, n.names[0]); /* archived */
+    sim_flip(sim, n.names[2], 512 * 3 + 100, 1);
+    audit_tail_init(&t, sim_disk(sim), 0);
+    uint64_t second;
+    assert_true(audit_name_parse(n.names[1], &second));
+    assert_int_equal(read_on(&t, &number, &s), second);
+    assert_int_equal(number, end_told);
+    audit_tail_fini(&t);
+    sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,6 +555,8 @@ int main(void)
         cmocka_unit_test(a_full_disk_takes_the_reserve),
         cmocka_unit_test(whatever_fails_once_loses_nothing),
         cmocka_unit_test(a_stalled_disk_delays_no_append),
+        cmocka_unit_test(whoever_follows_sees_each_entry_once),
+        cmocka_unit_test(whoever_follows_steps_over_what_is_not_there),
     };
     return cmocka_run_group_tests_name("audit", tests, NULL, NULL);
 }

@@ -15,39 +15,12 @@
 struct walk {
     const struct audit_read *read;
     struct audit_findings *out;
-    uint64_t *firsts; /* of the files, ascending */
-    size_t count, room;
+    struct audit_files files;
     uint64_t done, all; /* bytes */
     uint8_t hash[32];   /* of the entry before */
-    bool no_memory, begun;
+    bool begun;
     bool lost; /* the entry before can't be told: its hash is not known */
 };
-
-static void note_file(void *to, const char *name)
-{
-    struct walk *w = to;
-    uint64_t first;
-    if (!audit_name_parse(name, &first)) {
-        return;
-    }
-    if (w->count == w->room) {
-        size_t room = w->room ? w->room * 2 : 64;
-        uint64_t *more = realloc(w->firsts, room * sizeof *more);
-        if (!more) {
-            w->no_memory = true;
-            return;
-        }
-        w->firsts = more;
-        w->room = room;
-    }
-    w->firsts[w->count++] = first;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
 
 static void find(struct walk *w, uint64_t file, uint64_t number, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -188,9 +161,9 @@ static int take_file(struct walk *w, uint64_t first, uint64_t next)
 static int sum_sizes(struct walk *w)
 {
     const struct disk *d = w->read->disk;
-    for (size_t i = 0; i < w->count; i++) {
+    for (size_t i = 0; i < w->files.count; i++) {
         char name[AUDIT_NAME_SIZE];
-        audit_name(name, w->firsts[i]);
+        audit_name(name, w->files.firsts[i]);
         int fd = d->open(d->context, w->read->dir, name, O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
             return fd;
@@ -206,20 +179,17 @@ int audit_verify(const struct audit_read *read, struct audit_findings *out)
 {
     struct walk w = {.read = read, .out = out};
     *out = (struct audit_findings){0};
-    int err = read->disk->list(read->disk->context, read->dir, note_file, &w);
-    if (!err && w.no_memory) {
-        err = ERR_NOMEM;
-    }
-    if (!err && !w.count) {
+    int err = audit_files_list(&w.files, read->disk, read->dir);
+    if (!err && !w.files.count) {
         err = ERR_NOT_FOUND;
     }
     if (!err) {
-        qsort(w.firsts, w.count, sizeof *w.firsts, by_number);
         err = sum_sizes(&w);
     }
-    for (size_t i = 0; !err && i < w.count; i++) {
-        err = take_file(&w, w.firsts[i], i + 1 < w.count ? w.firsts[i + 1] : UINT64_MAX);
+    for (size_t i = 0; !err && i < w.files.count; i++) {
+        err = take_file(&w, w.files.firsts[i],
+                        i + 1 < w.files.count ? w.files.firsts[i + 1] : UINT64_MAX);
     }
-    free(w.firsts);
+    audit_files_free(&w.files);
     return err;
 }

@@ -13,8 +13,8 @@
 
 void audit_rewind(struct reader_core *core)
 {
-    follow_close(core->audit.follow);
-    core->audit = (struct audit){0};
+    follow_close(core->counting.follow);
+    core->counting = (struct counting){0};
 }
 
 /* Sequence numbers of [from, to) are missing. */
@@ -67,19 +67,19 @@ static void on_opening(void *context, uint64_t segment, const struct frame_heade
                        const struct slot *slots, bool spoiled)
 {
     struct reader_core *core = context;
-    core->audit.spoiled |= spoiled;
+    core->counting.spoiled |= spoiled;
     for (uint32_t i = 0; i < core->feed_count; i++) {
         struct feed *feed = core->feeds + i;
         if (h->kind == FRAME_ACCOUNTS) {
             add_accounts(feed, h, slots);
         } else if (h->kind == FRAME_OPENED) {
-            if (feed->known && !core->audit.spoiled) {
+            if (feed->known && !core->counting.spoiled) {
                 compare_total(feed, h->first_sequence, segment == core->journal.first_segment);
             }
             feed->opening_sum = 0;
         }
     }
-    core->audit.spoiled &= h->kind != FRAME_OPENED;
+    core->counting.spoiled &= h->kind != FRAME_OPENED;
 }
 
 static uint64_t samples_in(const struct follow_frame *frame, const struct filter *filter,
@@ -131,41 +131,41 @@ static bool find_start(const struct reader_core *core, uint64_t *from)
 
 static int stand_at(struct reader_core *core, uint64_t from)
 {
-    struct audit *audit = &core->audit;
-    if (audit->follow && audit->sequence <= from) {
+    struct counting *counting = &core->counting;
+    if (counting->follow && counting->sequence <= from) {
         return ERR_OK;
     }
-    int err = audit->follow ? follow_seek(audit->follow, from)
-                            : follow_open_on(&audit->follow, core->history.disk, core->history.dir,
-                                             &core->g->engine->marks, from);
+    int err = counting->follow ? follow_seek(counting->follow, from)
+                               : follow_open_on(&counting->follow, core->history.disk,
+                                                core->history.dir, &core->g->engine->marks, from);
     if (!err) {
-        follow_on_opening(audit->follow, on_opening, core);
-        audit->sequence = from;
-        audit->has_frame = false;
+        follow_on_opening(counting->follow, on_opening, core);
+        counting->sequence = from;
+        counting->has_frame = false;
     }
     return err;
 }
 
 void audit_step(struct reader_core *core)
 {
-    struct audit *audit = &core->audit;
+    struct counting *counting = &core->counting;
     uint64_t from = 0, durable = core->journal.durable_sequence;
     size_t budget = SLICE_SLOTS;
     if (!core->journal.epoch || !find_start(core, &from) || stand_at(core, from)) {
-        audit->reached = durable; /* nobody has an account, or it can't be read now */
+        counting->reached = durable; /* nobody has an account, or it can't be read now */
         return;
     }
     while (budget) {
-        int got = audit->has_frame ? 1 : follow_next(audit->follow, &audit->frame);
-        audit->has_frame = got > 0;
-        if (got <= 0 || audit->frame.end_sequence > durable) {
-            audit->reached = durable;
+        int got = counting->has_frame ? 1 : follow_next(counting->follow, &counting->frame);
+        counting->has_frame = got > 0;
+        if (got <= 0 || counting->frame.end_sequence > durable) {
+            counting->reached = durable;
             return;
         }
-        count_frame(core, &audit->frame);
-        audit->sequence = audit->frame.end_sequence;
-        audit->has_frame = false;
-        size_t cost = audit->frame.slot_count + 1;
+        count_frame(core, &counting->frame);
+        counting->sequence = counting->frame.end_sequence;
+        counting->has_frame = false;
+        size_t cost = counting->frame.slot_count + 1;
         budget -= cost < budget ? cost : budget;
     }
     core->more = true;

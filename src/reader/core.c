@@ -203,6 +203,7 @@ static void answer_one(struct reader_core *core, struct link *link, struct reque
         [ASK_REPORTS] = answer_reports,
         [ASK_TRIAL] = answer_trial,
         [ASK_FLOWS] = answer_flows,
+        [ASK_AUDIT] = answer_audit,
     };
     if (r->cancelled) {
         link_end(link, core, r, ERR_CLOSED, (struct cursor_range){0}, false);

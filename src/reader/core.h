@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the reader, shared by its parts: core.c (one step of everything), link.c (ring of asks, ring of
  * answers, requests), feed.c (feeds and their cursors), audit.c (their accounts), cursor_store.c and feed_state.c (both
- * kept through the engine), state.c (answers from shared memory), query.c, history.c and causes.c (answers from the journal), flows.c (what went to whom), sql.c (children that run SQL). No clock and no poll in here: reader.c has
+ * kept through the engine), state.c (answers from shared memory), query.c, history.c and causes.c (answers from the journal), flows.c (what went to whom), sql.c (children that run SQL), trail.c (the gateway's audit). No clock and no poll in here: reader.c has
  * them, so tests turn time by hand. One thread. */
 #ifndef ISTHMUS_READER_CORE_H
 #define ISTHMUS_READER_CORE_H
 
 #include "box/gateway.h"
 #include "box/link.h"
+#include "guard/audit_tail.h"
 #include "guard/session.h"
 #include "journal/forecast.h"
 #include "reader/flow.h"
@@ -153,6 +154,7 @@ struct link { /* a north box */
     uint64_t narrow_count; /* times that one was asked for */
     uint64_t epoch;
     bool signed_in; /* answers go to sessions only */
+    bool audit;     /* the configuration gives it the gateway's audit */
     bool broken;    /* wrote garbage: ignored until it is restarted */
     struct ring_consumer asks;
     struct ring_producer answers;
@@ -216,15 +218,16 @@ struct reader_core {
     struct causes
         *causes; /* owned; of all that the journal has up to causes_at. NULL: nobody asked yet */
     uint64_t causes_at;
-    struct audit {
+    struct counting {
         struct follow *follow; /* owned; NULL: not opened */
         uint64_t sequence;     /* where it stands */
         struct follow_frame frame;
         bool has_frame;   /* not durable yet */
         bool spoiled;     /* the opening that is being passed */
         uint64_t reached; /* durable mark up to which all accounts are complete */
-    } audit;
-    int64_t utc_ns, mono_ns; /* of this step */
+    } counting;
+    struct audit_tail *trail; /* borrowed: the gateway's audit; NULL: not there */
+    int64_t utc_ns, mono_ns;  /* of this step */
 };
 
 MUST_USE int core_new(struct reader_core **core, struct gateway *g, const struct disk *disk,
@@ -337,8 +340,8 @@ answer_ask answer_read, answer_gaps, answer_history, answer_causes;
 bool query_begin(struct reader_core *core, struct link *link, struct request *r, bool by_time);
 void query_end(struct reader_core *core, struct link *link, struct request *r, int error,
                bool more);
-/* commands.c, sql.c */
-answer_ask answer_commands, answer_sql;
+/* commands.c, sql.c, trail.c */
+answer_ask answer_commands, answer_sql, answer_audit;
 /* The ask's payload behind the struct ask; false: no sound box says this. */
 bool sql_take_ask(struct request *r, const uint8_t *payload, size_t size);
 bool sql_take_text(struct request *r, const uint8_t *text, size_t size);

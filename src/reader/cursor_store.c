@@ -67,7 +67,7 @@ static void on_stored(struct reader_core *core, const struct slot *s)
             }
             feed->known = true;
             feed->kept = needs_from(feed);
-            core->audit.reached = 0; /* its account is to be made */
+            core->counting.reached = 0; /* its account is to be made */
         }
     }
 }

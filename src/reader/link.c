@@ -26,7 +26,9 @@ int link_init(struct link *link, struct reader_core *core, uint32_t box)
 {
     const struct plan_box *b = core->plan->boxes + box;
     const char *access = plan_option(core->plan, b->first_option, b->option_count, "access");
+    const char *audit = plan_option(core->plan, b->first_option, b->option_count, "audit");
     link->signed_in = access && !strcmp(access, "signed_in");
+    link->audit = audit && !strcmp(audit, "all");
     link->box = box;
     link->core = core;
     flows_attach(core, link);
@@ -137,6 +139,10 @@ static bool take_more(struct link *link, const struct ask *ask, const uint8_t *t
 /* How the journal stands is told to anybody: it says nothing of the plant, and whether the gateway is ready. */
 static bool may_ask(const struct link *link, const struct ask *ask, const struct session *session)
 {
+    if (ask->kind ==
+        ASK_AUDIT) { /* it is no value of the plant: to see all of that is not enough */
+        return link->audit || (session && role_may(session->role, RIGHT_AUDIT));
+    }
     return !link->signed_in || ask->kind == ASK_JOURNAL ||
            (session && role_may(session->role, ask->kind == ASK_SQL ? RIGHT_SQL : RIGHT_READ));
 }

@@ -92,11 +92,11 @@ static void run(struct gateway *g, struct reader_core *core, struct wakes *w, co
     core_finish(core);
 }
 
-/* The journal's folder; it may be that the engine has not made it yet. */
-static int open_journal(const struct gateway *g)
+/* A folder of the engine's; it may be that the engine has not made it yet. */
+static int open_folder(const struct gateway *g, const char *name)
 {
     char path[4096];
-    int length = snprintf(path, sizeof path, "%s/journal", g->state_dir);
+    int length = snprintf(path, sizeof path, "%s/%s", g->state_dir, name);
     if (length < 0 || (size_t)length >= sizeof path) {
         return ERR_TOO_LONG;
     }
@@ -119,9 +119,11 @@ static void load_sql(struct reader_core *core)
 
 static int lock_in(struct gateway *g)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/journal", g->state_dir); /* its length was proven */
-    return sandbox_enter(g, &(struct sandbox_profile){.read_dir = path, .children = true});
+    char path[4096], audit[4096]; /* their lengths were proven */
+    snprintf(path, sizeof path, "%s/journal", g->state_dir);
+    snprintf(audit, sizeof audit, "%s/audit", g->state_dir);
+    struct sandbox_profile profile = {.read_dir = path, .audit_dir = audit, .children = true};
+    return sandbox_enter(g, &profile);
 }
 
 static int fail(const char *what, int err)
@@ -135,6 +137,7 @@ int reader_main(struct gateway *g)
     struct panel *panel = g->seats[SEAT_READER].panel;
     struct wakes wakes = {0};
     struct reader_core *core = NULL;
+    struct audit_tail trail;
     sigset_t closed, open;
     struct sigaction action = {.sa_handler = on_signal};
     sigemptyset(&closed);
@@ -142,13 +145,19 @@ int reader_main(struct gateway *g)
     sigprocmask(SIG_BLOCK, &closed, &open);
     sigdelset(&open, SIGTERM);
     sigaction(SIGTERM, &action, NULL);
-    int dir_fd = open_journal(g);
+    int dir_fd = open_folder(g, "journal");
     if (dir_fd < 0) {
         return fail("cannot open the journal's folder", dir_fd);
     }
+    int audit_fd = open_folder(g, "audit");
+    if (audit_fd < 0) {
+        return fail("cannot open the audit's folder", audit_fd);
+    }
+    audit_tail_init(&trail, &disk_files, audit_fd);
     int err = collect_wakes(g, &wakes);
     err = err ? err : core_new(&core, g, &disk_files, dir_fd);
     if (!err) {
+        core->trail = &trail;
         load_sql(core);
         gateway_hide_from_children(g);
         err = lock_in(g);
@@ -160,6 +169,8 @@ int reader_main(struct gateway *g)
     run(g, core, &wakes, &open);
     core_free(core);
     free(wakes.fds);
+    audit_tail_fini(&trail);
+    close(audit_fd);
     close(dir_fd);
     return EXIT_SUCCESS;
 }

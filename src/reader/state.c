@@ -171,7 +171,7 @@ void answer_feeds(struct reader_core *core, struct link *link, struct request *r
             continue;
         }
         struct answer_feed row = {.feed = feed->index, .connected = feed->up};
-        if (!link_room(link, core) || core->audit.reached < r->limit ||
+        if (!link_room(link, core) || core->counting.reached < r->limit ||
             (feed->known && !oldest_pending(core, feed, &row.oldest_pending_ns))) {
             return;
         }
