@@ -58,7 +58,7 @@ _isthmus() {
             audit) words='verify list export --key --since --until --who --tag --kind --id --json --help' ;;
             contract) words='keygen sign show diff report --name --as --throw-away --key --json --socket --help' ;;
             trial-report) words='--markdown --html --json --socket --help' ;;
-            access) words='--dir --service --json --help local user: token: role: service:' ;;
+            access) words='--dir --service --json --help local user: group: token: role: service:' ;;
             pki) words='init sign gateway service user revoke crl enrol renew accept list --name --names --days --same-key --to --passphrase-file --json --help' ;;
             verify | backup) words='--json --help' ;;
             restore) words='--replace --skip-damaged --repair --json --help' ;;

@@ -230,6 +230,18 @@ def test_a_client_without_a_secret_and_other_claims(place):
     assert status == 200 and (facts["name"], facts["role"]) == ("open/joe@example.com", "viewer")
 
 
+def test_access_is_explained_for_a_group(place):
+    house, _ = place
+
+    def explain(who):
+        return subprocess.run([plant.ISTHMUS, "access", who, "area/level", "--dir", house.folder], capture_output=True, text=True, timeout=30, env=house.environment)
+
+    done = explain("group:sso/plant operators")
+    assert done.returncode == 0 and re.search("read +yes", done.stdout), done
+    assert explain("group:sso/everybody").returncode == explain("group:nobody/x").returncode == explain("group:x").returncode == 1
+    assert "group:PROVIDER/GROUP" in explain("user:sso/ada").stderr
+
+
 def test_who_has_no_role_is_told_so(place):
     house, _ = place
     _, status, problem = house.sign_in("eve")
@@ -248,7 +260,8 @@ def test_a_session_of_ones_own_and_nobody_elses(place):
     planted = browser.jars[f"127.0.0.1:{house.port}"][f"isthmus-{house.port}"]
     _, _, again = house.sign_in("ada", browser=browser)
     assert browser.jars[f"127.0.0.1:{house.port}"][f"isthmus-{house.port}"] != planted and again["csrf"] != facts["csrf"]
-    assert house.local("DELETE", "/api/v1/accounts/sso/ada")[0] == 200
+    remove = [plant.ISTHMUS, "user", "remove", "sso/ada", "--socket", house.socket]
+    assert subprocess.run(remove, capture_output=True, timeout=30).returncode == 0
     assert browser.ask("GET", f"{house.home}/api/v1/session")[0] == 401
     assert other.ask("GET", f"{house.home}/api/v1/session")[0] == 200
     assert house.local("DELETE", "/api/v1/accounts/sso/ada")[0] == 404

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "guard/access.h"
 #include "guard/accounts_file.h"
+#include "guard/vouch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,10 +19,11 @@
 static const char usage[] =
     "usage: isthmus access WHO TAG [--dir DIR] [--service NAME] [--json]\n\n"
     "Explains who may read, command and approve TAG through which service, and which line of the\n"
-    "configuration decides it. WHO is user:NAME, token:NAME, role:ROLE, service:NAME (what comes\n"
-    "through a service without a person) or local (who uses the gateway's own socket). What "
-    "depends\n"
-    "on the moment (range, permissive, rate …) each command tells by itself.\n\n"
+    "configuration decides it. WHO is user:NAME, group:PROVIDER/GROUP (who signs in by a "
+    "provider),\n"
+    "token:NAME, role:ROLE, service:NAME (what comes through a service without a person) or local\n"
+    "(who uses the gateway's own socket). What depends on the moment (range, permissive, rate …)\n"
+    "each command tells by itself.\n\n"
     "  --dir DIR       the configuration folder (default: the current one)\n"
     "  --service NAME  only through this service\n"
     "  --json          one JSON document\n\n"
@@ -114,6 +116,24 @@ static int find_account(struct access_run *r, const char *name, bool token)
     return err;
 }
 
+/* The role that the configuration gives to a provider's group. */
+static bool find_group(struct access_run *r, const char *name)
+{
+    struct vouch_group g;
+    const char *slash = strchr(name, '/');
+    char provider[NAME_SIZE] = "";
+    snprintf(provider, sizeof provider, "%.*s", slash ? (int)(slash - name) : 0, name);
+    uint32_t box = plan_find_box(r->plan, provider);
+    for (uint32_t i = 0; slash && box != PLAN_NONE && vouch_group(r->plan, box, i, &g); i++) {
+        if (!strcmp(g.group, slash + 1)) {
+            r->who.role = g.role;
+            set_zones(r, g.zones);
+            return true;
+        }
+    }
+    return false;
+}
+
 static int find_who(struct access_run *r)
 {
     const char *text = r->who_text, *name = strchr(text, ':');
@@ -124,6 +144,14 @@ static int find_who(struct access_run *r)
         snprintf(c->name, sizeof c->name, "%s", name ? text : "local:0");
         r->who.local = true;
         r->who.role = ROLE_ADMINISTRATOR;
+    } else if (!strncmp(text, "group:", 6)) {
+        if (!find_group(r, name + 1)) {
+            return complain("%s has no role", text,
+                            "write group:PROVIDER/GROUP as in the section people");
+        }
+    } else if (user && strchr(name, '/')) {
+        return complain("the role of %s comes from the groups that the provider tells", text,
+                        "write group:PROVIDER/GROUP");
     } else if (user || token) {
         int err = find_account(r, name + 1, token);
         if (err) {
@@ -139,8 +167,9 @@ static int find_who(struct access_run *r)
                             "administrator and vendor");
         }
     } else if (strncmp(text, "service:", 8) != 0 || plan_find_box(r->plan, name + 1) == PLAN_NONE) {
-        return complain("nobody is called %s", text,
-                        "write user:NAME, token:NAME, role:ROLE, service:NAME or local");
+        return complain(
+            "nobody is called %s", text,
+            "write user:NAME, group:PROVIDER/GROUP, token:NAME, role:ROLE, service:NAME or local");
     }
     snprintf(c->role, sizeof c->role, "%s", r->who.role ? role_name(r->who.role) : "");
     return CLI_OK;

@@ -559,6 +559,9 @@ static void a_session_says_who_asks(void **state)
     c.id[0] = 2;
     assert_int_equal(answered(b, BED_BRIDGE, &c, &r), COMMAND_REFUSED); /* another box's */
     assert_non_null(strstr(r.reason, "session"));
+    c = as(b, BED_CLOUD, SESSION_VOUCHED, "sso/anna", ROLE_OPERATOR, 4, COMMAND_WRITE);
+    assert_int_equal(answered(b, BED_CLOUD, &c, &r), COMMAND_REFUSED); /* another anna */
+    assert_non_null(strstr(r.reason, "neither user:sso/anna nor role:operator"));
     c = as(b, BED_CLOUD, SESSION_PERSON, "vera", ROLE_VIEWER, 3, COMMAND_WRITE);
     assert_int_equal(answered(b, BED_CLOUD, &c, &r), COMMAND_REFUSED);
     assert_non_null(strstr(r.reason, "viewer may not"));

@@ -110,6 +110,35 @@ static void a_flood_is_told_to_be_busy(void **state)
     bed_free(b);
 }
 
+/* The identity needs not wait for a box that is not there, or is none of a provider. */
+static void a_provider_that_is_not_there_is_told(void **state)
+{
+    (void)state;
+    struct bed *b = bed_new(10);
+    struct identity d;
+    struct vouch_answer got;
+    attach(b, &d);
+    bed_run(b, 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct vouch_request request = {
+            .id = {5}, .provider = i ? 999 : BED_CLOUD, .act = VOUCH_BEGIN};
+        struct slot head = {.tag = record_tag(RECORD_VOUCH)};
+        assert_int_equal(ring_put_record(&d.up, &head, &request, sizeof request), 0);
+        ring_publish(&d.up);
+        bed_run(b, 1);
+        int n = ring_take(&d.down, d.slots, SLOT_RECORD_MAX);
+        assert_true(n > 0);
+        assert_int_equal(d.slots[0].tag, record_tag(RECORD_VOUCHED));
+        assert_int_equal(d.slots[0].value.u64, sizeof got);
+        memcpy(&got, slot_payload(d.slots), sizeof got);
+        assert_int_equal(got.id[0], 5);
+        assert_int_equal(got.act, VOUCH_BEGIN);
+        assert_int_equal(got.status, VOUCH_FAR);
+        ring_release(&d.down, d.down.next);
+    }
+    bed_free(b);
+}
+
 static void garbage_condemns_whoever_wrote_it(void **state)
 {
     (void)state;
@@ -241,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sign_in_goes_there_and_back),
         cmocka_unit_test(a_flood_is_told_to_be_busy),
+        cmocka_unit_test(a_provider_that_is_not_there_is_told),
         cmocka_unit_test(garbage_condemns_whoever_wrote_it),
         cmocka_unit_test(the_audit_hears_of_it),
         cmocka_unit_test(without_an_audit_nobody_is_made_and_all_may_sign_in),
