@@ -414,8 +414,9 @@ def test_a_killed_box_of_the_provider_is_started_anew(place):
     plant.wait_for(again, "it vouches again", 60)
 
 
-def test_nothing_is_needed_to_start(tmp_path):
+def test_nothing_is_needed_to_start(tmp_path, monkeypatch):
     """No name service, no provider, no secret: the gateway starts, says so, and its accounts work. `check` finds it all."""
+    monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")  # where there is a resolver, and it does not answer
     house = House(tmp_path, {"sso": 'issuer: "https://login.invalid", address: "login.invalid:443", client_id: x, secret_file: nowhere'})
     try:
         house.local("POST", "/api/v1/accounts", {"name": "ada", "role": "viewer", "password": WORD})
