@@ -217,3 +217,13 @@ void check_listener(struct load *l, const struct node *n, const struct isthmus_o
                      "'%s' is every address: it is not known by which names it is called", listen);
     }
 }
+
+void check_audit_way(struct load *l, const struct node *n, const struct isthmus_option *table,
+                     const char *address)
+{
+    if (has_option(table, "audit") && is_given_as(n, "tls", "false") &&
+        !reach_is_loopback(address)) {
+        node_problem(&l->tree, node_get(n, "tls"), "take tls: false away",
+                     "the audit goes without TLS to loopback only, and '%s' is beyond it", address);
+    }
+}

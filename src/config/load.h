@@ -137,6 +137,9 @@ bool service_is_left_out(struct load *l, const char *service);
 void check_listener(struct load *l, const struct node *n, const struct isthmus_option *table,
                     const char *listen);
 void load_tls(struct load *l, const struct node *n, const struct isthmus_option *table);
+/* Whether a service may carry the audit to that address. */
+void check_audit_way(struct load *l, const struct node *n, const struct isthmus_option *table,
+                     const char *address);
 
 /* people.c: who may sign in by the service, and what it needs beside its options. */
 void load_provider(struct load *l, const struct node *n, const char *name, struct plan_box *box);

@@ -78,8 +78,8 @@ static void load_service(struct load *l, const struct node *n)
     box.zone = zone ? load_zone(l, node_get(n, "zone"), zone) : 0;
     const struct service *service = module_service(module, why, sizeof why);
     if (!service) {
-        node_problem(&l->tree, node_get(n, "module"), "http, oidc and sparkplug are built in", "%s",
-                     why);
+        node_problem(&l->tree, node_get(n, "module"),
+                     "http, oidc, sparkplug and syslog are built in", "%s", why);
     } else {
         check_fields(l, n, "a service", service_fields, service->options);
         load_tls(l, n, service->options);
@@ -90,9 +90,10 @@ static void load_service(struct load *l, const struct node *n)
         box.first_option = range.first;
         box.option_count = range.count;
         for (const struct isthmus_option *o = service->options; o->name; o++) {
-            if (!strcmp(o->name, "scope") && !node_get(n, "scope") && o->fallback) {
+            bool shows = !strcmp(o->name, "scope") || !strcmp(o->name, "audit");
+            if (shows && !node_get(n, o->name) && o->fallback) {
                 /* what a box may know is decided here, so a default must be written down too */
-                uint32_t at = plan_build_option(l->plan, "scope", o->fallback);
+                uint32_t at = plan_build_option(l->plan, o->name, o->fallback);
                 box.first_option = box.option_count++ ? box.first_option : at;
             }
         }
@@ -105,6 +106,8 @@ static void load_service(struct load *l, const struct node *n)
             if (verb && text && *text) {
                 if (o->type == ISTHMUS_OPTION_BIND) {
                     check_listener(l, n, service->options, text);
+                } else if (o->type == ISTHMUS_OPTION_ADDRESS) {
+                    check_audit_way(l, n, service->options, text);
                 }
                 away = o->type == ISTHMUS_OPTION_FILE || reach_is_loopback(text) ? away : text;
                 uint32_t at = plan_build_option(l->plan, verb, text);

@@ -11,6 +11,8 @@
  * while (tags.c, tick). Plain JSON alone has no births: it goes from CONNECTING to BORN. */
 #include "north/sparkplug/sparkplug.h"
 
+#include "box/tls_client.h"
+
 #include "base/clock.h"
 
 #include <stdio.h>
@@ -206,7 +208,7 @@ static void on_down(void *context, const char *why)
         feeds_down(n);
         service_event(n->host, EVENT_FEED_DOWN, why ? why : "disconnected");
     }
-    const char *refusal = tls_refusal(n->options.tls);
+    const char *refusal = tls_client_refusal(n->options.tls);
     why = why && refusal ? refusal : why;
     if (why && strcmp(why, n->last_why) != 0) {
         service_log(n->host, "no connection to %s:%u: %s", n->options.ip, n->options.port, why);
@@ -326,12 +328,12 @@ static void renew_files(struct node *n)
 {
     const struct node_options *o = &n->options;
     char why[sizeof n->last_why];
-    if (o->tls && tls_load(o->tls, o->ca, o->cert, o->key, why, sizeof why) &&
+    if (o->tls && tls_client_load(o->tls, o->ca, o->cert, o->key, why, sizeof why) &&
         strcmp(why, n->last_why) != 0) {
         service_log(n->host, "%s", why);
         snprintf(n->last_why, sizeof n->last_why, "%s", why);
     }
-    service_certificate(n->host, tls_ends_ns(o->tls));
+    service_certificate(n->host, tls_client_ends_ns(o->tls));
 }
 
 static void open_connection(struct node *n)

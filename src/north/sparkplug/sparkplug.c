@@ -3,6 +3,7 @@
 #include "north/sparkplug/sparkplug.h"
 
 #include "box/strict_file.h"
+#include "box/tls_client.h"
 
 #include <mosquitto.h>
 #include <openssl/ssl.h>
@@ -185,8 +186,8 @@ static int read_options(struct node *n, char *why, size_t why_size)
     err = err ? err : read_password(n, why, why_size);
     if (!err && service_option_number(n->host, "tls") != 0) {
         const char *name = text_option(n, "tls_name");
-        o->tls = tls_new(*name ? name : o->ip, !*o->ca, why, why_size);
-        err = o->tls ? tls_load(o->tls, o->ca, o->cert, o->key, why, why_size) : ERR_CONFIG;
+        o->tls = tls_client_new(*name ? name : o->ip, !*o->ca, why, why_size);
+        err = o->tls ? tls_client_load(o->tls, o->ca, o->cert, o->key, why, why_size) : ERR_CONFIG;
     }
     return err;
 }

@@ -201,17 +201,4 @@ bool plain_gap(struct node *n, const struct node_feed *feed, const struct slot *
 bool plain_marker(struct node *n, const struct node_feed *feed, struct cursor_range covers);
 bool plain_online(struct node *n, bool online);
 
-/* ---- tls.c ---- */
-/* A client's context for a broker of that name, which is borrowed for the context's life; `system`: it trusts what the system
- * does. NULL with the reason. */
-struct ssl_ctx_st *tls_new(const char *name, bool system, char *why, size_t why_size);
-/* Reads what it trusts and shows, for connections from now on. Empty texts: not given.
- * ERR_CONFIG with the reason: what it had before stays. */
-MUST_USE int tls_load(struct ssl_ctx_st *c, const char *ca, const char *cert, const char *key,
-                      char *why, size_t why_size);
-/* When the certificate ends that it shows (UTC); 0: it shows none. */
-int64_t tls_ends_ns(struct ssl_ctx_st *tls);
-/* Why the peer's certificate was refused last, and forgets it; NULL: it was not. */
-const char *tls_refusal(struct ssl_ctx_st *tls);
-
 #endif

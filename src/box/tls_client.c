@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The system's bundle is taken and not its folder, which OpenSSL reads only when it looks for a certificate, and it is read
  * before the box is locked in: from then on a box reads the files of its configuration and no others. They are read before each connection, so what was renewed is taken up with the
- * next one, and the one that is open lives on. The broker's name is checked here for all connections of the context;
- * libmosquitto only knows the address, so the name for SNI is put in before the first message. */
-#include "north/sparkplug/sparkplug.h"
+ * next one, and the one that is open lives on. The server's name is checked here for all connections of the context, and put in
+ * before the first message for SNI: libmosquitto only knows the address. */
+#include "box/tls_client.h"
 
 #include "box/strict_file.h"
 #include "guard/certificate.h"
@@ -35,7 +35,7 @@ static void on_info(const SSL *ssl, int where, int value)
     }
 }
 
-/* Keeps the reason beside the context: libmosquitto tells none. */
+/* Keeps the reason beside the context: OpenSSL and libmosquitto tell none that helps. */
 static int on_verify(int good, X509_STORE_CTX *store)
 {
     const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
@@ -46,7 +46,7 @@ static int on_verify(int good, X509_STORE_CTX *store)
     return good;
 }
 
-const char *tls_refusal(struct ssl_ctx_st *tls)
+const char *tls_client_refusal(struct ssl_ctx_st *tls)
 {
     intptr_t error = tls ? (intptr_t)SSL_CTX_get_ex_data(tls, refusal_index) : 0;
     if (!error) {
@@ -93,8 +93,8 @@ static bool load_pair(SSL_CTX *c, const char *cert, const char *key, char *why, 
     return good;
 }
 
-int tls_load(struct ssl_ctx_st *c, const char *ca, const char *cert, const char *key, char *why,
-             size_t why_size)
+int tls_client_load(struct ssl_ctx_st *c, const char *ca, const char *cert, const char *key,
+                    char *why, size_t why_size)
 {
     if (!*cert != !*key) {
         snprintf(why, why_size, "options 'cert' and 'key' go together");
@@ -105,7 +105,7 @@ int tls_load(struct ssl_ctx_st *c, const char *ca, const char *cert, const char 
     return good ? ERR_OK : ERR_CONFIG;
 }
 
-struct ssl_ctx_st *tls_new(const char *name, bool system, char *why, size_t why_size)
+struct ssl_ctx_st *tls_client_new(const char *name, bool system, char *why, size_t why_size)
 {
     SSL_CTX *c = SSL_CTX_new(TLS_client_method());
     if (!c || SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) != 1) {
@@ -132,7 +132,7 @@ struct ssl_ctx_st *tls_new(const char *name, bool system, char *why, size_t why_
     return c;
 }
 
-int64_t tls_ends_ns(struct ssl_ctx_st *tls)
+int64_t tls_client_ends_ns(struct ssl_ctx_st *tls)
 {
     X509 *shown = tls ? SSL_CTX_get0_certificate(tls) : NULL;
     return shown ? certificate_ends_ns(shown) : 0;
