@@ -107,8 +107,8 @@ class Browser:
 
 
 class House(plant.Gateway):
-    def __init__(self, folder, providers, more="", **ports):
-        self.port = ports.get("port") or plant.free_port()
+    def __init__(self, folder, providers, more="", port=None, console=""):
+        self.port = port or plant.free_port()
         self.home = f"http://127.0.0.1:{self.port}"
         (folder / "secret").write_text(SECRET + "\n")
         os.chmod(folder / "secret", 0o600)
@@ -121,7 +121,7 @@ tags:
   - {{path: area/level, device: plc, address: "holding:0"}}
 services:
   - {{name: console, module: http, listen: "127.0.0.1:{self.port}", access: signed_in}}
-{services}people:
+{console}{services}people:
   - {{provider: sso, group: plant-engineers, role: engineer}}
   - {{provider: sso, group: plant operators, role: operator, zones: [line-1]}}
 {more}""")
@@ -485,8 +485,9 @@ def test_a_provider_is_known_by_its_certificate(tmp_path):
     """Over TLS, with the authority of the configuration: with another one, with none of the system's, and under another name it is refused."""
     tls = certificate(tmp_path, "provider")
     certificate(tmp_path, "other")
-    port = plant.free_port()
-    provider = Provider(tmp_path, [f"http://127.0.0.1:{port}/oidc"], tls)
+    os.chmod(tls["key"], 0o600)
+    port, beyond = plant.free_port(), plant.free_port()
+    provider = Provider(tmp_path, [f"http://127.0.0.1:{port}/oidc", f"https://localhost:{beyond}/oidc"], tls)
     at = f'address: "127.0.0.1:{provider.port}", client_id: isthmus, secret_file: secret'
     house = House(
         tmp_path,
@@ -498,6 +499,7 @@ def test_a_provider_is_known_by_its_certificate(tmp_path):
             "called": f'issuer: "{provider.issuer}/", {at}, ca: provider.crt',
         },
         port=port,
+        console=f'  - {{name: beyond, module: http, listen: "0.0.0.0:{beyond}", tls: true, access: signed_in, zone: line-1, cert: provider.crt, key: provider.key, names: localhost}}\n',
     )
     try:
         house.wait_for_providers()
@@ -507,6 +509,12 @@ def test_a_provider_is_known_by_its_certificate(tmp_path):
         for name, words in (("false", "certificate"), ("system", "certificate"), ("named", "target host name"), ("called", "letter by letter")):
             status, headers, problem = house.begin(Browser(), name)
             assert status == 502 and words in problem["detail"] and "set-cookie" not in headers, problem
+        house.home = f"https://localhost:{beyond}"  # a console beyond loopback is come back to under its first name
+        browser = Browser(context)
+        _, headers, begun = house.begin(browser)
+        assert headers["set-cookie"].endswith("; Secure; Max-Age=600")
+        status, headers, facts = house.finish(browser, browser.walk(begun["url"], "bob", house.home))
+        assert status == 200 and facts["role"] == "engineer" and headers["set-cookie"].endswith("; SameSite=Strict; Secure"), facts
     finally:
         house.stop()
         provider.stop()

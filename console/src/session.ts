@@ -5,6 +5,7 @@ import { Problem, type Session, get, send, setCsrf } from './api';
 import { Observable } from './plant';
 
 const TOUCH_MS = 60_000;
+const PROVIDER_MS = 20_000; // a provider is asked meanwhile
 const MARK = 'isthmus-signed-in'; // so that nobody is asked for a session that can't be there
 
 class SessionOf extends Observable {
@@ -28,7 +29,7 @@ class SessionOf extends Observable {
   /** Away to the provider; it sends the browser back to /oidc. */
   async begin(provider: string): Promise<void> {
     this.refuse('');
-    location.assign((await send<{ url: string }>('POST', 'session/begin', { provider })).url);
+    location.assign((await send<{ url: string }>('POST', 'session/begin', { provider }, PROVIDER_MS)).url);
   }
 
   refuse(why: string): void {
@@ -38,7 +39,7 @@ class SessionOf extends Observable {
 
   /** Back from there. */
   async finish(state: string, code: string): Promise<void> {
-    this.take(await send<Session>('POST', 'session/finish', { state, code }));
+    this.take(await send<Session>('POST', 'session/finish', { state, code }, PROVIDER_MS));
   }
 
   async enrol(link: string, name: string, password: string): Promise<void> {

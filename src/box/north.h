@@ -14,7 +14,8 @@
 #define NORTH_COMMANDS_MAX 64u
 #define NORTH_BROWSE_MS    30000 /* after so long a browse has no answer */
 #define NORTH_SIGNS_MAX    64u   /* sign-ins under way */
-#define NORTH_SIGN_MS      10000 /* after so long one has no answer */
+#define NORTH_SIGN_MS      10000 /* after so long one has no answer … */
+#define NORTH_VOUCH_MS     14000 /* … or, where a provider is asked, up to three times */
 #define NORTH_TAKE_SLOTS   2048u /* taken from a ring at once; more than the longest record */
 
 struct north_ask {    /* a request under way to the reader */

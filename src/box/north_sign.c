@@ -7,6 +7,11 @@
 
 #include "base/clock.h"
 
+static uint64_t patience(uint32_t kind)
+{
+    return kind == SIGN_BEGIN || kind == SIGN_FINISH ? NORTH_VOUCH_MS : NORTH_SIGN_MS;
+}
+
 int service_sign(struct service_host *host, struct sign_request *request, service_sign_done *done,
                  void *context)
 {
@@ -24,7 +29,7 @@ int service_sign(struct service_host *host, struct sign_request *request, servic
     int err = ring_put_record(&host->up, &head, request, sign_request_size(request->kind));
     if (!err) {
         *free_one = (struct north_sign){.kind = request->kind,
-                                        .until = uv_now(&host->loop) + NORTH_SIGN_MS,
+                                        .until = uv_now(&host->loop) + patience(request->kind),
                                         .done = done,
                                         .context = context};
         memcpy(free_one->id, request->id, sizeof free_one->id);

@@ -15,7 +15,6 @@
 #define VOUCH_GROUPS   64u     /* that a provider's people can be told apart by */
 #define VOUCH_NAME_MAX 40u     /* of PROVIDER/NAME: what the audit holds */
 #define VOUCH_PATH     "/oidc" /* of the console, to which the provider sends the browser back */
-#define VOUCH_MS       8000    /* the box says within so long that there is no answer */
 
 enum vouch_act {
     VOUCH_BEGIN = 1, /* where must the browser go? [state, nonce, word: the challenge, redirect] */

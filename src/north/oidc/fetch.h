@@ -10,7 +10,7 @@
 #include "base/err.h"
 
 #define FETCH_MAX (256u << 10)
-#define FETCH_MS  2500
+#define FETCH_MS  4000
 #define FETCHES   24u /* under way */
 #define FETCH_WHY 256u
 
