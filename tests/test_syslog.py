@@ -88,6 +88,9 @@ services:
         finally:
             connection.close()
 
+    def kill(self, name):
+        os.kill(plant.wait_for(lambda: self.gateway.pids().get(name), f"{name} runs"), signal.SIGKILL)
+
     def entries(self):
         command = [plant.ISTHMUS, "audit", "list", self.gateway.state / "audit", "--json"]
         return json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
@@ -101,7 +104,7 @@ services:
             got = {m["number"]: m for m in parsed(collector.lines()) if "number" in m}
             return got if wanted <= got.keys() else None
 
-        return plant.wait_for(arrived, f"{what}\n{self.gateway.process.text()}", 20)
+        return plant.wait_for(arrived, f"{what}\n{self.gateway.process.text()}", 60)
 
 
 @pytest.fixture(scope="module")
@@ -150,31 +153,39 @@ def test_whoever_is_killed_loses_nothing(authority, tmp_path, started):
         before = len(collector.lines())
         plant.wait_for(lambda: len(collector.lines()) > before, f"more arrives\n{works.gateway.process.text()}", 60)
 
+    def goes_on():
+        """A collector that takes nothing delays nothing."""
+        before = len(works.entries())
+        plant.wait_for(lambda: failed or len(works.entries()) > before + 40, "the gateway goes on", 60)
+        assert not failed, failed
+
     thread = threading.Thread(target=operate)
     thread.start()
     try:
-        for _ in range(3):
+        for box_too in (True, True, False):
             grows(collector)
-            collector.kill()
+            os.kill(collector.pid, signal.SIGSTOP)
+            goes_on()
+            collector.kill()  # with what it had not read yet
             collector = started(Collector(authority, works.port))
             grows(collector)
-            os.kill(works.gateway.pids()["siem"], signal.SIGKILL)
+            if box_too:
+                works.kill("siem")
         grows(collector)
-        os.kill(collector.pid, signal.SIGSTOP)  # a collector that takes nothing delays nothing
-        before = len(works.entries())
-        plant.wait_for(lambda: failed or len(works.entries()) > before + 20, "the gateway goes on", 60)
-        assert not failed, failed
+        os.kill(collector.pid, signal.SIGSTOP)
+        goes_on()
         os.kill(collector.pid, signal.SIGCONT)
         grows(collector)
-        os.kill(works.gateway.pids()["reader"], signal.SIGKILL)
+        works.kill("reader")
         grows(collector)
     finally:
         stop.set()
         thread.join()
     assert not failed, failed
+    works.wait_for_all(collector, "each number has arrived")
     assert works.gateway.stop() == 0
     works.gateway.start()
-    works.wait_for_all(collector, "each number has arrived")
+    works.wait_for_all(collector, "those of the restart, too")
     assert not [m for m in parsed(collector.lines()) if m["kind"] == "audit-missing"]
 
 

@@ -318,6 +318,8 @@ static void on_row(void *context, const void *row, size_t size)
     if ((kind == ASK_LEDGER && size == sizeof(struct answer_ledger) && !may_see(words[0])) ||
         (kind == ASK_CAUSES && words[0] == GAP_TAG && !may_see(words[1]))) {
         breach("a row", "of a foreign tag");
+    } else if (kind == ASK_AUDIT) {
+        breach("a row", "of the audit");
     }
 }
 
@@ -332,9 +334,10 @@ static const struct answer_handler handler = {on_record, on_row, on_end, NULL};
 /* One ask of each kind, of each tag, as nobody and as somebody; false: that was the last. */
 static bool ask_next(void)
 {
-    static const uint32_t kinds[] = {
-        ASK_NOW,     ASK_READ,      ASK_HISTORY, ASK_GAPS,   ASK_STEPS,    ASK_LEDGER,  ASK_FEEDS,
-        ASK_DEVICES, ASK_PROCESSES, ASK_JOURNAL, ASK_CAUSES, ASK_COMMANDS, ASK_REPORTS, ASK_TRIAL};
+    static const uint32_t kinds[] = {ASK_NOW,       ASK_READ,    ASK_HISTORY, ASK_GAPS,
+                                     ASK_STEPS,     ASK_LEDGER,  ASK_FEEDS,   ASK_DEVICES,
+                                     ASK_PROCESSES, ASK_JOURNAL, ASK_CAUSES,  ASK_COMMANDS,
+                                     ASK_REPORTS,   ASK_TRIAL,   ASK_AUDIT};
     size_t kind = at / (TAG_LAST + 1) / 2, tag = at / 2 % (TAG_LAST + 1);
     if (kind >= sizeof kinds / sizeof *kinds) {
         return false;
