@@ -69,7 +69,7 @@ devices:
 tags:
   - {{path: area/level, device: plc, address: "holding:0"}}
 services:
-  - {{name: siem, module: syslog, address: "127.0.0.1:{self.port}", reconnect_max: 500ms, {options}}}
+  - {{name: siem, module: syslog, address: "127.0.0.1:{self.port}", audit: all, reconnect_max: 500ms, {options}}}
 """)
         self.gateway = started(plant.Gateway(folder))
 
@@ -219,3 +219,6 @@ def test_plain_tcp_is_for_loopback(tmp_path, started):
     (beyond / "isthmus.yaml").write_text(text.replace(f"127.0.0.1:{works.port}", "192.0.2.1:6514"))
     done = subprocess.run([plant.ISTHMUS, "check", beyond], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "take tls: false away" in done.stdout, done
+    (beyond / "isthmus.yaml").write_text(text.replace("audit: all, ", ""))
+    done = subprocess.run([plant.ISTHMUS, "check", beyond], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "audit" in done.stdout, "nobody gives it away without saying so"

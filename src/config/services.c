@@ -90,10 +90,9 @@ static void load_service(struct load *l, const struct node *n)
         box.first_option = range.first;
         box.option_count = range.count;
         for (const struct isthmus_option *o = service->options; o->name; o++) {
-            bool shows = !strcmp(o->name, "scope") || !strcmp(o->name, "audit");
-            if (shows && !node_get(n, o->name) && o->fallback) {
+            if (!strcmp(o->name, "scope") && !node_get(n, "scope") && o->fallback) {
                 /* what a box may know is decided here, so a default must be written down too */
-                uint32_t at = plan_build_option(l->plan, o->name, o->fallback);
+                uint32_t at = plan_build_option(l->plan, "scope", o->fallback);
                 box.first_option = box.option_count++ ? box.first_option : at;
             }
         }

@@ -57,8 +57,8 @@ struct relay {
 
 static const struct isthmus_option options[] = {
     {"address", ISTHMUS_OPTION_ADDRESS, NULL, 0, 0, NULL, "The collector, host:port."},
-    {"audit", ISTHMUS_OPTION_CHOICE, "all", 0, 0, "all",
-     "What the collector is given: the whole audit, with every name in it."},
+    {"audit", ISTHMUS_OPTION_CHOICE, NULL, 0, 0, "all",
+     "What the collector is given: all is the whole audit, with every name in it."},
     {"tls", ISTHMUS_OPTION_BOOL, "true", 0, 0, NULL,
      "Connect with TLS (1.2 or newer); without, only to loopback."},
     {"tls_name", ISTHMUS_OPTION_TEXT, "", 0, 0, NULL,
