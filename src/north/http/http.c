@@ -115,7 +115,7 @@ static bool make_context(struct http *h)
         .pt_serv_buf_size = 32768,
         .max_http_header_data = 8192,
         .timeout_secs = 15,
-        .fd_limit_per_thread = 1024,
+        .fd_limit_per_thread = TCP_MAX + 200,
     };
     h->context = lws_create_context(&info);
     return h->context != NULL;

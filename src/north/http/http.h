@@ -17,7 +17,7 @@
 #define ARGUMENTS_MAX 16
 #define UPLOAD_MAX    16384
 #define UPLOAD_MS     10000 /* a body takes no longer than that to come */
-#define TCP_MAX       800 /* connections; what is left of the box's files is for the local socket */
+#define TCP_MAX       1200 /* connections; what is left of the box's files is for the local socket */
 #define AUTHORITIES   36
 #define AUTHORITY_MAX 264
 #define STREAMS_MAX   100    /* each keeps an ask under way, of SERVICE_ASKS_MAX */
