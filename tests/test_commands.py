@@ -369,7 +369,7 @@ def test_random_kills_under_a_stream_of_commands(works):
     for id, reply in receipts.items():
         kinds = told.get(id.replace("-", ""), [])
         if reply["state"] == "never heard":
-            assert not kinds, "what nobody heard of did nothing"
+            assert kinds in ([], ["refused"]), "what nobody heard of, or was refused so long ago that its receipt is gone, did nothing"
             continue
         assert [k for k in kinds if k in ends] == [reply["state"]], (id, kinds, reply)
         if reply["state"] == "refused":

@@ -28,7 +28,8 @@ enum keep { KEEP_RAW, KEEP_SUMMARIES, KEEP_NOTHING };
 /* What to keep of a tag's samples up to `last_ns` (of the column in the files that are merged). */
 typedef enum keep keep_policy(void *context, uint32_t tag, int64_t last_ns);
 
-/* Merges `count` files of a shelf, neighbours in it, into one; a single one is written anew. `keep` NULL: everything. */
+/* Merges `count` files of a shelf, neighbours in it, into one; a single one is written anew. `keep` NULL: everything. ERR_UNSUPPORTED:
+ * late samples of one lie within what was thinned out in another; they stay files of their own. */
 MUST_USE int seal_merge(const struct seal *s, struct history_file **files, uint32_t count,
                         keep_policy *keep, void *keep_context, struct sealed_header *out);
 

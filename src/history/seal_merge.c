@@ -247,7 +247,7 @@ static int copy_overlapping(struct merge *m, uint32_t id, enum value_type type)
 struct look { /* at one tag in all inputs */
     enum value_type type;
     int64_t last_ns;
-    bool overlap;
+    bool overlap, thinned;
 };
 
 static struct look look_at(struct merge *m, uint32_t id)
@@ -259,10 +259,24 @@ static struct look look_at(struct merge *m, uint32_t id)
             continue;
         }
         l.overlap |= l.type && c->first_ns < l.last_ns;
+        l.thinned |= c->thinned;
         l.last_ns = c->last_ns > l.last_ns ? c->last_ns : l.last_ns;
         l.type = (enum value_type)c->type; /* the newest; a tag never changes it */
     }
     return l;
+}
+
+/* Blocks of a column follow each other in time, and of a thinned one nobody knows which samples came before a late one of
+ * another file. */
+static bool can_be_one(struct merge *m)
+{
+    bool can = true;
+    for (uint32_t id; can && (id = next_id(m)) != 0; step_over(m, id)) {
+        struct look l = look_at(m, id);
+        can = !l.overlap || !l.thinned;
+    }
+    rewind_columns(m);
+    return can;
 }
 
 static int copy_tag_columns(struct merge *m, uint32_t id)
@@ -362,6 +376,9 @@ int seal_merge(const struct seal *s, struct history_file **files, uint32_t count
     struct merge m = {.seal = s, .count = count, .keep = keep, .keep_context = keep_context};
     struct sealed_header h = about(s, files, count);
     int err = merge_init(&m, files);
+    if (!err && count > 1 && !can_be_one(&m)) {
+        err = ERR_UNSUPPORTED;
+    }
     if (!err) {
         err = sealed_create(&m.out, s->disk, s->dir, &h, count_columns(&m));
     }

@@ -88,6 +88,37 @@ static void test_notes_and_catalogue_stay(void **state)
 }
 
 /* A segment that is larger than the memory allowed is sealed range of tags by range of tags. */
+static enum keep thin_all(void *context, uint32_t tag, int64_t last_ns)
+{
+    (void)context, (void)tag, (void)last_ns;
+    return KEEP_SUMMARIES;
+}
+
+/* Late samples lie within what was thinned out: as one column their blocks would not follow each other, and nobody could read it. */
+static void test_what_was_thinned_and_late_samples_stay_apart(void **state)
+{
+    (void)state;
+    struct folder f;
+    struct sealed_header h;
+    folder_init(&f, 3);
+    for (int i = 0; i < 2; i++) {
+        folder_segment(&f, 200);
+        assert_true(folder_seal(&f));
+    }
+    struct seal seal = {.disk = f.disk, .dir = f.dir, .created_ns = f.now_ns};
+    struct shelf *s = shelf_hold(f.history.shelf);
+    assert_int_equal(seal_merge(&seal, s->files, 1, thin_all, NULL, &h), 0);
+    assert_int_equal(f.disk->remove(f.disk->context, f.dir, s->files[0]->name), 0);
+    shelf_release(s);
+    assert_int_equal(history_refresh(&f.history, 0), 0);
+    s = shelf_hold(f.history.shelf);
+    assert_int_equal(s->file_count, 2);
+    assert_int_equal(seal_merge(&seal, s->files, 2, NULL, NULL, &h), ERR_UNSUPPORTED);
+    assert_int_equal(seal_merge(&seal, s->files + 1, 1, NULL, NULL, &h), 0);
+    shelf_release(s);
+    folder_fini(&f);
+}
+
 static void test_gather_in_ranges(void **state)
 {
     struct slot slots[2000];
@@ -201,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_notes_and_catalogue_stay),
+        cmocka_unit_test(test_what_was_thinned_and_late_samples_stay_apart),
         cmocka_unit_test(test_gather_in_ranges),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_names),

@@ -342,22 +342,43 @@ static int take_away_raw(struct sealer *s)
 
 /* ---- Merging. ---- */
 
-/* The newest run of MERGE_COUNT neighbours of one level that are small enough together. */
-static bool find_run(const struct sealer *s, uint32_t *first)
+static uint64_t newest_segment(const struct shelf *shelf)
+{
+    uint64_t newest = 0;
+    for (uint32_t i = 0; i < shelf->file_count; i++) {
+        const struct history_file *f = shelf->files[i];
+        newest = f->imported ? newest : f->sealed.header.last_segment;
+    }
+    return newest;
+}
+
+/* Whether the files from there on are of one level and small enough together. */
+static bool is_run(const struct sealer *s, uint32_t first)
 {
     const struct shelf *shelf = s->history.shelf;
-    uint32_t run = 0;
     uint64_t bytes = 0;
-    for (uint32_t i = shelf->file_count; i-- > 0;) {
+    for (uint32_t i = first; i < first + MERGE_COUNT; i++) {
         const struct history_file *f = shelf->files[i];
-        const struct sealed_header *h = &f->sealed.header;
-        if (f->imported) {
-            break;
+        if (f->imported || f->sealed.header.level != shelf->files[first]->sealed.header.level) {
+            return false;
         }
-        bool same = run && h->level == shelf->files[i + 1]->sealed.header.level;
-        run = same ? run + 1 : 1;
-        bytes = same ? bytes + h->size : h->size;
-        if (run == MERGE_COUNT && bytes <= s->merge_limit) {
+        bytes += f->sealed.header.size;
+    }
+    return bytes <= s->merge_limit;
+}
+
+/* The newest run of MERGE_COUNT neighbours of one level that can be merged. */
+static bool find_run(struct sealer *s, uint32_t *first)
+{
+    const struct shelf *shelf = s->history.shelf;
+    uint64_t newest = newest_segment(shelf);
+    if (s->apart_newest != newest) {
+        s->apart_newest = newest;
+        s->apart_from = UINT64_MAX;
+    }
+    for (uint32_t i = shelf->file_count; i-- > 0;) {
+        if (i + MERGE_COUNT <= shelf->file_count && is_run(s, i) &&
+            shelf->files[i]->sealed.header.first_segment < s->apart_from) {
             *first = i;
             return true;
         }
@@ -389,6 +410,11 @@ static int merge(struct sealer *s)
     struct sealed_header out;
     uint64_t read = 0, damage = 0;
     int err = seal_merge(&seal, files, MERGE_COUNT, NULL, NULL, &out);
+    if (err == ERR_UNSUPPORTED) {
+        s->apart_from = files[0]->sealed.header.first_segment;
+        shelf_release(shelf);
+        return 1;
+    }
     for (uint32_t i = 0; i < MERGE_COUNT; i++) {
         read += files[i]->sealed.header.size;
         damage += files[i]->damage;

@@ -39,7 +39,9 @@ struct sealer {
     uint64_t merge_limit;              /* bytes: what is larger is not merged any more */
     char unreadable[SEALED_NAME_SIZE]; /* what could not be read last, and how often */
     unsigned unreadable_times;
-    bool clean; /* what a predecessor left was taken away */
+    uint64_t apart_from,
+        apart_newest; /* runs from this segment on can't be merged, as long as this is the newest */
+    bool clean;       /* what a predecessor left was taken away */
     char trouble
         [160]; /* the last thing that went wrong, for people; "" if nothing did since it was told */
 };

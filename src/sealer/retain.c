@@ -143,34 +143,39 @@ static bool keeps_anything(const struct sealer_facts *f, const struct keeping *k
 
 /* ---- Doing it. ---- */
 
-/* The samples that go: as one gap when all go, else tag by tag. */
-static uint64_t tell_dropped(struct sealer *s, const struct history_file *file,
-                             const struct keeping *k, bool all)
+/* The samples that go: as one gap when all go, else tag by tag. What can't be read now is not told, so it must not go either. */
+static int tell_dropped(struct sealer *s, const struct history_file *file, const struct keeping *k,
+                        bool all, uint64_t *samples)
 {
     const struct sealed_header *h = &file->sealed.header;
-    uint64_t samples = 0;
     if (all) {
         tell_gap(s, GAP_RETIRED, 0, h->first_ns, h->last_ns, h->samples);
-        return h->samples;
+        *samples = h->samples;
+        return ERR_OK;
     }
+    *samples = 0;
     for (uint32_t i = 0; i < h->columns; i++) {
         struct sealed_column c;
-        if (!sealed_column_at(&file->sealed, i, &c) &&
-            keep_tag((void *)k, c.id, 0) == KEEP_NOTHING) {
-            samples += c.samples;
+        int err = sealed_column_at(&file->sealed, i, &c);
+        if (err == ERR_IO || err == ERR_NOMEM) {
+            return err;
+        }
+        if (!err && keep_tag((void *)k, c.id, 0) == KEEP_NOTHING) {
+            *samples += c.samples;
             if (plan_find_tag(s->plan, c.id)) {
                 tell_gap(s, GAP_RETIRED, c.id, c.first_ns, c.last_ns, c.samples);
             }
         }
     }
-    return samples;
+    return ERR_OK;
 }
 
 static int drop_file(struct sealer *s, const struct history_file *file, const char *why)
 {
     struct keeping none = {.s = s};
     char text[96];
-    uint64_t samples = tell_dropped(s, file, &none, true);
+    uint64_t samples;
+    (void)tell_dropped(s, file, &none, true, &samples);
     snprintf(text, sizeof text, "%.48s dropped: %s", file->name, why);
     tell_event(s, EVENT_HISTORY_RETIRED, samples, text);
     int err = tell_is_durable(s) ? s->disk->remove(s->disk->context, s->dir, file->name) : ERR_BUSY;
@@ -182,10 +187,13 @@ static int rewrite(struct sealer *s, struct history_file *file, struct keeping *
     struct seal seal = sealer_tools(s);
     struct sealed_header out;
     char text[96];
-    uint64_t samples = tell_dropped(s, file, k, false);
-    snprintf(text, sizeof text, "%.48s thinned out: %s", file->name, why);
-    tell_event(s, EVENT_HISTORY_RETIRED, samples, text);
-    int err = tell_is_durable(s) ? seal_merge(&seal, &file, 1, keep_tag, k, &out) : ERR_BUSY;
+    uint64_t samples;
+    int err = tell_dropped(s, file, k, false, &samples);
+    if (!err) {
+        snprintf(text, sizeof text, "%.48s thinned out: %s", file->name, why);
+        tell_event(s, EVENT_HISTORY_RETIRED, samples, text);
+        err = tell_is_durable(s) ? seal_merge(&seal, &file, 1, keep_tag, k, &out) : ERR_BUSY;
+    }
     if (!err) {
         err = s->disk->remove(s->disk->context, s->dir, file->name);
     }

@@ -106,6 +106,19 @@ static void put_gap_in(struct world *w, const struct journal_frame *f, const str
     must(w, commit(w, &t, s)); /* gaps are never let go */
 }
 
+bool put_note(struct world *w, const struct slot *slots, size_t count)
+{
+    struct journal_frame f = {.box = PLAN_NONE, .now_ns = world_now(w)};
+    struct slot *s = journal_begin(w->journal, &f, count);
+    if (!s) {
+        return false;
+    }
+    struct told t = {.box = f.box, .slot_count = (uint32_t)count, .sequences = 1};
+    memcpy(s, slots, count * sizeof *s);
+    must(w, commit(w, &t, s));
+    return true;
+}
+
 void put_gap(struct world *w, const struct record_gap *gap)
 {
     struct journal_frame f = {.box = PLAN_NONE, .now_ns = world_now(w)};
@@ -128,6 +141,9 @@ void engine_turn(struct world *w)
     for (size_t i = 0; i < n; i++) {
         must(w, gaps[i].scope == GAP_TAG && gaps[i].from_ns <= gaps[i].to_ns);
         put_gap(w, gaps + i);
+    }
+    if (w->ring) {
+        retain_take(w);
     }
     uint64_t to = journal_durable_ring(w->journal, 0);
     must(w, to <= a->taken);

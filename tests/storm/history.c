@@ -18,11 +18,16 @@ void sealer_turn(struct world *w, unsigned steps)
                                     .plan = &w->plan,
                                     .marks = &w->marks,
                                     .needed = &w->needed,
-                                    .merge_limit = MERGE_LIMIT};
+                                    .merge_limit = MERGE_LIMIT,
+                                    .up = w->ring ? retain_begin(w) : NULL,
+                                    .wait = retain_wait,
+                                    .context = w};
         w->sealing = sealer_open(&w->sealer) == 0;
     }
     atomic_store(&w->needed, w->live ? w->live_sequence : UINT64_MAX);
-    while (w->sealing && steps-- && sealer_step(&w->sealer, world_now(w)) > 0) {
+    int64_t now = w->ring ? plant_now(w) : world_now(w);
+    w->retained_ns = now > w->retained_ns ? now : w->retained_ns;
+    while (w->sealing && steps-- && sealer_step(&w->sealer, now) > 0) {
     }
 }
 
@@ -78,9 +83,10 @@ static bool is_sample(const struct slot *s, const struct block *b, uint32_t at)
 }
 
 /* A unit of the plant that damage had taken from the ring's account came twice: the one that is missing may be the first. */
-static bool may_lack(const struct wanted *want, size_t at)
+static bool may_lack(const struct world *w, const struct wanted *want, size_t at)
 {
-    bool excused = is_excused(want[at].told);
+    bool excused =
+        is_excused(want[at].told) || retain_lets_go(w, slot_id(want[at].slot), want[at].slot->time);
     for (size_t i = at; !excused && i-- > 0 && want[i].slot->time == want[at].slot->time;) {
         excused = is_excused(want[i].told) &&
                   !memcmp(want[i].slot, want[at].slot,
@@ -89,11 +95,14 @@ static bool may_lack(const struct wanted *want, size_t at)
     return excused;
 }
 
-static void trace_missing(const struct world *w, const struct told *t)
+static void trace_missing(const struct world *w, const struct wanted *want)
 {
+    const struct told *t = want->told;
     if (w->trace && !is_excused(t)) {
-        fprintf(w->trace, "    not in history: of the frame from %llu, %llu records\n",
-                (unsigned long long)t->first, (unsigned long long)t->sequences);
+        fprintf(w->trace,
+                "    not in history: of the frame from %llu, %llu records, tag %u, time %lld\n",
+                (unsigned long long)t->first, (unsigned long long)t->sequences, slot_id(want->slot),
+                (long long)want->slot->time);
     }
 }
 
@@ -118,26 +127,39 @@ static void check_tag(struct world *w, struct history *h, const struct tail *tai
                                .parts = BLOCK_ALL,
                                .tail = tail};
     size_t count, at = 0;
+    uint64_t thinned = 0, in_summaries = 0;
     struct wanted *want = wanted_of(w, tag, &count);
     int got;
     must(w, series_open(&s, h, &o) == 0);
     while ((got = series_next(s, NULL, &p)) > 0) {
+        if (p.thinned) { /* its samples are in the summary only */
+            thinned += p.summary->count;
+            continue;
+        }
         must(w, p.samples != NULL);
         for (uint32_t i = p.from; i < p.to; i++) {
             if (w->damages && was_passed(want, at, p.samples, i)) {
                 continue;
             }
             while (at < count && !is_sample(want[at].slot, p.samples, i)) {
-                trace_missing(w, want[at].told);
-                must(w, may_lack(want, at++)); /* invariant 12: nothing lost */
+                if (!may_lack(w, want, at) && retain_thins(w, tag, want[at].slot->time)) {
+                    in_summaries++;
+                    at++;
+                    continue;
+                }
+                trace_missing(w, want + at);
+                must(w, may_lack(w, want, at++)); /* invariant 12: nothing lost */
             }
             must(w, at++ < count); /* invariant 12: nothing twice, nothing that was not told */
         }
     }
     must(w, got == 0);
     for (; at < count; at++) {
-        must(w, may_lack(want, at));
+        bool in_summary = !may_lack(w, want, at) && retain_thins(w, tag, want[at].slot->time);
+        in_summaries += in_summary;
+        must(w, in_summary || may_lack(w, want, at));
     }
+    must(w, in_summaries <= thinned);
     must(w, w->damages || series_damage(s) == 0);
     series_close(s);
     free(want);
@@ -181,7 +203,7 @@ static void see_note(struct notes *n, uint64_t sequence, const struct slot *slot
         fprintf(n->world->trace, "    note %llu\n", (unsigned long long)sequence);
     }
     while ((s = next_note(n, &told, &wanted)) != NULL && wanted < sequence) {
-        must(n->world, is_excused(told)); /* invariant 13 */
+        must(n->world, is_excused(told) || retain_drops_note(n->world, wanted)); /* invariant 13 */
     }
     must(n->world, s && wanted == sequence);
     must(n->world, !memcmp(s, slots, slot_record_length(s) * sizeof *s));
@@ -239,7 +261,7 @@ static void check_notes(struct world *w, const struct history *h)
     }
     see_raw_notes(&n, h, &raw, UINT64_MAX);
     while (next_note(&n, &told, &sequence)) {
-        must(w, is_excused(told));
+        must(w, is_excused(told) || retain_drops_note(w, sequence));
     }
 }
 

@@ -26,6 +26,11 @@ static void make_plan(struct world *w)
     }
     h->segment_size = (uint64_t)4096 << dice(w, 5);
     h->journal_limit = dice(w, 4) ? 0 : (UINT64_C(3) << 20) + dice(w, 1u << 20);
+    bool retains = !w->scripted && dice(w, 2);
+    if (retains) {
+        retain_plan(h);
+        w->ring = retain_new(w);
+    }
     plan_build_zone(b, &(struct plan_zone){.name = plan_build_text(b, "process")});
     plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "plc"), .kind = BOX_SOUTH});
     plan_build_box(b, &(struct plan_box){.name = plan_build_text(b, "cloud"), .kind = BOX_NORTH});
@@ -33,12 +38,14 @@ static void make_plan(struct world *w)
     for (uint32_t i = 1; i <= STORM_TAGS; i++) {
         char path[16];
         snprintf(path, sizeof path, "works/t%u", i);
-        plan_build_tag(b, &(struct plan_tag){.id = i,
-                                             .path = plan_build_text(b, path),
-                                             .unit = plan_build_text(b, "Cel"),
-                                             .type = (uint8_t)plant_type(i),
-                                             .raw_type = (uint8_t)plant_type(i),
-                                             .max_length = 32});
+        plan_build_tag(b,
+                       &(struct plan_tag){.id = i,
+                                          .path = plan_build_text(b, path),
+                                          .unit = plan_build_text(b, "Cel"),
+                                          .type = (uint8_t)plant_type(i),
+                                          .raw_type = (uint8_t)plant_type(i),
+                                          .max_length = 32,
+                                          .retention = retains && i < STORM_TAGS ? (uint8_t)i : 0});
     }
     size_t size = 0;
     must(w, plan_build_finish(b, &w->image, &size) == 0);
@@ -88,6 +95,9 @@ static void power_on(struct world *w)
     close_live(w);
     sealer_end(w);
     sim_power_on(w->sim);
+    if (w->ring) {
+        retain_crash(w, true);
+    }
     memset(&w->marks, 0, sizeof w->marks);
     w->ended |= w->plan.header->sync == SYNC_OS; /* which promised nothing for this case */
 }
@@ -133,6 +143,9 @@ void world_crash(struct world *w, bool power_was_cut)
         power_on(w);
     } else {
         sim_revive(w->sim);
+        if (w->ring) {
+            retain_crash(w, false);
+        }
         if (dice(w, 2)) {
             sealer_end(w);
         }
@@ -209,5 +222,6 @@ void world_end(struct world *w)
     }
     account_fini(&w->account);
     free(w->image);
+    free(w->ring);
     sim_free(w->sim);
 }

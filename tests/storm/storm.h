@@ -13,6 +13,8 @@
 #include "journal/sim_disk.h"
 #include "sealer/core.h"
 
+#include <stdlib.h>
+
 #define STORM_TAGS 4u /* ids 1..4, of box 0 (south), the last one of texts; box 1 is north */
 #define STORM_KEYS 3u /* stored by box 1 in turn */
 
@@ -62,9 +64,11 @@ struct world {
     uint64_t live_sequence;
     struct sealer sealer; /* a process of its own, as the reader */
     bool sealing;
-    _Atomic uint64_t needed; /* what the reader still needs begins here */
-    uint64_t sealed_end;     /* sequence numbers below are in sealed files, */
-    uint64_t raw_begin;      /* … and those from here on in raw segments */
+    struct retain_ring *ring; /* owned; retain.c. NULL: nothing is taken away in this world */
+    int64_t retained_ns;      /* the latest time of the plant at which the sealer was at work */
+    _Atomic uint64_t needed;  /* what the reader still needs begins here */
+    uint64_t sealed_end;      /* sequence numbers below are in sealed files, */
+    uint64_t raw_begin;       /* … and those from here on in raw segments */
     struct account account;
     uint64_t
         closing_from; /* an orderly stop may add gaps of its own from this number on; UINT64_MAX: none */
@@ -123,6 +127,24 @@ void put_gap(struct world *w, const struct record_gap *gap);
 /* A frame of box 0 that accounts for units below `to` with nothing but a gap. */
 void put_skip(struct world *w, uint64_t from, uint64_t to);
 void journal_turns(struct world *w, uint64_t most);
+
+/* A record of the sealer's in a frame of its own; false: the journal has no room. */
+bool put_note(struct world *w, const struct slot *slots, size_t count);
+
+/* retain.c */
+void retain_plan(struct plan_header *h);
+struct retain_ring *retain_new(struct world *w);
+struct ring_producer *retain_begin(struct world *w); /* for a new sealer */
+void retain_crash(struct world *w, bool power_was_cut);
+void retain_take(struct world *w); /* the engine's */
+void retain_wait(void *world);     /* the sealer's */
+int64_t plant_now(const struct world *w);
+/* Whether a sample of that tag and time may be gone, and a gap record tells of it. */
+bool retain_lets_go(const struct world *w, uint32_t tag, int64_t time);
+/* Whether only a summary may have it still. */
+bool retain_thins(const struct world *w, uint32_t tag, int64_t time);
+/* Whether the note may have gone with a whole file: a later one says that such a file went. */
+bool retain_drops_note(const struct world *w, uint64_t sequence);
 
 /* life.c */
 /* `w` is zeroed but for scripted, promise and trace. */
