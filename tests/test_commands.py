@@ -337,7 +337,7 @@ def test_random_kills_under_a_stream_of_commands(works):
     try:
         for _ in range(KILLS):
             seen = len(works.writes())
-            plant.wait_for(lambda: len(works.writes()) > seen, "commands go on", 40)
+            plant.wait_for(lambda: len(works.writes()) > seen, "commands go on", 120)
             pids = plant.wait_for(works.gateway.pids, "it tells its processes")
             name = dice.choice([n for n in ("engine", "modbus", "console", "reader", "identity") if pids.get(n)])
             stop.wait(dice.random() * 0.05)

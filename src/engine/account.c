@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define DROPS_MAX (UINT64_C(1) << 48) /* of a tag between two looks: years of a fast one */
 
@@ -50,6 +51,43 @@ static void audit_event(struct engine *e, enum event_kind kind, uint32_t box, co
         int full =
             audit_append(e->audit, &entry, false, &unused); /* what needs it is refused then */
         (void)full;
+    }
+}
+
+static const char *date(int64_t utc_ns, char out[24])
+{
+    struct tm tm;
+    time_t seconds = (time_t)(utc_ns / NS_PER_S);
+    if (!utc_ns || !gmtime_r(&seconds, &tm) || !strftime(out, 24, "%Y-%m-%dT%H:%M:%SZ", &tm)) {
+        return "none";
+    }
+    return out;
+}
+
+/* A box says it, and could say another thing each moment. */
+void account_certificate(struct engine *e, struct inlet *in)
+{
+    char now[24], before[24];
+    uint64_t unused;
+    int64_t ends =
+        atomic_load_explicit(&in->seat->panel->certificate_ends_ns, memory_order_relaxed);
+    bool soon = in->certificate_told_ns && e->mono_ns - in->certificate_told_ns < 60 * NS_PER_S;
+    if (ends == in->seen_certificate || soon || !e->audit) {
+        return;
+    }
+    struct audit_entry entry = {.kind = AUDIT_CERTIFICATE,
+                                .utc_ns = e->utc_ns,
+                                .type = VALUE_INT64,
+                                .has_before = in->seen_certificate != 0,
+                                .has_after = ends != 0,
+                                .before.i64 = in->seen_certificate,
+                                .after.i64 = ends};
+    snprintf(entry.subject, sizeof entry.subject, "%.80s", in->seat->name);
+    snprintf(entry.text, sizeof entry.text, "the first of its certificates ends %s; before: %s",
+             date(ends, now), date(in->seen_certificate, before));
+    if (audit_append(e->audit, &entry, false, &unused) == ERR_OK) {
+        in->seen_certificate = ends;
+        in->certificate_told_ns = e->mono_ns;
     }
 }
 

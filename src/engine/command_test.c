@@ -642,6 +642,45 @@ static void a_key_switch_inhibits_unless_it_is_known_to_be_off(void **state)
     bed_free(b);
 }
 
+struct told_of {
+    size_t count;
+    char text[AUDIT_TEXT_SIZE];
+};
+
+static void note_certificate(void *context, const struct audit_entry *e)
+{
+    struct told_of *t = context;
+    if (e->kind == AUDIT_CERTIFICATE) {
+        t->count++;
+        memcpy(t->text, e->text, sizeof t->text);
+    }
+}
+
+/* A box that says another one each moment fills no disk. */
+static void the_audit_has_the_certificates(void **state)
+{
+    (void)state;
+    struct bed *b = begin();
+    struct told_of t = {0};
+    struct audit_findings f;
+    char dir[64];
+    _Atomic int64_t *ends = &bed_seat(b, BED_CLOUD)->panel->certificate_ends_ns;
+    for (int i = 1; i <= 200; i++) {
+        atomic_store(ends, INT64_C(1800000000000000000) + i * INT64_C(86400000000000));
+        bed_run(b, 1000);
+    }
+    snprintf(dir, sizeof dir, "%s-audit", b->dir);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY);
+    struct audit_read read = {
+        .disk = &disk_files, .dir = fd, .entry = note_certificate, .context = &t};
+    assert_int_equal(audit_verify(&read, &f), 0);
+    close(fd);
+    assert_true(t.count >= 3 && t.count <= 5);
+    assert_non_null(strstr(t.text, "the first of its certificates ends 2027-"));
+    assert_non_null(strstr(t.text, "; before: 2027-"));
+    bed_free(b);
+}
+
 static void lifting_says_what_still_inhibits(void **state)
 {
     (void)state;
@@ -689,6 +728,7 @@ int main(void)
         cmocka_unit_test(a_session_says_who_asks),
         cmocka_unit_test(the_inhibit_stops_all_and_is_lifted_only_here),
         cmocka_unit_test(a_key_switch_inhibits_unless_it_is_known_to_be_off),
+        cmocka_unit_test(the_audit_has_the_certificates),
         cmocka_unit_test(lifting_says_what_still_inhibits),
     };
     return cmocka_run_group_tests_name("command", tests, NULL, NULL);

@@ -43,9 +43,11 @@ struct inlet { /* one seat's ring, as the engine sees it */
     uint64_t asked_before;  /* commands below this ring position were for our predecessor */
     uint64_t journaled;     /* ring position that the journal had when we began */
     int64_t seen_heartbeat,
-        alive_ns;          /* the last one, and when we saw it: our clock, not its word */
-    bool condemned;        /* a verdict was raised; ignore it until it is started again */
-    bool down_noted;       /* its tags are bad in now */
+        alive_ns;             /* the last one, and when we saw it: our clock, not its word */
+    bool condemned;           /* a verdict was raised; ignore it until it is started again */
+    bool down_noted;          /* its tags are bad in now */
+    int64_t seen_certificate; /* when the first of its certificates ends, as the audit has it */
+    int64_t certificate_told_ns;
     uint64_t seen_dropped; /* ring_head.dropped at the last scan */
     uint32_t items_lost;   /* of the browse that this box asked for: its ring was full */
 };
@@ -109,6 +111,8 @@ void account_start(struct engine *e, const struct journal_recovered *recovered);
 /* The inlet goes on at in->up.next although the journal has its ring only up to `from`; `cause` 0: a gap tells already. */
 void account_skip(struct engine *e, struct inlet *in, uint64_t from, enum gap_cause cause);
 void account_drops(struct engine *e, struct inlet *in);
+/* The audit has with which certificates a service works. */
+void account_certificate(struct engine *e, struct inlet *in);
 /* A box that wrote garbage: what its counters of drops say now is where counting begins. */
 void account_forget_drops(struct engine *e, struct inlet *in);
 void account_losses(struct engine *e);

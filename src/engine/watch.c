@@ -172,6 +172,7 @@ void watch_seats(struct engine *e)
             waits = false; /* it is being started at this moment */
         }
         listen_to_heart(e, in);
+        account_certificate(e, in);
         if (in->told_sequence && durable >= in->told_sequence) {
             in->told_sequence = 0;
             atomic_store(&in->seat->memory->starts, in->starts);

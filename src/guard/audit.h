@@ -23,6 +23,7 @@ enum audit_kind {
     AUDIT_CONFIGURATION, /* another generation runs: subject its hash; detail its number */
     AUDIT_BOX_START,
     AUDIT_BOX_STOP,
+    AUDIT_CERTIFICATE, /* a service works with another: before and after, when the first of its certificates ends (ns, UTC) */
     /* commands: id, tag, subject the tag's path, before and after */
     AUDIT_COMMAND_REQUESTED = 20, /* the durable intent: after is the value wished for */
     AUDIT_COMMAND_APPROVED,

@@ -24,6 +24,7 @@ const char *audit_kind_name(uint32_t kind, char out[32])
         {AUDIT_CONFIGURATION, "configuration"},
         {AUDIT_BOX_START, "box start"},
         {AUDIT_BOX_STOP, "box stop"},
+        {AUDIT_CERTIFICATE, "certificate"},
         {AUDIT_COMMAND_REQUESTED, "command requested"},
         {AUDIT_COMMAND_APPROVED, "command approved"},
         {AUDIT_COMMAND_SENT, "command sent"},
