@@ -10,8 +10,8 @@ from browser import User
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 FLOW, LEVEL, ODD = "waterworks/line1/pump1/flow", "waterworks/line1/storage/level", "waterworks/line1/odd"
-PAGES = ["plant", "devices", "boxes", "feeds", "contracts", "commands", "zones", "ledger", "sql"]
-STOPS = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Contracts", "Commands", "Zones", "Ledger", "SQL", "Sign in", "Search tags"]
+PAGES = ["plant", "devices", "boxes", "feeds", "contracts", "commands", "zones", "ledger", "sql", "audit"]
+STOPS = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Contracts", "Commands", "Zones", "Ledger", "SQL", "Audit", "Sign in", "Search tags"]
 
 
 class Waterworks:
@@ -257,6 +257,7 @@ def test_by_keyboard_alone(user):
     user.press(["Enter"])
     user.text("every value is accounted for")
     user.press(["Tab"], {"what": "SQL"})
+    user.press(["Tab"], {"what": "Audit"})
     user.press(["Tab"], {"what": "Sign in"})
     user.press(["Tab"], {"what": "plc1", "visible": True})
     user.press(["Enter"], {"pressed": "true"})
@@ -274,6 +275,8 @@ def test_fits_the_screen_in_light_and_dark(user, width, height, scheme):
             assert user.sql("SELECT tag, time, value, unit FROM latest ORDER BY tag")["rows"]
         elif name == "commands":
             user.text("Writes are let through")
+        elif name == "audit":
+            user.text("for the roles security and administrator")
         elif name != "plant":
             user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events", "zones": "Ways", "contracts": "Promised and delivered of pumps-and-tanks", "ledger": "Causes"}[name])
         seen = user.measure()

@@ -87,6 +87,13 @@ export interface Writable {
   tag: string; type: string; unit: string; contract: string; owner: string; low?: number; high?: number;
   callers: string[]; approvers: string[]; approval: boolean; lease: boolean; conditions: string;
 }
+export interface AuditEntry {
+  number: number; time: string; kind: string; who?: string; where?: string; subject?: string; before?: Value; after?: Value; text?: string; id?: string;
+}
+export interface AuditPage { entries: AuditEntry[]; more: boolean; before?: string }
+export interface AuditProof {
+  checking: boolean; error?: string; checked?: string; sound?: boolean; entries?: number; proven?: number; key?: string; damaged?: number; file?: string; reason?: string;
+}
 export interface Figures { values: number; queries: number; reads_refused: number; commands_allowed: number; commands_refused: number }
 export interface Flow extends Figures { service: string; from: string | null; to: string; hours: (Figures & { hour: string })[] }
 export interface Zone { zone: string; tags: number; devices: string[]; services: string[] }

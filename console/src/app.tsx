@@ -4,6 +4,7 @@ import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { AccountsPage, mayAccounts } from './accounts';
 import type { Command, Contract, Device, Feed, Island, Process } from './api';
+import { AuditSearchPage } from './audit';
 import { BoxesPage, boxUnwell } from './boxes';
 import { CommandsPage, commandsWaiting } from './commands';
 import { ContractsPage, contractUnwell } from './contracts';
@@ -29,6 +30,7 @@ const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   zones: { title: 'Zones', page: ZonesPage },
   ledger: { title: 'Ledger', page: LedgerPage },
   sql: { title: 'SQL', page: SqlPage },
+  audit: { title: 'Audit', page: AuditSearchPage },
   accounts: { title: 'Accounts', page: AccountsPage },
 };
 

@@ -88,3 +88,12 @@ export function showBytes(n: number): string {
   for (; n >= 1000 && i < units.length - 1; i++) n /= 1000;
   return `${i === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)} ${units[i]}`;
 }
+
+/** Gives the user a file. */
+export function save(blob: Blob, name: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}

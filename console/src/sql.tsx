@@ -5,7 +5,7 @@ import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { csrfHeader } from './api';
-import { plural, showCount } from './format';
+import { plural, save, showCount } from './format';
 import { Mark, useMedia } from './parts';
 import { DASHES, timeLabels } from './plot';
 
@@ -32,15 +32,6 @@ async function ask(text: string, more: string, signal: AbortSignal): Promise<Res
   const problem = await reply.json().catch(() => ({})) as Problem;
   const where = problem.line === undefined ? '' : `Line ${problem.line}, column ${problem.column}: `;
   throw new Error(where + (problem.detail ?? problem.title ?? `HTTP ${reply.status}`));
-}
-
-/** Gives a file to the browser. */
-function save(blob: Blob, name: string): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
 }
 
 // ---- The plot: a line for each column of numbers, or for each tag where there is one.

@@ -44,7 +44,11 @@ enum ask_kind {
     ASK_CANCEL, /* nobody waits for it any more: it ends at once */
     ASK_REPORTS, /* two struct answer_report per feed in scope: of the last day, and of the last week */
     ASK_TRIAL, /* struct answer_trial per device in scope and day */
-    ASK_FLOWS, /* struct answer_flow per service and zone between which something flowed */
+    /* Both only in the name of a session that may read the audit: */
+    ASK_SEARCH, /* a struct ask_search follows: struct audit_entry (guard/audit.h) per entry with a number below from_sequence (0: all)
+                      in [from_ns, to_ns) (0: open), newest first; covers.from: where to go on if there is more */
+    ASK_PROOF,  /* one struct answer_proof */
+    ASK_FLOWS,  /* struct answer_flow per service and zone between which something flowed */
     /* struct audit_entry (guard/audit.h): entries of the audit that are on disk, with number >= from_sequence, at most max_records.
      * The end's `covers` says which numbers it looked at; those without an entry were archived or are damaged. None there:
      * answered when there is one, or after max_ms; `covers.to` below from_sequence: it is another audit that ends there. Only services to which the
@@ -155,6 +159,22 @@ struct answer_trial { /* reader/trial.h */
     uint32_t device, day;
     uint32_t requests, failures, reconnects, seconds, mean_us, worst_us;
     uint32_t first_s, before_s, before_us, reserved;
+};
+struct ask_search {  /* texts with a NUL; "": any */
+    char kind[32];   /* how its name begins: "command refused", "command" */
+    char who[48];    /* what is in it */
+    char about[128]; /* a glob, or what is in it */
+    char text[64];   /* what is in it */
+};
+struct answer_proof {   /* of the whole audit (guard/audit_verify.h), as it was … */
+    int64_t checked_ns; /* … at that time, UTC; 0: not yet */
+    uint32_t checking;  /* 1: a new one is under way */
+    uint32_t error;     /* why the last one failed, positive number of an enum err; 0: it did not */
+    uint64_t entries, first, last, proven, damaged, void_entries;
+    uint32_t sound, reserved;
+    uint8_t key[32];
+    char file[24];
+    char reason[160];
 };
 #define FLOW_HOURS 25u /* the last 24 whole ones and the one that runs */
 struct flow_hour {

@@ -109,6 +109,19 @@ int service_ask_sql(struct service_host *host, struct ask *ask, const struct ask
     return err ? err : keep_ask(host, ask, place, handler);
 }
 
+int service_ask_search(struct service_host *host, struct ask *ask, const struct ask_search *search,
+                       const struct answer_handler *handler)
+{
+    uint8_t payload[sizeof *ask + sizeof *search];
+    uint32_t place;
+    ask->kind = ASK_SEARCH;
+    int err = number_ask(host, ask, &place);
+    memcpy(payload, ask, sizeof *ask);
+    memcpy(payload + sizeof *ask, search, sizeof *search);
+    err = err ? err : put_ask(host, payload, sizeof payload);
+    return err ? err : keep_ask(host, ask, place, handler);
+}
+
 static struct north_ask *find(struct service_host *host, uint32_t request)
 {
     uint32_t place = request & PLACE_MASK;

@@ -42,6 +42,10 @@ MUST_USE int service_ask(struct service_host *host, struct ask *ask,
  * they stop when `take` of them have come, until service_take asks for more. */
 MUST_USE int service_ask_sql(struct service_host *host, struct ask *ask, const struct ask_sql *sql,
                              const char *text, size_t size, const struct answer_handler *handler);
+/* The same for a search in the audit (ASK_SEARCH). */
+MUST_USE int service_ask_search(struct service_host *host, struct ask *ask,
+                                const struct ask_search *search,
+                                const struct answer_handler *handler);
 void service_take(struct service_host *host, uint32_t request, uint32_t bytes);
 /* Forgets a request: its remaining answers are dropped; a query is cancelled. */
 void service_forget(struct service_host *host, uint32_t request);

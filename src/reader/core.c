@@ -81,6 +81,7 @@ int core_new(struct reader_core **out, struct gateway *g, const struct disk *dis
     }
     core->g = g;
     core->plan = &g->plan;
+    core->search.file = -1;
     int err = history_open(&core->history, disk, dir_fd);
     if (err) {
         free(core);
@@ -133,6 +134,7 @@ void core_free(struct reader_core *core)
     audit_rewind(core);
     free(core->causes);
     flows_fini(core);
+    search_fini(core);
     sql_fini(core);
     history_close(&core->history);
     free(core->walks);
@@ -204,6 +206,8 @@ static void answer_one(struct reader_core *core, struct link *link, struct reque
         [ASK_TRIAL] = answer_trial,
         [ASK_FLOWS] = answer_flows,
         [ASK_AUDIT] = answer_audit,
+        [ASK_SEARCH] = answer_search,
+        [ASK_PROOF] = answer_proof,
     };
     if (r->cancelled) {
         link_end(link, core, r, ERR_CLOSED, (struct cursor_range){0}, false);
@@ -269,6 +273,7 @@ int core_step(struct reader_core *core, int64_t utc_ns, int64_t mono_ns)
     answer_links(core, false);
     cursors_step(core);
     trial_step(core);
+    search_step(core);
     kept_step(core, false);
     ring_publish(&core->up);
     return core->more           ? 0

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the reader, shared by its parts: core.c (one step of everything), link.c (ring of asks, ring of
  * answers, requests), feed.c (feeds and their cursors), audit.c (their accounts), cursor_store.c and feed_state.c (both
- * kept through the engine), state.c (answers from shared memory), query.c, history.c and causes.c (answers from the journal), flows.c (what went to whom), sql.c (children that run SQL), trail.c (the gateway's audit). No clock and no poll in here: reader.c has
+ * kept through the engine), state.c (answers from shared memory), query.c, history.c and causes.c (answers from the journal), flows.c (what went to whom), sql.c (children that run SQL), trail.c (the gateway's audit, as it grows), search.c (what is looked for in it). No clock and no poll in here: reader.c has
  * them, so tests turn time by hand. One thread. */
 #ifndef ISTHMUS_READER_CORE_H
 #define ISTHMUS_READER_CORE_H
@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "box/child.h"
+#include "guard/audit.h"
 #include "reader/sql/sql.h"
 
 #define REQUESTS_MAX   256u /* per box; more end with ERR_FULL */
@@ -121,6 +122,7 @@ struct request {
     struct causes *causes; /* owned; of a stretch of time */
     bool cancelled;
     struct ask_sql sql;
+    struct ask_search search;
     char *text; /* owned: of the query, sql.text_size bytes */
     size_t text_size;
     uint64_t take;       /* bytes that may still be answered */
@@ -170,6 +172,22 @@ struct pooled_walk {
     int64_t used_ns;    /* monotonic */
 };
 
+#define SEARCH_BLOCK 64u
+struct search {       /* search.c: the audit of guard/audit.h */
+    uint64_t *firsts; /* owned: numbers of the first entries of its files, ascending */
+    size_t count, room;
+    bool no_memory;
+    int file; /* open; -1: none. Its first entry, how many it holds: */
+    uint64_t first, entries;
+    uint64_t block; /* the first entry of what was read last */
+    uint32_t block_count;
+    struct audit_entry entry[SEARCH_BLOCK];
+    bool proving;
+    struct child child;
+    int64_t begun_ns; /* monotonic: of the last proof; 0: never */
+    struct answer_proof proof;
+};
+
 struct kept { /* kept.c: figures that are stored: of a feed, or of a device */
     char key[STORE_KEY_MAX];
     struct feed *feed;           /* NULL: of the device */
@@ -214,6 +232,7 @@ struct reader_core {
     bool more;               /* there is work left for a next step */
     const char *broken; /* a box that has just written garbage; the caller says so and clears it */
     bool crowded;       /* an answer waits for room in its ring */
+    struct search search;
     struct forecast_window forecast;
     struct causes
         *causes; /* owned; of all that the journal has up to causes_at. NULL: nobody asked yet */
@@ -324,6 +343,12 @@ answer_ask answer_now, answer_ledger, answer_feeds, answer_devices, answer_proce
     answer_journal, answer_head;
 answer_ask answer_reports, answer_trial;
 void trial_step(struct reader_core *core); /* state.c: looks at the devices' panels */
+
+/* search.c: searches in the audit, and its proof */
+bool search_take_ask(struct request *r, const uint8_t *payload, size_t size);
+answer_ask answer_search, answer_proof;
+void search_step(struct reader_core *core);
+void search_fini(struct reader_core *core);
 
 /* flows.c: the account of what flowed between services and zones */
 MUST_USE int flows_init(struct reader_core *core);

@@ -143,6 +143,9 @@ static bool may_ask(const struct link *link, const struct ask *ask, const struct
         ASK_AUDIT) { /* it is no value of the plant: to see all of that is not enough */
         return link->audit || (session && role_may(session->role, RIGHT_AUDIT));
     }
+    if (ask->kind == ASK_SEARCH || ask->kind == ASK_PROOF) {
+        return session && role_may(session->role, RIGHT_AUDIT);
+    }
     return !link->signed_in || ask->kind == ASK_JOURNAL ||
            (session && role_may(session->role, ask->kind == ASK_SQL ? RIGHT_SQL : RIGHT_READ));
 }
@@ -165,7 +168,10 @@ static int begin_request(struct link *link, struct reader_core *core, const stru
         struct request *r = link->requests + link->request_count++;
         *r = (struct request){
             .ask = *ask, .asked_ns = core->mono_ns, .scope = scope, .narrow = narrow};
-        return ask->kind != ASK_SQL || sql_take_ask(r, behind, size) ? 1 : ERR_GARBAGE;
+        bool good = ask->kind == ASK_SQL      ? sql_take_ask(r, behind, size)
+                    : ask->kind == ASK_SEARCH ? search_take_ask(r, behind, size)
+                                              : true;
+        return good ? 1 : ERR_GARBAGE;
     }
     if (ring_room(&link->answers) < ANSWER_SLOTS) {
         core->crowded = true;
@@ -188,7 +194,7 @@ static int take_ask(struct link *link, struct reader_core *core, const struct sl
     if (ask.kind == ASK_TEXT || ask.kind == ASK_TAKE || ask.kind == ASK_CANCEL) {
         return take_more(link, &ask, behind, size) ? 1 : ERR_GARBAGE;
     }
-    if (size && ask.kind != ASK_SQL) {
+    if (size && ask.kind != ASK_SQL && ask.kind != ASK_SEARCH) {
         return ERR_GARBAGE;
     }
     if (ask.kind == ASK_FEED_CONFIRM) {

@@ -500,6 +500,8 @@ const struct route http_routes[] = {
     {"/api/v1/inhibit", METHOD_POST, ACCESS_SIGNED, RIGHT_INHIBIT, inhibit_post},
     {"/api/v1/island", METHOD_GET, ACCESS_OPEN, RIGHT_READ, island_get},
     {"/api/v1/island", METHOD_POST, ACCESS_SIGNED, RIGHT_INHIBIT, island_post},
+    {"/api/v1/audit", METHOD_GET, ACCESS_SIGNED, RIGHT_AUDIT, audit_begin},
+    {"/api/v1/audit/proof", METHOD_GET, ACCESS_SIGNED, RIGHT_AUDIT, proof_begin},
     {"/api/v1/sql", METHOD_POST, ACCESS_OPEN, RIGHT_SQL, sql_begin},
     {"/api/v1/session", METHOD_GET, ACCESS_SIGNED, 0, session_get},
     {"/api/v1/session", METHOD_POST, ACCESS_FREE, 0, session_post},

@@ -164,6 +164,10 @@ void contract_begin(struct request *r);
 void trial_begin(struct request *r);
 void contracts_free(struct contracts *c);
 
+/* audit.c */
+void audit_begin(struct request *r);
+void proof_begin(struct request *r);
+
 /* zones.c */
 void zones_begin(struct request *r);
 

@@ -262,6 +262,14 @@ int service_ask(struct service_host *host, struct ask *ask, const struct answer_
     return ERR_FULL;
 }
 
+int service_ask_search(struct service_host *host, struct ask *ask, const struct ask_search *search,
+                       const struct answer_handler *handler)
+{
+    (void)search;
+    ask->kind = ASK_SEARCH;
+    return service_ask(host, ask, handler);
+}
+
 int service_ask_sql(struct service_host *host, struct ask *ask, const struct ask_sql *sql,
                     const char *text, size_t size, const struct answer_handler *handler)
 {
