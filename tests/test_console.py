@@ -253,7 +253,7 @@ def test_by_keyboard_alone(user):
     user.press(["Tab", "Tab"], {"row": "waterworks"})
     user.press(["End", "Enter"])
     user.legend("waterworks/line2/volume", "m³")
-    user.press(["Shift+Tab"] * 5, {"what": "Ledger"})
+    user.press(["Shift+Tab"] * 6, {"what": "Ledger"})
     user.press(["Enter"])
     user.text("every value is accounted for")
     user.press(["Tab"], {"what": "SQL"})
