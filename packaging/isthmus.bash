@@ -6,7 +6,7 @@ _isthmus() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]:-} words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run check sim status devices browse get watch ledger sql set command inhibit island zones user token trial-report export import verify audit access contract pki backup restore replay version help'
+        words='run check sim status devices browse get watch ledger sql set command inhibit island zones user token trial-report trust-report export import verify audit access contract pki backup restore replay version help'
     else
         case $command in
             run) words='--json --help' ;;
@@ -57,14 +57,14 @@ _isthmus() {
             import) words='--check --utc --skip-unknown --json --help' ;;
             audit) words='verify list export --key --since --until --who --tag --kind --id --json --help' ;;
             contract) words='keygen sign show diff report --name --as --throw-away --key --json --socket --help' ;;
-            trial-report) words='--markdown --html --json --socket --help' ;;
+            trial-report|trust-report) words='--markdown --html --json --socket --help' ;;
             access) words='--dir --service --json --help local user: group: token: role: service:' ;;
             pki) words='init sign gateway service user revoke crl enrol renew accept list --name --names --days --same-key --to --passphrase-file --json --help' ;;
             verify | backup) words='--json --help' ;;
             restore) words='--replace --skip-damaged --repair --json --help' ;;
             replay) words='--from --to --speed --state --source --listen --north --json --help' ;;
             version) words='--json --help' ;;
-            help) words='run check sim status devices browse get watch ledger sql set command inhibit island zones user token trial-report export import verify audit access contract pki backup restore replay version --json --help' ;;
+            help) words='run check sim status devices browse get watch ledger sql set command inhibit island zones user token trial-report trust-report export import verify audit access contract pki backup restore replay version --json --help' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

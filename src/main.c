@@ -35,6 +35,7 @@ static const struct {
     {"user", cli_client, "VERB", "accounts: who may sign in"},
     {"token", cli_client, "VERB", "tokens of machines"},
     {"trial-report", cli_client, "", "what the gateway asked of the devices, and what came of it"},
+    {"trust-report", cli_client, "", "what the trust in the gateway rests on, as one file"},
     {"export", cli_export, "DIR FILE", "history of tags as CSV or Parquet"},
     {"import", cli_import, "DIR FILE", "CSV or Parquet as history"},
     {"verify", cli_verify, "FOLDER", "whether history is whole and sound"},

@@ -2,6 +2,8 @@
 """Searches in the audit over the API: who may, what is found, page after page, and whether the audit is proven whole."""
 
 import json
+import re
+import subprocess
 import urllib.parse
 
 import plant
@@ -111,3 +113,19 @@ def test_a_change_is_found(works):
     found = plant.wait_for(proof, "the audit is looked at", 60)
     assert found["sound"] is False and found["damaged"] == 3 and "changed" in found["reason"], found
     assert 3 not in {e["number"] for e in search(works, limit=10000)["entries"]}, "what is not whole is not shown as if it were"
+
+
+def test_the_trust_report_is_one_file(works):
+    def report(*arguments):
+        done = subprocess.run([plant.ISTHMUS, "trust-report", *arguments], capture_output=True, text=True, timeout=30, env=works.gateway.environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    told = json.loads(report("--json"))
+    assert len(told["evidence"]) > 40 and {e["state"] for e in told["evidence"]} <= {"met", "partly", "not yet"}
+    assert {e["subject"] for e in told["used"]} == {ONE, TWO} and told["island"]["island"] is False
+    assert any(e["kind"] == "sign-in failed" for e in told["failed_sign_ins"])
+    page = report("--html")
+    assert page.startswith("<!DOCTYPE html>") and not re.search(r"<script|<link|src=|href=", page)
+    assert "zones-test: trust report" in page and "CR 1.1" in page and "levels" in page
+    assert "| CR 1.1" in report("--markdown")

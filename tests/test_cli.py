@@ -10,7 +10,7 @@ import plant
 import pytest
 import yaml
 
-COMMANDS = ["run", "check", "sim", "status", "devices", "browse", "get", "watch", "ledger", "sql", "set", "command", "inhibit", "island", "zones", "user", "token", "trial-report", "export", "import", "verify", "audit", "access", "contract", "pki", "backup", "restore", "replay", "version", "help"]
+COMMANDS = ["run", "check", "sim", "status", "devices", "browse", "get", "watch", "ledger", "sql", "set", "command", "inhibit", "island", "zones", "user", "token", "trial-report", "trust-report", "export", "import", "verify", "audit", "access", "contract", "pki", "backup", "restore", "replay", "version", "help"]
 PACKAGING = plant.ROOT / "packaging"
 
 

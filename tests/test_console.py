@@ -10,8 +10,8 @@ from browser import User
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 FLOW, LEVEL, ODD = "waterworks/line1/pump1/flow", "waterworks/line1/storage/level", "waterworks/line1/odd"
-PAGES = ["plant", "devices", "boxes", "feeds", "contracts", "commands", "zones", "ledger", "sql", "audit"]
-STOPS = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Contracts", "Commands", "Zones", "Ledger", "SQL", "Audit", "Sign in", "Search tags"]
+PAGES = ["plant", "devices", "boxes", "feeds", "contracts", "commands", "zones", "trust", "ledger", "sql", "audit"]
+STOPS = ["Skip to content", "Plant", "Devices", "Boxes", "Feeds", "Contracts", "Commands", "Zones", "Trust", "Ledger", "SQL", "Audit", "Sign in", "Search tags"]
 
 
 class Waterworks:
@@ -278,7 +278,7 @@ def test_fits_the_screen_in_light_and_dark(user, width, height, scheme):
         elif name == "audit":
             user.text("for the roles security and administrator")
         elif name != "plant":
-            user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events", "zones": "Ways", "contracts": "Promised and delivered of pumps-and-tanks", "ledger": "Causes"}[name])
+            user.table({"devices": "Devices", "boxes": "Boxes", "feeds": "Gaps and events", "zones": "Ways", "trust": "Evidence", "contracts": "Promised and delivered of pumps-and-tanks", "ledger": "Causes"}[name])
         seen = user.measure()
         user.picture(f"{name}-{width}-{scheme}")
         assert seen["overflow"] <= 0, (name, seen)

@@ -50,7 +50,7 @@ export interface Device {
 }
 export interface Process {
   name: string; state: string; pid: number; restarts: number; reason: string; since: string; cpu_seconds: number;
-  pss_bytes: number; ring_permille: number; layers_missing: string[];
+  pss_bytes: number; ring_permille: number; layers_missing: string[]; certificate_ends?: string;
 }
 export interface Journal {
   disk_bytes: number; limit_bytes: number; written_seq: string; durable_seq: string; flush_ms: number; failures: number; full: boolean;

@@ -18,6 +18,7 @@ import { PlantPage } from './plant_page';
 import { session } from './session';
 import { EnrolPage, SignInPage } from './sign_in';
 import { SqlPage } from './sql';
+import { TrustPage } from './trust';
 import { ZonesPage } from './zones';
 
 const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
@@ -28,6 +29,7 @@ const PAGES: Record<string, { title: string; page: () => JSX.Element }> = {
   contracts: { title: 'Contracts', page: ContractsPage },
   commands: { title: 'Commands', page: CommandsPage },
   zones: { title: 'Zones', page: ZonesPage },
+  trust: { title: 'Trust', page: TrustPage },
   ledger: { title: 'Ledger', page: LedgerPage },
   sql: { title: 'SQL', page: SqlPage },
   audit: { title: 'Audit', page: AuditSearchPage },

@@ -63,6 +63,13 @@ static const struct {
      "  --markdown     as Markdown, in one piece\n"
      "  --html         as an HTML page, in one piece",
      client_trial},
+    {"trust-report", " [--markdown|--html]",
+     "Shows what the gateway's trust rests on: what stops writes and connections, what flowed\n"
+     "between zones, who may write what and last did, what contracts promised, certificates,\n"
+     "failed sign-ins, the audit's proof, and the evidence for IEC 62443-4-2.\n\n"
+     "  --markdown     Markdown instead of tables\n"
+     "  --html         one file of HTML that needs nothing else",
+     client_trust},
     {"user", " list | enrol | add NAME --role ROLE | password NAME | remove NAME",
      "Who may sign in: lists accounts, makes, changes and removes them. The password comes from "
      "the\n"
@@ -85,6 +92,11 @@ static const struct {
      client_token},
 };
 
+static bool is_report(int (*run)(const struct client *c))
+{
+    return run == client_trial || run == client_trust;
+}
+
 /* How many arguments each takes, beside those of which any number may come. */
 static bool arguments_fit(const struct client *c, int (*run)(const struct client *c), bool any)
 {
@@ -100,7 +112,7 @@ static bool arguments_fit(const struct client *c, int (*run)(const struct client
     if (run == client_contract) {
         return c->argument_count && c->argument_count <= 2 && !strcmp(c->arguments[0], "report");
     }
-    if (run == client_trial) {
+    if (is_report(run)) {
         return c->argument_count == 0 && !(c->json && c->form);
     }
     if (run == client_ledger || run == client_inhibit || run == client_island) {
@@ -188,9 +200,9 @@ int isthmus_client(int argc, char **argv)
         }
         if (!strcmp(argv[k], "--json")) {
             c.json = true;
-        } else if (!strcmp(argv[k], "--html") && commands[i].run == client_trial) {
+        } else if (!strcmp(argv[k], "--html") && is_report(commands[i].run)) {
             c.form = FORM_HTML;
-        } else if (!strcmp(argv[k], "--markdown") && commands[i].run == client_trial) {
+        } else if (!strcmp(argv[k], "--markdown") && is_report(commands[i].run)) {
             c.form = FORM_MARKDOWN;
         } else if (!strcmp(argv[k], "--feed") && k + 1 < argc && commands[i].run == client_ledger) {
             c.feed = argv[++k];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, devices, browse, get, watch, ledger, sql, set, command, inhibit, island, zones, user, token, contract report, trial-report: clients of the API over the gateway's Unix socket. */
+/* status, devices, browse, get, watch, ledger, sql, set, command, inhibit, island, zones, user, token, contract report, trial-report, trust-report: clients of the API over the gateway's Unix socket. */
 #ifndef ISTHMUS_CLI_CLIENT_CLIENT_H
 #define ISTHMUS_CLI_CLIENT_CLIENT_H
 
@@ -63,6 +63,8 @@ int client_inhibit(const struct client *c);
 int client_island(const struct client *c);
 /* zones.c */
 int client_zones(const struct client *c);
+/* trust.c */
+int client_trust(const struct client *c);
 /* report.c */
 int client_contract(const struct client *c);
 int client_trial(const struct client *c);

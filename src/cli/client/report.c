@@ -2,95 +2,11 @@
 /* What both sides of contracts agree on: `isthmus contract report`, and `isthmus trial-report`, which is also one file to hand round.
  * Both are made of the same few tables, printed as text, Markdown or HTML. */
 #include "cli/client/client.h"
+#include "cli/client/sheet.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* ---- A sheet of paper ---- */
-
-static void put_escaped(const char *text, enum client_form form)
-{
-    for (; *text; text++) {
-        const char *instead = form == FORM_MARKDOWN ? (*text == '|' ? "\\|" : NULL)
-                              : *text == '<'        ? "&lt;"
-                              : *text == '>'        ? "&gt;"
-                              : *text == '&'        ? "&amp;"
-                                                    : NULL;
-        if (instead) {
-            fputs(instead, stdout);
-        } else {
-            putchar(*text == '\n' ? ' ' : *text);
-        }
-    }
-}
-
-static void begin_sheet(const struct client *c, const char *title)
-{
-    if (c->form == FORM_HTML) {
-        fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>", stdout);
-        put_escaped(title, c->form);
-        fputs(
-            "</title>\n<style>body{font:15px/1.5 sans-serif;max-width:70em;margin:2em "
-            "auto;padding:0 1em}"
-            "table{border-collapse:collapse}td,th{border-bottom:1px solid #bbb;padding:.25em .8em;"
-            "text-align:left}</style></head>\n<body><h1>",
-            stdout);
-        put_escaped(title, c->form);
-        fputs("</h1>\n", stdout);
-    } else {
-        printf("%s%s\n\n", c->form == FORM_MARKDOWN ? "# " : "", title);
-    }
-}
-
-static void heading(const struct client *c, const char *text)
-{
-    static const char *const before[] = {
-        [FORM_TEXT] = "", [FORM_MARKDOWN] = "## ", [FORM_HTML] = "<h2>"};
-    static const char *const after[] = {
-        [FORM_TEXT] = "", [FORM_MARKDOWN] = "\n", [FORM_HTML] = "</h2>"};
-    printf("%s%s%s\n", before[c->form], text, after[c->form]);
-}
-
-static void paragraph(const struct client *c, const char *text)
-{
-    fputs(c->form == FORM_HTML ? "<p>" : "", stdout);
-    put_escaped(text, c->form);
-    fputs(c->form == FORM_HTML ? "</p>\n" : "\n\n", stdout);
-}
-
-static void put_row(const struct client *c, const struct table *t, size_t row)
-{
-    bool html = c->form == FORM_HTML;
-    const char *cell = row ? "td" : "th";
-    fputs(html ? "<tr>" : "|", stdout);
-    for (int i = 0; i < t->columns; i++) {
-        const char *text = t->cells[row][i] ? t->cells[row][i] : "";
-        printf(html ? "<%s>" : " ", cell);
-        put_escaped(text, c->form);
-        printf(html ? "</%s>" : " |", cell);
-    }
-    fputs(html ? "</tr>\n" : "\n", stdout);
-}
-
-/* And frees it. */
-static void put_table(const struct client *c, struct table *t)
-{
-    if (c->form == FORM_TEXT) {
-        table_print(t, c->colour);
-        putchar('\n');
-        return;
-    }
-    fputs(c->form == FORM_HTML ? "<table>\n" : "", stdout);
-    for (size_t row = 0; row < t->rows; row++) {
-        put_row(c, t, row);
-        for (int i = 0; i < t->columns && row == 0 && c->form == FORM_MARKDOWN; i++) {
-            fputs(i + 1 < t->columns ? "|---" : "|---|\n", stdout);
-        }
-    }
-    fputs(c->form == FORM_HTML ? "</table>\n" : "\n", stdout);
-    table_free(t);
-}
 
 /* ---- Contracts ---- */
 
@@ -157,7 +73,7 @@ static void put_reports(const struct client *c, const json_t *contracts)
         add_report(&t, o, "day");
         add_report(&t, o, "week");
     }
-    put_table(c, &t);
+    sheet_table(c, &t);
     json_array_foreach(contracts, i, o)
     {
         char line[4096];
@@ -165,7 +81,7 @@ static void put_reports(const struct client *c, const json_t *contracts)
                  text_of(o, "contract"), effect_text(o),
                  text_of(json_object_get(o, "owner"), "name"),
                  text_of(json_object_get(o, "custodian"), "name"), text_of(o, "missing"));
-        paragraph(c, line);
+        sheet_paragraph(c, line);
     }
 }
 
@@ -187,7 +103,7 @@ static void put_causes(const struct client *c, const json_t *causes, const char 
     size_t i;
     json_t *o;
     if (!json_array_size(causes)) {
-        paragraph(c, "Nothing is missing.");
+        sheet_paragraph(c, "Nothing is missing.");
         return;
     }
     table_row(&t, 5, "CAUSE", "CONCERNS", "SAMPLES", "FROM", "TO");
@@ -202,7 +118,7 @@ static void put_causes(const struct client *c, const json_t *causes, const char 
         snprintf(to, sizeof to, "%.19s", text_of(o, "to"));
         table_row(&t, 5, text_of(o, "cause"), concern(o), n, from, to);
     }
-    put_table(c, &t);
+    sheet_table(c, &t);
 }
 
 int client_contract(const struct client *c)
@@ -231,7 +147,7 @@ int client_contract(const struct client *c)
             put_reports(c, list);
         }
         if (one) {
-            heading(c, "Missing in the last 7 days");
+            sheet_heading(c, "Missing in the last 7 days");
             put_causes(c, json_object_get(json_object_get(reply, "week"), "causes"), "missing");
         }
         json_decref(list);
@@ -305,7 +221,7 @@ static void put_devices(const struct client *c, const json_t *days)
     if (*a.name) {
         put_asked(&t, &a);
     }
-    put_table(c, &t);
+    sheet_table(c, &t);
 }
 
 static void put_trial(const struct client *c, const json_t *all)
@@ -315,18 +231,18 @@ static void put_trial(const struct client *c, const json_t *all)
                  *total = json_object_get(ledger, "total");
     snprintf(title, sizeof title, "%s: report of the trial",
              text_of(json_object_get(all, "gateway"), "name"));
-    begin_sheet(c, title);
+    sheet_begin(c, title);
     snprintf(line, sizeof line, "Made %.19sZ. The accounts begin %.19sZ.",
              text_of(json_object_get(all, "gateway"), "time"), text_of(ledger, "since"));
-    paragraph(c, line);
-    heading(c, "What the devices were asked, and how long they took to answer");
+    sheet_paragraph(c, line);
+    sheet_heading(c, "What the devices were asked, and how long they took to answer");
     put_devices(c, json_object_get(all, "days"));
-    paragraph(
+    sheet_paragraph(
         c,
         "BEFORE is the mean response time in the device's first hour under the gateway, SINCE "
         "that of all days that are kept (56 at most), in milliseconds. FAILURES are time-outs and "
         "answers that were errors.");
-    heading(c, "What was collected");
+    sheet_heading(c, "What was collected");
     snprintf(line, sizeof line,
              "%.0f samples were produced, %.0f journaled, %.0f left out as unchanged, %.0f "
              "rejected; %.0f "
@@ -334,16 +250,16 @@ static void put_trial(const struct client *c, const json_t *all)
              number(total, "produced"), number(total, "journaled"), number(total, "suppressed"),
              number(total, "rejected"), number(total, "gaps"),
              json_is_true(json_object_get(total, "balanced")) ? "balances" : "DOES NOT BALANCE");
-    paragraph(c, line);
-    heading(c, "What was missing, and why");
+    sheet_paragraph(c, line);
+    sheet_heading(c, "What was missing, and why");
     put_causes(c, json_object_get(all, "causes"), "missed");
-    heading(c, "What was promised and delivered");
+    sheet_heading(c, "What was promised and delivered");
     if (json_array_size(json_object_get(all, "contracts"))) {
         put_reports(c, json_object_get(all, "contracts"));
     } else {
-        paragraph(c, "There are no contracts.");
+        sheet_paragraph(c, "There are no contracts.");
     }
-    fputs(c->form == FORM_HTML ? "</body></html>\n" : "", stdout);
+    sheet_end(c);
 }
 
 int client_trial(const struct client *c)

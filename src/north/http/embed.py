@@ -18,10 +18,19 @@ TYPES = {
 }
 
 
+def evidence(text):
+    """The rows of the table of docs/iec62443.md."""
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines() if line.startswith(("| CR ", "| SAR "))]
+    return [dict(zip(("requirement", "state", "how", "shown_by"), (c.replace("`", "") for c in row))) for row in rows]
+
+
 def assets(files):
     """Path, content type and bytes of each."""
     for file in map(pathlib.Path, files):
         data = file.read_bytes()
+        if file.name == "iec62443.md":
+            yield "/iec62443.json", TYPES[".json"], json.dumps(evidence(data.decode()), ensure_ascii=False).encode()
+            continue
         yield f"/{file.name}", TYPES[file.suffix], data
         if file.name == "openapi.yaml":
             text = json.dumps(yaml.safe_load(data), ensure_ascii=False, separators=(",", ":"))
