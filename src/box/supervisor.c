@@ -527,7 +527,8 @@ int supervisor_run(struct gateway *g, const struct middle *middle)
     }
     atomic_store(&g->health->supervisor_pid, (uint32_t)getpid());
     for (int i = 0; i < (int)g->seat_count; i++) {
-        if (!is_cut(&s, i)) {
+        s.children[i].held = is_cut(&s, i); /* the engine's word may come before we look again */
+        if (!s.children[i].held) {
             start(&s, i);
         }
     }
