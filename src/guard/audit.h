@@ -119,7 +119,7 @@ uint64_t audit_durable(const struct audit *a);
 bool audit_failed(const struct audit *a);
 
 /* At least the newest AUDIT_RECALLED entries from before it was opened, oldest first: what the caller must know again. */
-#define AUDIT_RECALLED 16384u
+#define AUDIT_RECALLED 262144u /* four for each id of a command that is known (engine/command.h) */
 MUST_USE int audit_recall(struct audit *a, void (*each)(void *context, const struct audit_entry *e),
                           void *context);
 
