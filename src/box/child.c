@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -134,6 +135,14 @@ int child_reap(struct child *child, struct child_end *end)
     close(child->pidfd);
     child->pidfd = -1;
     return 1;
+}
+
+void child_await(struct child *child)
+{
+    struct child_end end;
+    struct pollfd ended = {.fd = child->pidfd, .events = POLLIN};
+    (void)poll(&ended, 1, 1000);
+    (void)child_reap(child, &end);
 }
 
 void child_kill(struct child *child)

@@ -35,6 +35,8 @@ struct child_end {
 int child_reap(struct child *child, struct child_end *end);
 /* Kills it if it still runs. It must be reaped all the same. */
 void child_kill(struct child *child);
+/* Reaps one that was killed: it ends soon, and nobody waits longer than a second. */
+void child_await(struct child *child);
 
 /* What the parent's filter must let through for all this. Not 0: it can't. */
 MUST_USE int child_allow(void *seccomp_filter);

@@ -173,11 +173,9 @@ struct pooled_walk {
 };
 
 #define SEARCH_BLOCK 64u
-struct search {       /* search.c: the audit of guard/audit.h */
-    uint64_t *firsts; /* owned: numbers of the first entries of its files, ascending */
-    size_t count, room;
-    bool no_memory;
-    int file; /* open; -1: none. Its first entry, how many it holds: */
+struct search {               /* search.c: the audit of guard/audit.h */
+    struct audit_files files; /* as listed when a search began */
+    int file;                 /* open; -1: none. Its first entry, how many it holds: */
     uint64_t first, entries;
     uint64_t block; /* the first entry of what was read last */
     uint32_t block_count;

@@ -8,8 +8,6 @@
 #include "tag/glob.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,32 +25,6 @@ static int dir_of(const struct reader_core *core)
     return core->trail ? core->trail->dir : -1;
 }
 
-static void note_file(void *to, const char *name)
-{
-    struct search *t = to;
-    uint64_t first;
-    if (!audit_name_parse(name, &first)) {
-        return;
-    }
-    if (t->count == t->room) {
-        size_t room = t->room ? t->room * 2 : 64;
-        uint64_t *more = realloc(t->firsts, room * sizeof *more);
-        t->no_memory |= !more;
-        if (!more) {
-            return;
-        }
-        t->firsts = more;
-        t->room = room;
-    }
-    t->firsts[t->count++] = first;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void shut(struct reader_core *core)
 {
     struct search *t = &core->search;
@@ -64,17 +36,10 @@ static void shut(struct reader_core *core)
 
 static int list(struct reader_core *core)
 {
-    const struct disk *d = core->history.disk;
     struct search *t = &core->search;
     shut(core);
-    t->count = 0;
     t->block_count = 0;
-    t->no_memory = false;
-    int err = d->list(d->context, dir_of(core), note_file, t);
-    if (t->count) {
-        qsort(t->firsts, t->count, sizeof *t->firsts, by_number);
-    }
-    return err ? err : t->no_memory ? ERR_NOMEM : ERR_OK;
+    return audit_files_list(&t->files, core->history.disk, dir_of(core));
 }
 
 /* Opens the file in which entry `number` must lie. False: there is none. */
@@ -82,17 +47,17 @@ static bool stand_in_file(struct reader_core *core, uint64_t number)
 {
     const struct disk *d = core->history.disk;
     struct search *t = &core->search;
-    size_t i = t->count;
-    while (i && t->firsts[i - 1] > number) {
+    size_t i = t->files.count;
+    while (i && t->files.firsts[i - 1] > number) {
         i--;
     }
     if (!i) {
         return false;
     }
-    if (t->file < 0 || t->first != t->firsts[i - 1]) {
+    if (t->file < 0 || t->first != t->files.firsts[i - 1]) {
         char name[AUDIT_NAME_SIZE];
         shut(core);
-        t->first = t->firsts[i - 1];
+        t->first = t->files.firsts[i - 1];
         audit_name(name, t->first);
         t->file = d->open(d->context, dir_of(core), name, O_RDONLY | O_CLOEXEC);
         t->block_count = 0;
@@ -115,7 +80,7 @@ static const struct audit_entry *entry_at(struct reader_core *core, uint64_t *nu
         return t->entry + (*number - t->block);
     }
     if (!stand_in_file(core, *number)) {
-        *number = t->count && *number > t->firsts[0] ? t->first : 1;
+        *number = t->files.count && *number > t->files.firsts[0] ? t->first : 1;
         return NULL;
     }
     from = *number - t->first;
@@ -183,7 +148,8 @@ static bool may_see(const struct link *link, const struct request *r, const stru
 
 static void end(struct reader_core *core, struct link *link, struct request *r, int error)
 {
-    bool more = !error && r->at > 1 && core->search.count && r->at > core->search.firsts[0];
+    bool more =
+        !error && r->at > 1 && core->search.files.count && r->at > core->search.files.firsts[0];
     link_end(link, core, r, error, (struct cursor_range){.from = r->at}, more);
 }
 
@@ -192,13 +158,13 @@ void answer_search(struct reader_core *core, struct link *link, struct request *
     struct search *t = &core->search;
     if (!r->begun) {
         int err = dir_of(core) < 0 ? ERR_NOT_FOUND : list(core);
-        if (err || !t->count) {
+        if (err || !t->files.count) {
             end(core, link, r, err);
             return;
         }
         r->begun = true;
         r->at = r->ask.from_sequence ? r->ask.from_sequence : UINT64_MAX; /* entries below */
-        if (r->at == UINT64_MAX && stand_in_file(core, t->firsts[t->count - 1])) {
+        if (r->at == UINT64_MAX && stand_in_file(core, t->files.firsts[t->files.count - 1])) {
             r->at = t->first + t->entries;
         }
     }
@@ -306,14 +272,11 @@ void answer_proof(struct reader_core *core, struct link *link, struct request *r
 void search_fini(struct reader_core *core)
 {
     struct search *t = &core->search;
-    struct child_end how;
     if (t->proving) {
         child_kill(&t->child);
-        for (int tries = 0; tries < 1000 && !child_reap(&t->child, &how); tries++) {
-            usleep(1000);
-        }
+        child_await(&t->child);
         close(t->child.out);
     }
     shut(core);
-    free(t->firsts);
+    audit_files_free(&t->files);
 }

@@ -76,10 +76,9 @@ void sql_fini(struct reader_core *core)
 {
     for (size_t i = 0; i < QUERIES_MAX; i++) {
         struct query *q = core->queries + i;
-        struct child_end end;
-        for (int tries = 0; q->used && tries < 1000; tries++) { /* it was killed: soon */
-            q->used = !child_reap(&q->child, &end);
-            usleep(1000);
+        if (q->used) { /* it was killed */
+            child_await(&q->child);
+            q->used = false;
         }
     }
 }

@@ -318,7 +318,7 @@ static void on_row(void *context, const void *row, size_t size)
     if ((kind == ASK_LEDGER && size == sizeof(struct answer_ledger) && !may_see(words[0])) ||
         (kind == ASK_CAUSES && words[0] == GAP_TAG && !may_see(words[1]))) {
         breach("a row", "of a foreign tag");
-    } else if (kind == ASK_AUDIT) {
+    } else if (kind == ASK_AUDIT || kind == ASK_SEARCH || kind == ASK_PROOF) {
         breach("a row", "of the audit");
     }
 }
@@ -334,10 +334,10 @@ static const struct answer_handler handler = {on_record, on_row, on_end, NULL};
 /* One ask of each kind, of each tag, as nobody and as somebody; false: that was the last. */
 static bool ask_next(void)
 {
-    static const uint32_t kinds[] = {ASK_NOW,       ASK_READ,    ASK_HISTORY, ASK_GAPS,
-                                     ASK_STEPS,     ASK_LEDGER,  ASK_FEEDS,   ASK_DEVICES,
-                                     ASK_PROCESSES, ASK_JOURNAL, ASK_CAUSES,  ASK_COMMANDS,
-                                     ASK_REPORTS,   ASK_TRIAL,   ASK_AUDIT};
+    static const uint32_t kinds[] = {
+        ASK_NOW,     ASK_READ,    ASK_HISTORY,   ASK_GAPS,    ASK_STEPS,  ASK_LEDGER,
+        ASK_FEEDS,   ASK_DEVICES, ASK_PROCESSES, ASK_JOURNAL, ASK_CAUSES, ASK_COMMANDS,
+        ASK_REPORTS, ASK_TRIAL,   ASK_AUDIT,     ASK_PROOF,   ASK_FLOWS};
     size_t kind = at / (TAG_LAST + 1) / 2, tag = at / 2 % (TAG_LAST + 1);
     if (kind >= sizeof kinds / sizeof *kinds) {
         return false;
@@ -392,6 +392,22 @@ static bool query_next(void)
     return true;
 }
 
+/* In the audit: everything, then with a session that nobody gave. */
+static bool search_next(void)
+{
+    struct ask ask = {.max_records = 500};
+    const struct ask_search all = {.kind = ""};
+    struct answer_handler h = handler;
+    if (at == 2 || (at && getrandom(ask.session, sizeof ask.session, 0) != sizeof ask.session)) {
+        return false;
+    }
+    h.context = (void *)(intptr_t)ASK_SEARCH;
+    at++;
+    tries++;
+    under_way += service_ask_search(host, &ask, &all, &h) > 0;
+    return true;
+}
+
 static void on_receipt(void *context, const struct record_receipt *r)
 {
     (void)context;
@@ -422,6 +438,22 @@ static bool command_next(void)
     at++;
     tries++;
     under_way += service_command(host, &c, on_receipt, NULL) == 0;
+    return true;
+}
+
+/* Each tag with the one that it may read, which nobody may write. */
+static bool batch_next(void)
+{
+    struct record_commands b = {.act = at % 2 ? COMMAND_TRY : COMMAND_WRITE, .count = 2};
+    struct record_part parts[2] = {
+        {.tag = 1, .type = VALUE_INT16, .value.u64 = 1},
+        {.tag = (uint32_t)at / 2 + 1, .type = VALUE_INT16, .value.u64 = 1}};
+    if (at == 2 * TAG_LAST || getrandom(b.id, sizeof b.id, 0) != sizeof b.id) {
+        return false;
+    }
+    at++;
+    tries++;
+    under_way += service_batch(host, &b, parts, on_receipt, NULL) == 0;
     return true;
 }
 
@@ -493,9 +525,9 @@ static void scan_and_end(void)
 /* Asks are made a few at a time, until a stage has no more and all are answered. */
 static void on_turn(uv_idle_t *t)
 {
-    static bool (*const stages[])(void) = {ask_next, query_next, command_next, browse_next,
-                                           sign_next};
-    static const size_t most[] = {32, 1, 8, 1, 1};
+    static bool (*const stages[])(void) = {ask_next,   search_next, query_next, command_next,
+                                           batch_next, browse_next, sign_next};
+    static const size_t most[] = {32, 1, 1, 8, 4, 1, 1};
     if (stage == 0) {
         scan_memory();
         try_descriptors();

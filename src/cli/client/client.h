@@ -28,6 +28,12 @@ struct client {
 
 /* The reply to GET target (owned), or NULL after an error was printed; *status gets the exit status. */
 json_t *client_get(const struct client *c, const char *target, int *status);
+struct client_part {
+    const char *target, *from, *to; /* `from` of the reply (NULL: all of it) becomes `to` */
+};
+/* Several replies as one object (owned), up to the first that fails: then *status says how. */
+json_t *client_gather(const struct client *c, const struct client_part *parts, size_t count,
+                      int *status);
 /* The same for any method, with a body of JSON (borrowed; NULL: none). */
 json_t *client_send(const struct client *c, const char *method, const char *target,
                     const json_t *body, int *status);

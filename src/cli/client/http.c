@@ -136,6 +136,22 @@ json_t *client_get(const struct client *c, const char *target, int *status)
     return client_send(c, "GET", target, NULL, status);
 }
 
+json_t *client_gather(const struct client *c, const struct client_part *parts, size_t count,
+                      int *status)
+{
+    json_t *all = json_object();
+    *status = CLI_OK;
+    for (size_t i = 0; *status == CLI_OK && i < count; i++) {
+        json_t *reply = client_get(c, parts[i].target, status);
+        if (reply) {
+            json_object_set(all, parts[i].to,
+                            parts[i].from ? json_object_get(reply, parts[i].from) : reply);
+            json_decref(reply);
+        }
+    }
+    return all;
+}
+
 json_t *client_post(const struct client *c, const char *target, const char *body, bool raw,
                     json_t **problem, int *status)
 {

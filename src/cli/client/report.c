@@ -264,23 +264,13 @@ static void put_trial(const struct client *c, const json_t *all)
 
 int client_trial(const struct client *c)
 {
-    static const struct {
-        const char *target, *from, *to;
-    } parts[] = {{"/api/v1/gateway", NULL, "gateway"},
-                 {"/api/v1/trial", "days", "days"},
-                 {"/api/v1/ledger", NULL, "ledger"},
-                 {"/api/v1/ledger/causes", "causes", "causes"},
-                 {"/api/v1/contracts", "contracts", "contracts"}};
-    int status = CLI_OK;
-    json_t *all = json_object();
-    for (size_t i = 0; status == CLI_OK && i < sizeof parts / sizeof *parts; i++) {
-        json_t *reply = client_get(c, parts[i].target, &status);
-        if (reply) {
-            json_object_set(all, parts[i].to,
-                            parts[i].from ? json_object_get(reply, parts[i].from) : reply);
-            json_decref(reply);
-        }
-    }
+    static const struct client_part parts[] = {{"/api/v1/gateway", NULL, "gateway"},
+                                               {"/api/v1/trial", "days", "days"},
+                                               {"/api/v1/ledger", NULL, "ledger"},
+                                               {"/api/v1/ledger/causes", "causes", "causes"},
+                                               {"/api/v1/contracts", "contracts", "contracts"}};
+    int status;
+    json_t *all = client_gather(c, parts, sizeof parts / sizeof *parts, &status);
     json_object_del(json_object_get(all, "ledger"), "tags"); /* the sum is told */
     if (status == CLI_OK && c->json) {
         print_json(all);

@@ -190,32 +190,23 @@ static void put_all(const struct client *c, const json_t *all)
 int client_trust(const struct client *c)
 {
     char failed[128], since[CLOCK_TEXT_SIZE];
-    const struct {
-        const char *target, *from, *to;
-    } parts[] = {{"/api/v1/gateway", NULL, "gateway"},
-                 {"/api/v1/inhibit", NULL, "inhibit"},
-                 {"/api/v1/island", NULL, "island"},
-                 {"/api/v1/zones", NULL, "zones"},
-                 {"/api/v1/writes", "writes", "writes"},
-                 {"/api/v1/audit?kind=command%20confirmed&limit=10000", "entries", "used"},
-                 {"/api/v1/contracts", "contracts", "contracts"},
-                 {"/api/v1/processes", "processes", "processes"},
-                 {failed, "entries", "failed_sign_ins"},
-                 {"/api/v1/audit/proof", NULL, "proof"},
-                 {"/iec62443.json", NULL, "evidence"}};
-    int status = CLI_OK;
-    json_t *all = json_object();
+    const struct client_part parts[] = {
+        {"/api/v1/gateway", NULL, "gateway"},
+        {"/api/v1/inhibit", NULL, "inhibit"},
+        {"/api/v1/island", NULL, "island"},
+        {"/api/v1/zones", NULL, "zones"},
+        {"/api/v1/writes", "writes", "writes"},
+        {"/api/v1/audit?kind=command%20confirmed&limit=10000", "entries", "used"},
+        {"/api/v1/contracts", "contracts", "contracts"},
+        {"/api/v1/processes", "processes", "processes"},
+        {failed, "entries", "failed_sign_ins"},
+        {"/api/v1/audit/proof", NULL, "proof"},
+        {"/iec62443.json", NULL, "evidence"}};
+    int status;
     clock_text(clock_utc_ns() - DAYS * 24 * 3600 * NS_PER_S, since);
     snprintf(failed, sizeof failed, "/api/v1/audit?kind=sign-in%%20failed&limit=10000&from=%s",
              since);
-    for (size_t i = 0; status == CLI_OK && i < sizeof parts / sizeof *parts; i++) {
-        json_t *reply = client_get(c, parts[i].target, &status);
-        if (reply) {
-            json_object_set(all, parts[i].to,
-                            parts[i].from ? json_object_get(reply, parts[i].from) : reply);
-            json_decref(reply);
-        }
-    }
+    json_t *all = client_gather(c, parts, sizeof parts / sizeof *parts, &status);
     if (status == CLI_OK && c->json) {
         print_json(all);
     } else if (status == CLI_OK) {
