@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 
@@ -222,3 +223,32 @@ def test_plain_tcp_is_for_loopback(tmp_path, started):
     (beyond / "isthmus.yaml").write_text(text.replace("audit: all, ", ""))
     done = subprocess.run([plant.ISTHMUS, "check", beyond], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "audit" in done.stdout, "nobody gives it away without saying so"
+
+
+def test_a_collector_that_talks_without_end_is_left(tmp_path, started):
+    """It has nothing to say; the service drops the connection, says why, and lives on."""
+    works = Works(tmp_path, started, "tls: false")
+    flooded, done = [], threading.Event()
+
+    def flood(connection):
+        try:
+            while not done.is_set():
+                connection.sendall(b"x" * 1_000_000)
+        except OSError:
+            flooded.append(connection)
+
+    def serve(listener):
+        while not done.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=flood, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", works.port)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        pid = works.gateway.pids()["siem"]
+        plant.wait_for(lambda: len(flooded) > 1, "it is left, and tried again", 60)
+        plant.wait_for(lambda: "Message too long" in works.gateway.process.text(), "it says why")
+        done.set()
+        assert works.gateway.pids()["siem"] == pid

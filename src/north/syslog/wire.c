@@ -14,6 +14,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#define READS_MAX 1000 /* of what the collector says, at once */
+
 enum stage { CONNECTING, SHAKING, READY, SENDING, CLOSING, LISTENING, OVER };
 
 struct wire {
@@ -110,15 +112,20 @@ static enum outcome close_ours(struct wire *w)
     return DONE;
 }
 
-/* A collector has nothing to say; what it says all the same is dropped. END: it has closed its side. */
+/* A collector has nothing to say; what it says all the same is dropped, and one that does not stop is left: the loop has other
+ * things to do. END: it has closed its side. */
 static enum outcome listen_on(struct wire *w)
 {
     char sink[256];
-    ssize_t n;
-    do {
-        n = w->ssl ? SSL_read(w->ssl, sink, sizeof sink) : recv(w->fd, sink, sizeof sink, 0);
-    } while (n > 0);
-    return w->ssl ? of_ssl(w, (int)n) : n == 0 ? END : of_errno();
+    for (int reads = 0; reads < READS_MAX; reads++) {
+        ssize_t n =
+            w->ssl ? SSL_read(w->ssl, sink, sizeof sink) : recv(w->fd, sink, sizeof sink, 0);
+        if (n <= 0) {
+            return w->ssl ? of_ssl(w, (int)n) : n == 0 ? END : of_errno();
+        }
+    }
+    errno = EMSGSIZE;
+    return BROKEN;
 }
 
 /* Goes as far as it can: WAIT, or what ended it. READY is told each time it is reached. */
